@@ -1,0 +1,33 @@
+//! What Tidegate is about, without I/O: types, validation, rendering, planning and the processes.
+//!
+//! Architecture invariant: no clock, no randomness, no async runtime, no database and no web here. `now` and
+//! ids are arguments, so every decision can be replayed, simulated, and previewed in the browser.
+
+pub mod access;
+pub mod configuration;
+pub mod fields;
+pub mod ids;
+pub mod invalid;
+pub mod onboarding;
+pub mod operation;
+pub mod parameter;
+pub mod plan;
+pub mod process;
+pub mod reason;
+pub mod release;
+pub mod rollout;
+pub mod selector;
+pub mod stack;
+pub mod strategy;
+pub mod tenant;
+pub mod tier;
+pub mod timestamp;
+pub mod work;
+
+pub use access::{Actor, Channel, Permission, Role};
+pub use configuration::{Configuration, Digest};
+pub use fields::{DisplayName, Email, Region, Slug, Tag};
+pub use ids::*;
+pub use invalid::{Invalid, Problem};
+pub use reason::Reason;
+pub use timestamp::{Span, Timestamp};

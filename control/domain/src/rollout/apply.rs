@@ -1,0 +1,322 @@
+//! The only way a rollout's state changes: one match, and every event that does not fit is refused.
+
+use super::{
+    Asked, Decision, Event, Evidence, Gate, Paused, Phase, Place, Rollout, State, StepState, Then, Wave, WaveState,
+};
+use crate::operation::Run;
+use crate::plan::Change;
+use crate::process::Illegal;
+use crate::{OperationId, ProcessId, Timestamp};
+use std::collections::BTreeMap;
+
+pub(super) fn begin(id: ProcessId, event: &Event, at: Timestamp) -> Result<Rollout, Illegal> {
+    let Event::Started { plan, before, strategy, on_halt, title, comment, by } = event else {
+        return Err(Illegal(format!("a rollout cannot begin with {}", event.kind())));
+    };
+    let waves = plan
+        .waves
+        .iter()
+        .map(|wave| Wave { state: WaveState::Pending, steps: wave.steps.iter().map(|s| fresh(&s.change)).collect() })
+        .collect();
+    Ok(Rollout {
+        id,
+        plan: (**plan).clone(),
+        before: before.clone(),
+        strategy: strategy.clone(),
+        on_halt: *on_halt,
+        title: title.clone(),
+        comment: comment.clone(),
+        started_by: by.clone(),
+        started_at: at,
+        state: State::Running,
+        paused: None,
+        waves,
+        in_flight: BTreeMap::new(),
+        last_ended: None,
+    })
+}
+
+fn fresh(change: &Change) -> StepState {
+    let run = if *change == Change::None { Run::Unchanged } else { Run::WAITING };
+    StepState { run, undo: Run::WAITING }
+}
+
+pub(super) fn apply(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Illegal> {
+    let refuse = || Err(Illegal(format!("{} while {} (wave {:?})", event.kind(), rollout.status(), rollout.current_wave())));
+    let fits = match event {
+        Event::Started { .. } => false,
+        Event::Enrolled { wave, .. } => {
+            !rollout.has_ended() && matches!(wave_state(rollout, *wave), Some(WaveState::Pending))
+        }
+        Event::Withdrawn { wave, step, .. } | Event::StepSkipped { wave, step, .. } => {
+            !rollout.has_ended() && matches!(run(rollout, *wave, *step), Some(Run::Waiting { .. }))
+        }
+        Event::WaveStarted { wave } | Event::WaveSkipped { wave } => {
+            rollout.state == State::Running && rollout.paused.is_none() && rollout.current_wave() == Some(*wave)
+                && matches!(wave_state(rollout, *wave), Some(WaveState::Pending))
+        }
+        Event::OperationStarted { wave, phase: Phase::There, .. } => {
+            rollout.state == State::Running && rollout.paused.is_none()
+                && matches!(wave_state(rollout, *wave), Some(WaveState::Running { .. }))
+        }
+        Event::OperationStarted { phase: Phase::Back, .. } => {
+            matches!(rollout.state, State::RollingBack { .. }) && rollout.paused.is_none()
+        }
+        Event::OperationAccepted { operation }
+        | Event::OperationSucceeded { operation, .. }
+        | Event::OperationFailed { operation, .. } => rollout.in_flight.contains_key(operation),
+        Event::GateOpened { wave, .. } => {
+            rollout.state == State::Running && matches!(wave_state(rollout, *wave), Some(WaveState::Running { .. }))
+                && rollout.waves[*wave].steps.iter().all(|s| s.run.has_ended())
+        }
+        Event::Sampled { wave, results } => {
+            gate(rollout, *wave).is_some_and(|gate| gate.checks.len() == results.len())
+        }
+        Event::ApprovalAsked { wave, .. } => gate(rollout, *wave).is_some_and(|gate| gate.asked.is_none()),
+        Event::Reminded { wave } | Event::Decided { wave, .. } => {
+            gate(rollout, *wave).is_some_and(|gate| gate.asked.is_some())
+        }
+        Event::GatePassed { wave } => {
+            rollout.state == State::Running
+                && (gate(rollout, *wave).is_some()
+                    || matches!(wave_state(rollout, *wave), Some(WaveState::Running { .. }))
+                        && rollout.waves[*wave].steps.iter().all(|s| s.run.has_ended()))
+        }
+        Event::Settling { .. } => {
+            matches!(rollout.state, State::Running | State::Settling { .. } | State::Halted { .. } | State::RollingBack { .. })
+        }
+        Event::Halted { .. } | Event::RollbackStarted { .. } | Event::Aborted { .. } => {
+            matches!(rollout.state, State::Settling { .. } | State::Halted { .. }) && rollout.in_flight.is_empty()
+        }
+        Event::Paused { .. } => !rollout.has_ended() && rollout.paused.is_none(),
+        Event::Resumed { .. } => rollout.paused.is_some(),
+        Event::Retried { .. } => {
+            matches!(rollout.state, State::Halted { .. } | State::Running)
+        }
+        Event::RolledBack { .. } => {
+            matches!(rollout.state, State::RollingBack { .. }) && rollout.in_flight.is_empty()
+        }
+        Event::Succeeded => rollout.state == State::Running && rollout.current_wave().is_none(),
+    };
+    if !fits {
+        return refuse();
+    }
+    change(rollout, event, at)
+}
+
+fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Illegal> {
+    match event {
+        Event::Started { .. } => {}
+        Event::Enrolled { wave, step, configurations } => {
+            if rollout.plan.waves.iter().any(|w| w.steps.iter().any(|s| s.stack == step.stack)) {
+                return Err(Illegal(format!("stack {} is in the plan already", step.name)));
+            }
+            for configuration in configurations {
+                rollout.plan.configurations.insert(configuration.digest.clone(), configuration.clone());
+            }
+            rollout.plan.hash = rollout.plan.hash_with(&format!("enrolled {wave} {} {}", step.stack, step.to));
+            rollout.waves[*wave].steps.push(fresh(&step.change));
+            rollout.plan.waves[*wave].steps.push((**step).clone());
+            // Whoever approved the former plan is asked again.
+            if let Some(before) = wave.checked_sub(1)
+                && let WaveState::Gated(gate) = &mut rollout.waves[before].state
+            {
+                gate.decisions.clear();
+            }
+        }
+        Event::Withdrawn { wave, step, reason } => {
+            let name = &rollout.plan.waves[*wave].steps[*step].stack;
+            rollout.plan.hash = rollout.plan.hash_with(&format!("withdrawn {wave} {name}"));
+            rollout.waves[*wave].steps[*step].run = Run::Skipped { reason: reason.clone() };
+        }
+        Event::StepSkipped { wave, step, reason } => {
+            rollout.waves[*wave].steps[*step].run = Run::Skipped { reason: reason.clone() };
+        }
+        Event::WaveStarted { wave } => rollout.waves[*wave].state = WaveState::Running { since: at },
+        Event::WaveSkipped { wave } => rollout.waves[*wave].state = WaveState::Skipped,
+        Event::OperationStarted { operation, wave, step, phase, attempt } => {
+            let place = Place { wave: *wave, step: *step, phase: *phase };
+            let started = run_at(rollout, place).and_then(|run| run.started(*operation, *attempt, at));
+            set(rollout, place, started, "an operation starts on a step that does not wait")?;
+            rollout.in_flight.insert(*operation, place);
+        }
+        Event::OperationAccepted { operation } => {
+            let place = rollout.in_flight[operation];
+            let accepted = run_at(rollout, place).and_then(Run::accepted);
+            set(rollout, place, accepted, "accepted twice")?;
+        }
+        Event::OperationSucceeded { operation, .. } => {
+            end(rollout, *operation, |run| run.succeeded(at))?;
+        }
+        Event::OperationFailed { operation, reason, retry_at, running } => {
+            end(rollout, *operation, |run| run.failed(reason, *retry_at, running.as_ref(), at))?;
+        }
+        Event::GateOpened { wave, bake_until } => {
+            let checks = &rollout.plan.waves[*wave].spec.gate.checks;
+            rollout.waves[*wave].state = WaveState::Gated(Gate {
+                opened_at: at,
+                bake_until: *bake_until,
+                checks: checks.iter().map(|_| Evidence::default()).collect(),
+                sampled_at: None,
+                asked: None,
+                decisions: vec![],
+            });
+        }
+        Event::Sampled { wave, results } => {
+            let gate = gate_mut(rollout, *wave)?;
+            gate.sampled_at = Some(at);
+            for (evidence, (value, holds, sentence)) in gate.checks.iter_mut().zip(results) {
+                if evidence.values.len() == 60 {
+                    evidence.values.remove(0);
+                }
+                evidence.values.push((*value, *holds));
+                evidence.samples += 1;
+                evidence.failing = if *holds { 0 } else { evidence.failing + 1 };
+                evidence.sentence.clone_from(sentence);
+            }
+        }
+        Event::ApprovalAsked { wave, expires_at } => {
+            gate_mut(rollout, *wave)?.asked = Some(Asked { at, expires_at: *expires_at, reminded: false });
+        }
+        Event::Reminded { wave } => {
+            if let Some(asked) = &mut gate_mut(rollout, *wave)?.asked {
+                asked.reminded = true;
+            }
+        }
+        Event::Decided { wave, verdict, by, comment, plan_hash } => {
+            if *plan_hash != rollout.plan.hash {
+                return Err(Illegal("a decision on another plan".into()));
+            }
+            let gate = gate_mut(rollout, *wave)?;
+            if gate.decisions.iter().any(|d| d.by.user == by.user) {
+                return Err(Illegal("the same person decides twice".into()));
+            }
+            gate.decisions.push(Decision { verdict: *verdict, by: by.clone(), comment: comment.clone(), at });
+        }
+        Event::GatePassed { wave } => {
+            let gate = gate(rollout, *wave).cloned();
+            if gate.is_none() && !rollout.plan.waves[*wave].spec.gate.is_open() {
+                return Err(Illegal("a gate passes before it was opened".into()));
+            }
+            rollout.waves[*wave].state = WaveState::Passed { at, gate };
+        }
+        Event::Settling { reason, then, wave, .. } => {
+            let halting = wave.or_else(|| rollout.current_wave());
+            if let Some(wave) = halting.and_then(|wave| rollout.waves.get_mut(wave))
+                && matches!(wave.state, WaveState::Running { .. } | WaveState::Gated(_))
+            {
+                let gate = match &wave.state {
+                    WaveState::Gated(gate) => Some(gate.clone()),
+                    _ => None,
+                };
+                wave.state = WaveState::Failed { reason: reason.clone(), gate };
+            }
+            rollout.paused = None;
+            rollout.state = State::Settling { reason: reason.clone(), then: *then };
+        }
+        Event::Halted { reason } => rollout.state = State::Halted { reason: reason.clone() },
+        Event::Paused { by, comment } => {
+            rollout.paused = Some(Paused { by: by.name.clone(), comment: comment.clone(), at });
+        }
+        Event::Resumed { .. } => rollout.paused = None,
+        Event::Retried { steps, gate, .. } => retried(rollout, steps, *gate, at)?,
+        Event::RollbackStarted { reason, .. } => {
+            rollout.paused = None;
+            rollout.state = State::RollingBack { reason: reason.clone() };
+        }
+        Event::RolledBack { failed } => {
+            if let State::RollingBack { reason } = &rollout.state {
+                rollout.state = State::RolledBack { reason: reason.clone(), failed: *failed, at };
+            }
+        }
+        Event::Succeeded => rollout.state = State::Succeeded { at },
+        Event::Aborted { reason, .. } => rollout.state = State::Aborted { reason: reason.clone(), at },
+    }
+    Ok(())
+}
+
+fn retried(
+    rollout: &mut Rollout,
+    steps: &[(usize, usize)],
+    gate: Option<usize>,
+    at: Timestamp,
+) -> Result<(), Illegal> {
+    for (wave, step) in steps {
+        match rollout.waves.get_mut(*wave).and_then(|w| w.steps.get_mut(*step)) {
+            Some(StepState { run: run @ Run::Failed { .. }, .. }) => {
+                let Run::Failed { attempts, .. } = *run else { continue };
+                *run = Run::Waiting { attempts, retry: None };
+            }
+            _ => return Err(Illegal("only a failed step can be tried again".into())),
+        }
+    }
+    let again = steps.iter().map(|(wave, _)| *wave).chain(gate);
+    for wave in again {
+        rollout.waves[wave].state = WaveState::Running { since: at };
+    }
+    rollout.state = State::Running;
+    Ok(())
+}
+
+fn end(
+    rollout: &mut Rollout,
+    operation: OperationId,
+    become_: impl FnOnce(&Run) -> Option<Run>,
+) -> Result<(), Illegal> {
+    let place = rollout.in_flight[&operation];
+    let ended = run_at(rollout, place).and_then(become_);
+    set(rollout, place, ended, "an operation ends that was not started")?;
+    rollout.in_flight.remove(&operation);
+    rollout.last_ended = Some((operation, place));
+    Ok(())
+}
+
+fn set(rollout: &mut Rollout, at: Place, run: Option<Run>, otherwise: &str) -> Result<(), Illegal> {
+    let state = rollout.waves.get_mut(at.wave).and_then(|w| w.steps.get_mut(at.step));
+    let (Some(state), Some(run)) = (state, run) else { return Err(Illegal(otherwise.into())) };
+    match at.phase {
+        Phase::There => state.run = run,
+        Phase::Back => state.undo = run,
+    }
+    Ok(())
+}
+
+fn run_at(rollout: &Rollout, at: Place) -> Option<&Run> {
+    let state = rollout.waves.get(at.wave)?.steps.get(at.step)?;
+    Some(match at.phase {
+        Phase::There => &state.run,
+        Phase::Back => &state.undo,
+    })
+}
+
+fn run(rollout: &Rollout, wave: usize, step: usize) -> Option<&Run> {
+    run_at(rollout, Place { wave, step, phase: Phase::There })
+}
+
+fn wave_state(rollout: &Rollout, wave: usize) -> Option<&WaveState> {
+    rollout.waves.get(wave).map(|w| &w.state)
+}
+
+fn gate(rollout: &Rollout, wave: usize) -> Option<&Gate> {
+    match wave_state(rollout, wave) {
+        Some(WaveState::Gated(gate)) => Some(gate),
+        _ => None,
+    }
+}
+
+fn gate_mut(rollout: &mut Rollout, wave: usize) -> Result<&mut Gate, Illegal> {
+    match rollout.waves.get_mut(wave).map(|w| &mut w.state) {
+        Some(WaveState::Gated(gate)) => Ok(gate),
+        _ => Err(Illegal("no gate is open there".into())),
+    }
+}
+
+impl Then {
+    /// What the strategy says about a halt that no person asked for.
+    pub(super) const fn by_policy(on_halt: crate::strategy::OnHalt) -> Self {
+        match on_halt {
+            crate::strategy::OnHalt::Stay => Self::Halt,
+            crate::strategy::OnHalt::Rollback => Self::Rollback,
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What people ask of a rollout, and what they are told when it cannot be.
+
+use super::{Event, Person, Rollout, State, Then, Verdict, WaveState};
+use crate::access::Permission;
+use crate::operation::Run;
+use crate::plan::Step;
+use crate::{Actor, Configuration, Reason, StackId, Timestamp};
+
+/// What people and doors ask of a rollout.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Command {
+    /// Start nothing new until resumed.
+    Pause {
+        /// Why.
+        comment: String,
+    },
+    /// Go on.
+    Resume,
+    /// End it: what is in flight ends first.
+    Stop {
+        /// Whether what it changed goes back.
+        rollback: bool,
+        /// Why.
+        comment: String,
+    },
+    /// Try failed steps, or a failed gate, again.
+    Retry,
+    /// Take back what it changed.
+    Rollback {
+        /// Why.
+        comment: String,
+    },
+    /// Answer a gate.
+    Decide {
+        /// The wave that the gate follows.
+        wave: usize,
+        /// Yes or no.
+        verdict: Verdict,
+        /// Why.
+        comment: String,
+        /// The plan that was shown.
+        plan_hash: String,
+    },
+    /// A stack was placed on the old configuration while its wave is pending (by the engine).
+    Enroll {
+        /// The wave.
+        wave: usize,
+        /// Its step.
+        step: Box<Step>,
+        /// What it goes from and to.
+        configurations: Vec<Configuration>,
+    },
+    /// A stack goes away (by the engine).
+    Withdraw {
+        /// Which.
+        stack: StackId,
+        /// Why.
+        reason: Reason,
+    },
+}
+
+pub(super) fn command(
+    rollout: &Rollout,
+    actor: &Actor,
+    command: Command,
+    now: Timestamp,
+) -> Result<Vec<Event>, Reason> {
+    if rollout.has_ended() {
+        let sentence = format!("{} has ended ({}); start a new rollout", rollout.title, rollout.status().replace('_', " "));
+        return Err(Reason::new("rollout_ended", sentence));
+    }
+    let by = Person::from(actor);
+    match command {
+        Command::Pause { comment } => match &rollout.paused {
+            Some(paused) => Err(Reason::new("already_paused", format!("{} has paused it already", paused.by))),
+            None if matches!(rollout.state, State::Halted { .. }) => {
+                Err(Reason::new("halted", "it is halted, so nothing runs that could be paused"))
+            }
+            None => Ok(vec![Event::Paused { by, comment }]),
+        },
+        Command::Resume => match &rollout.paused {
+            None => Err(Reason::new("not_paused", "it is not paused; a halted rollout can be retried or rolled back")),
+            Some(_) => Ok(vec![Event::Resumed { by }]),
+        },
+        Command::Stop { rollback, comment } => {
+            let then = if rollback { Then::Rollback } else { Then::Abort };
+            settle(rollout, by, then, "stopped", "stopped", &comment)
+        }
+        Command::Rollback { comment } => {
+            settle(rollout, by, Then::Rollback, "rolled_back", "rolled back", &comment)
+        }
+        Command::Retry => retry(rollout, by),
+        Command::Decide { wave, verdict, comment, plan_hash } => {
+            decide(rollout, actor, wave, verdict, comment, plan_hash, now)
+        }
+        Command::Enroll { wave, step, configurations } => {
+            match rollout.waves.get(wave).map(|w| &w.state) {
+                Some(WaveState::Pending) if rollout.gate_before_passed(wave) => {
+                    Err(Reason::new("wave_approved", "its wave was approved already and cannot change"))
+                }
+                Some(WaveState::Pending) if matches!(rollout.state, State::Running) => {
+                    Ok(vec![Event::Enrolled { wave, step, configurations }])
+                }
+                Some(_) => Err(Reason::new("wave_started", "its wave has started")),
+                None => Err(Reason::new("no_such_wave", "there is no such wave")),
+            }
+        }
+        Command::Withdraw { stack, reason } => {
+            let waiting = rollout.plan.waves.iter().enumerate().find_map(|(wave, planned)| {
+                let step = planned.steps.iter().position(|s| s.stack == stack)?;
+                matches!(rollout.waves[wave].steps[step].run, Run::Waiting { .. }).then_some((wave, step))
+            });
+            Ok(waiting.into_iter().map(|(wave, step)| Event::Withdrawn { wave, step, reason: reason.clone() }).collect())
+        }
+    }
+}
+
+fn settle(
+    rollout: &Rollout,
+    by: Person,
+    then: Then,
+    code: &'static str,
+    verb: &str,
+    comment: &str,
+) -> Result<Vec<Event>, Reason> {
+    match &rollout.state {
+        State::RollingBack { .. } if then == Then::Rollback => {
+            return Err(Reason::new("rolling_back", "it is rolling back already"));
+        }
+        State::Settling { then: Then::Rollback, .. } if then == Then::Rollback => {
+            return Err(Reason::new("rolling_back", "it rolls back as soon as what is in flight has ended"));
+        }
+        State::Running | State::Settling { .. } | State::Halted { .. } | State::RollingBack { .. }
+        | State::RolledBack { .. } | State::Succeeded { .. } | State::Aborted { .. } => {}
+    }
+    let why = if comment.is_empty() { String::new() } else { format!(": “{comment}”") };
+    let reason = Reason { code: code.into(), sentence: format!("{} {verb} it{why}", by.name) };
+    Ok(vec![Event::Settling { reason, then, wave: None, by: Some(by) }])
+}
+
+fn retry(rollout: &Rollout, by: Person) -> Result<Vec<Event>, Reason> {
+    let running = match &rollout.state {
+        State::Halted { reason } if reason.code == "rejected" => {
+            return Err(Reason::new("rejected", "it was rejected, which stands; roll it back or close it"));
+        }
+        State::Halted { .. } => false,
+        State::Running => true,
+        State::Settling { .. } | State::RollingBack { .. } | State::RolledBack { .. } | State::Succeeded { .. }
+        | State::Aborted { .. } => {
+            return Err(Reason::new("not_halted", "only a running or halted rollout can be retried"));
+        }
+    };
+    let Some(wave) = rollout.current_wave() else {
+        return Err(Reason::new("nothing_failed", "nothing failed"));
+    };
+    let failed = rollout.waves[wave].steps.iter().enumerate();
+    let steps: Vec<_> = failed.filter(|(_, s)| matches!(s.run, Run::Failed { .. })).map(|(i, _)| (wave, i)).collect();
+    let gate = match &rollout.waves[wave].state {
+        WaveState::Failed { .. } if steps.is_empty() => Some(wave),
+        _ => None,
+    };
+    let open = matches!(rollout.waves[wave].state, WaveState::Running { .. } | WaveState::Failed { .. });
+    if (steps.is_empty() && gate.is_none()) || (running && !open) {
+        return Err(Reason::new("nothing_failed", "nothing in this wave can be retried now"));
+    }
+    Ok(vec![Event::Retried { by, steps, gate }])
+}
+
+fn decide(
+    rollout: &Rollout,
+    actor: &Actor,
+    wave: usize,
+    verdict: Verdict,
+    comment: String,
+    plan_hash: String,
+    now: Timestamp,
+) -> Result<Vec<Event>, Reason> {
+    actor.require(Permission::Decide)?;
+    let number = wave + 1;
+    let gate = match rollout.waves.get(wave).map(|w| &w.state) {
+        Some(WaveState::Gated(gate)) => gate,
+        Some(WaveState::Pending | WaveState::Running { .. }) => {
+            return Err(Reason::new("gate_not_open", format!("wave {number} has not come to its gate yet")));
+        }
+        Some(WaveState::Passed { .. } | WaveState::Failed { .. } | WaveState::Skipped) => {
+            return Err(Reason::new("gate_decided", format!("the gate of wave {number} is decided already")));
+        }
+        None => return Err(Reason::new("no_such_wave", format!("there is no wave {number}"))),
+    };
+    let Some(approval) = &rollout.plan.waves[wave].spec.gate.approval else {
+        return Err(Reason::new("no_approval", format!("the gate of wave {number} asks nobody; it opens by itself")));
+    };
+    let Some(asked) = gate.asked else {
+        let left = gate.bake_until - now;
+        return Err(Reason::new("still_baking", format!("wave {number} is still watched for {left}; decide after that")));
+    };
+    if asked.expires_at <= now {
+        return Err(Reason::new("approval_expired", format!("the gate of wave {number} expired")));
+    }
+    if plan_hash != rollout.plan.hash {
+        return Err(Reason::new("plan_changed", "the plan changed since it was shown; look at it again and decide"));
+    }
+    let Some(user) = actor.user else {
+        return Err(Reason::new("no_person", "only a person can decide; use a token that belongs to one"));
+    };
+    if rollout.started_by.user == Some(user) && verdict == Verdict::Approve {
+        return Err(Reason::new("started_it", "whoever started the rollout cannot approve it; ask somebody else"));
+    }
+    if let Some(group) = &approval.group
+        && !actor.groups.contains(group)
+    {
+        return Err(Reason::new("not_in_group", format!("this gate asks the group “{group}”, which you are not in")));
+    }
+    if gate.decisions.iter().any(|d| d.by.user == Some(user)) {
+        return Err(Reason::new("decided_already", "you have decided this gate already"));
+    }
+    Ok(vec![Event::Decided { wave, verdict, by: Person::from(actor), comment, plan_hash }])
+}
+
+impl Rollout {
+    /// Whether the gate in front of a wave was passed, so that the wave can no longer change.
+    #[must_use]
+    pub fn gate_before_passed(&self, wave: usize) -> bool {
+        let Some(before) = wave.checked_sub(1) else { return true };
+        matches!(self.waves.get(before).map(|w| &w.state), Some(WaveState::Passed { .. } | WaveState::Skipped))
+    }
+}

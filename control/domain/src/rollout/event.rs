@@ -1,0 +1,285 @@
+//! What happens to a rollout.
+
+use super::{Person, Place};
+use crate::access::words;
+use crate::plan::{Plan, Step, Target};
+use crate::strategy::OnHalt;
+use crate::{Configuration, Digest, OperationId, Reason, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+words! {
+    /// The direction of an operation.
+    Phase {
+        /// To the target.
+        There = "there",
+        /// Back to what it ran before.
+        Back = "back",
+    }
+}
+
+words! {
+    /// Yes or no.
+    Verdict {
+        /// Go on.
+        Approve = "approve",
+        /// Stop.
+        Reject = "reject",
+    }
+}
+
+words! {
+    /// What follows when all in flight has ended.
+    Then {
+        /// A person decides.
+        Halt = "halt",
+        /// The way back begins.
+        Rollback = "rollback",
+        /// It is over.
+        Abort = "abort",
+    }
+}
+
+/// What happens to a rollout. The engine appends them; `apply` folds them.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// Always the first.
+    Started {
+        /// What it will do.
+        plan: Box<Plan>,
+        /// What the fleet ran before.
+        before: Option<Target>,
+        /// The strategy's name.
+        strategy: String,
+        /// What a halt does.
+        on_halt: OnHalt,
+        /// What it is called.
+        title: String,
+        /// Why.
+        comment: String,
+        /// Who.
+        by: Person,
+    },
+    /// A stack was onboarded while its wave was pending.
+    Enrolled {
+        /// The wave.
+        wave: usize,
+        /// The stack's step, added at the wave's end.
+        step: Box<Step>,
+        /// What it goes from and to.
+        configurations: Vec<Configuration>,
+    },
+    /// A stack was taken out before its turn came.
+    Withdrawn {
+        /// The wave.
+        wave: usize,
+        /// The step.
+        step: usize,
+        /// Why.
+        reason: Reason,
+    },
+    /// The wave's turn has come.
+    WaveStarted {
+        /// The wave.
+        wave: usize,
+    },
+    /// Nobody is in the wave.
+    WaveSkipped {
+        /// The wave.
+        wave: usize,
+    },
+    /// A step was left out: the plan knew that it cannot go.
+    StepSkipped {
+        /// The wave.
+        wave: usize,
+        /// The step.
+        step: usize,
+        /// Why.
+        reason: Reason,
+    },
+    /// Intent: recorded before the driver is called.
+    OperationStarted {
+        /// Its token.
+        operation: OperationId,
+        /// The wave.
+        wave: usize,
+        /// The step.
+        step: usize,
+        /// There or back.
+        phase: Phase,
+        /// Counts from 1.
+        attempt: u32,
+    },
+    /// The driver has it.
+    OperationAccepted {
+        /// Its token.
+        operation: OperationId,
+    },
+    /// The driver proved it.
+    OperationSucceeded {
+        /// Its token.
+        operation: OperationId,
+        /// Addresses and names.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        outputs: BTreeMap<String, String>,
+    },
+    /// It ended without.
+    OperationFailed {
+        /// Its token.
+        operation: OperationId,
+        /// The first cause.
+        reason: Reason,
+        /// When to try again; `None` if it stays failed.
+        retry_at: Option<Timestamp>,
+        /// What the stack was proved to run after it.
+        running: Option<Digest>,
+    },
+    /// The wave's operations have ended; the bake clock starts.
+    GateOpened {
+        /// The wave.
+        wave: usize,
+        /// When the bake ends.
+        bake_until: Timestamp,
+    },
+    /// Every check of a gate was measured once.
+    Sampled {
+        /// The wave.
+        wave: usize,
+        /// In the order of the checks: value, whether it holds, and the sentence.
+        results: Vec<(i64, bool, String)>,
+    },
+    /// People are asked.
+    ApprovalAsked {
+        /// The wave.
+        wave: usize,
+        /// Until when.
+        expires_at: Timestamp,
+    },
+    /// Half of the time has gone.
+    Reminded {
+        /// The wave.
+        wave: usize,
+    },
+    /// A person decided.
+    Decided {
+        /// The wave.
+        wave: usize,
+        /// Yes or no.
+        verdict: Verdict,
+        /// Who.
+        by: Person,
+        /// Why.
+        comment: String,
+        /// The plan that was shown.
+        plan_hash: String,
+    },
+    /// The recorded fact that law 4 asks for.
+    GatePassed {
+        /// The wave.
+        wave: usize,
+    },
+    /// Nothing new is started from here on.
+    Settling {
+        /// Why.
+        reason: Reason,
+        /// What follows.
+        then: Then,
+        /// The wave that caused it; `None` if a person did.
+        wave: Option<usize>,
+        /// The person.
+        by: Option<Person>,
+    },
+    /// All in flight has ended; a person decides what follows.
+    Halted {
+        /// Why.
+        reason: Reason,
+    },
+    /// A person keeps it from starting anything.
+    Paused {
+        /// Who.
+        by: Person,
+        /// Why.
+        comment: String,
+    },
+    /// They let it go on.
+    Resumed {
+        /// Who.
+        by: Person,
+    },
+    /// Failed steps, or a failed gate, are tried again with the same configuration.
+    Retried {
+        /// Who.
+        by: Person,
+        /// Steps that wait again: (wave, step).
+        steps: Vec<(usize, usize)>,
+        /// The wave whose gate opens again, if that is what failed.
+        gate: Option<usize>,
+    },
+    /// The way back begins.
+    RollbackStarted {
+        /// Why.
+        reason: Reason,
+        /// Who asked; `None` if the strategy says so.
+        by: Option<Person>,
+    },
+    /// Everything that could go back has gone back.
+    RolledBack {
+        /// Stacks that could not.
+        failed: u32,
+    },
+    /// All waves are through.
+    Succeeded,
+    /// Closed by a person.
+    Aborted {
+        /// Why.
+        reason: Reason,
+        /// Who.
+        by: Option<Person>,
+    },
+}
+
+impl Event {
+    /// Its tag, as filters name it.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Started { .. } => "started",
+            Self::Enrolled { .. } => "enrolled",
+            Self::Withdrawn { .. } => "withdrawn",
+            Self::WaveStarted { .. } => "wave_started",
+            Self::WaveSkipped { .. } => "wave_skipped",
+            Self::StepSkipped { .. } => "step_skipped",
+            Self::OperationStarted { .. } => "operation_started",
+            Self::OperationAccepted { .. } => "operation_accepted",
+            Self::OperationSucceeded { .. } => "operation_succeeded",
+            Self::OperationFailed { .. } => "operation_failed",
+            Self::GateOpened { .. } => "gate_opened",
+            Self::Sampled { .. } => "sampled",
+            Self::ApprovalAsked { .. } => "approval_asked",
+            Self::Reminded { .. } => "reminded",
+            Self::Decided { .. } => "decided",
+            Self::GatePassed { .. } => "gate_passed",
+            Self::Settling { .. } => "settling",
+            Self::Halted { .. } => "halted",
+            Self::Paused { .. } => "paused",
+            Self::Resumed { .. } => "resumed",
+            Self::Retried { .. } => "retried",
+            Self::RollbackStarted { .. } => "rollback_started",
+            Self::RolledBack { .. } => "rolled_back",
+            Self::Succeeded => "succeeded",
+            Self::Aborted { .. } => "aborted",
+        }
+    }
+
+    /// The place of an operation's start.
+    #[must_use]
+    pub const fn place(&self) -> Option<Place> {
+        match self {
+            Self::OperationStarted { wave, step, phase, .. } => {
+                Some(Place { wave: *wave, step: *step, phase: *phase })
+            }
+            _ => None,
+        }
+    }
+}

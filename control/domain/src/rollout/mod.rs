@@ -1,0 +1,344 @@
+//! A rollout: takes stacks from what they run to one target, wave by wave, gate by gate.
+//!
+//! `apply` keeps laws 3 and 4 of DESIGN §3: it refuses a second operation on a step and a wave whose
+//! predecessor's gate was not passed by a recorded fact. `next` keeps law 5: a failure counts against its own
+//! wave's tolerance and nothing else.
+
+mod apply;
+mod command;
+mod event;
+mod next;
+mod records;
+mod sentence;
+mod summary;
+
+pub(crate) use summary::{tenants_reached, time_left, waits_for};
+
+pub use command::Command;
+pub use event::{Event, Phase, Then, Verdict};
+
+use crate::operation::Run;
+use crate::plan::{Plan, Step, Target};
+use crate::process::{Illegal, Next, Process, ProcessKind, Record, Sample, Seen, Summary, Surroundings};
+use crate::strategy::OnHalt;
+use crate::{Actor, Channel, OperationId, ProcessId, Reason, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A rollout's state: the fold of its events.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Rollout {
+    /// Its id.
+    pub id: ProcessId,
+    /// What it does, step by step.
+    pub plan: Plan,
+    /// What the fleet ran before; `None` for the very first release.
+    pub before: Option<Target>,
+    /// The strategy's name.
+    pub strategy: String,
+    /// What a halt does.
+    pub on_halt: OnHalt,
+    /// What it is called: `Release 1.4.0`.
+    pub title: String,
+    /// Why, in the words of whoever started it.
+    pub comment: String,
+    /// Who started it; does not count as approver.
+    pub started_by: Person,
+    /// When.
+    pub started_at: Timestamp,
+    /// Where it is.
+    pub state: State,
+    /// Set while a person keeps it from starting anything.
+    pub paused: Option<Paused>,
+    /// One for each wave of the plan.
+    pub waves: Vec<Wave>,
+    /// Operations that were started and have not ended.
+    pub in_flight: BTreeMap<OperationId, Place>,
+    /// The operation that ended last: what its event does not say again.
+    last_ended: Option<(OperationId, Place)>,
+}
+
+/// Where an operation belongs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// Wave, from 0.
+    pub wave: usize,
+    /// Step within it, from 0.
+    pub step: usize,
+    /// There or back.
+    pub phase: Phase,
+}
+
+/// A person, as decisions remember them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Person {
+    /// Who; `None` for the control plane and for customers.
+    pub user: Option<UserId>,
+    /// As the record shows them.
+    pub name: String,
+    /// The door they came through.
+    pub channel: Channel,
+}
+
+impl From<&Actor> for Person {
+    fn from(actor: &Actor) -> Self {
+        Self { user: actor.user, name: actor.name.clone(), channel: actor.channel }
+    }
+}
+
+/// Who paused it and why.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Paused {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub comment: String,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// Where a rollout is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum State {
+    /// Waves go through.
+    Running,
+    /// Nothing new is started; what is in flight ends first.
+    Settling {
+        /// Why.
+        reason: Reason,
+        /// What follows.
+        then: Then,
+    },
+    /// Stopped until a person decides.
+    Halted {
+        /// Why.
+        reason: Reason,
+    },
+    /// What this rollout changed goes back, newest wave first.
+    RollingBack {
+        /// Why.
+        reason: Reason,
+    },
+    /// Everything that could go back has gone back.
+    RolledBack {
+        /// Why.
+        reason: Reason,
+        /// Stacks that could not.
+        failed: u32,
+        /// When.
+        at: Timestamp,
+    },
+    /// All waves are through; what failed within tolerance is on the catch-up list.
+    Succeeded {
+        /// When.
+        at: Timestamp,
+    },
+    /// Closed by a person; what was changed stays.
+    Aborted {
+        /// Why.
+        reason: Reason,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// A wave's state.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Wave {
+    /// Where it is.
+    pub state: WaveState,
+    /// One for each step of the plan.
+    pub steps: Vec<StepState>,
+}
+
+/// Where a wave is.
+#[derive(Clone, PartialEq, Debug)]
+pub enum WaveState {
+    /// Its turn has not come.
+    Pending,
+    /// Operations run.
+    Running {
+        /// Since.
+        since: Timestamp,
+    },
+    /// Its operations have ended; the gate holds.
+    Gated(Gate),
+    /// Through.
+    Passed {
+        /// When.
+        at: Timestamp,
+        /// What the gate saw; `None` where there was nothing to hold for.
+        gate: Option<Gate>,
+    },
+    /// It stopped the rollout.
+    Failed {
+        /// Why.
+        reason: Reason,
+        /// What the gate saw, if it came so far.
+        gate: Option<Gate>,
+    },
+    /// Nobody is in it.
+    Skipped,
+}
+
+/// A gate at work.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Gate {
+    /// Since when it bakes.
+    pub opened_at: Timestamp,
+    /// Until when.
+    pub bake_until: Timestamp,
+    /// What its checks saw, one for each check.
+    pub checks: Vec<Evidence>,
+    /// When checks were sampled last.
+    pub sampled_at: Option<Timestamp>,
+    /// Set once people are asked.
+    pub asked: Option<Asked>,
+    /// Who decided what, in order.
+    pub decisions: Vec<Decision>,
+}
+
+/// What a check saw.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The last 60 values with their verdict, oldest first; per mille for rates, count of stacks down for health.
+    pub values: Vec<(i64, bool)>,
+    /// How many samples there were.
+    pub samples: u32,
+    /// Failing samples in a row.
+    pub failing: u32,
+    /// The last sample as a sentence.
+    pub sentence: String,
+}
+
+/// Since when, and until when, people are asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Asked {
+    /// Since.
+    pub at: Timestamp,
+    /// Until.
+    pub expires_at: Timestamp,
+    /// Whether the reminder was sent.
+    pub reminded: bool,
+}
+
+/// One person's word.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Decision {
+    /// Yes or no.
+    pub verdict: Verdict,
+    /// Who.
+    pub by: Person,
+    /// Why.
+    pub comment: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A step's state, there and back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StepState {
+    /// The way there.
+    pub run: Run,
+    /// The way back; waiting until a rollback reaches it.
+    pub undo: Run,
+}
+
+impl Rollout {
+    /// The wave that runs, is gated, or failed: the one to look at.
+    #[must_use]
+    pub fn current_wave(&self) -> Option<usize> {
+        let done = |wave: &Wave| matches!(wave.state, WaveState::Passed { .. } | WaveState::Skipped);
+        self.waves.iter().position(|wave| !done(wave))
+    }
+
+    /// Whether nothing will happen any more.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        match self.state {
+            State::Running | State::Settling { .. } | State::Halted { .. } | State::RollingBack { .. } => false,
+            State::RolledBack { .. } | State::Succeeded { .. } | State::Aborted { .. } => true,
+        }
+    }
+
+    /// The state's word, as SQL, REST and badges use it.
+    #[must_use]
+    pub fn status(&self) -> &'static str {
+        match self.state {
+            State::Running | State::Settling { .. } if self.paused.is_some() => "paused",
+            State::Running | State::Settling { .. } => "running",
+            State::Halted { .. } => "halted",
+            State::RollingBack { .. } => "rolling_back",
+            State::RolledBack { .. } => "rolled_back",
+            State::Succeeded { .. } => "succeeded",
+            State::Aborted { .. } => "aborted",
+        }
+    }
+
+    /// Where an operation belongs, while it is in flight or was the last to end.
+    fn place_of(&self, operation: OperationId) -> Option<Place> {
+        let last = self.last_ended.filter(|(id, _)| *id == operation).map(|(_, at)| at);
+        self.in_flight.get(&operation).copied().or(last)
+    }
+
+    fn step(&self, at: Place) -> Option<(&Step, &StepState)> {
+        Some((self.plan.waves.get(at.wave)?.steps.get(at.step)?, self.waves.get(at.wave)?.steps.get(at.step)?))
+    }
+
+    /// Whether the way back has something to do for this step: it changed, or nobody knows what it runs.
+    fn needs_undo(step: &Step, state: &StepState) -> bool {
+        let Some(from) = &step.from else { return false };
+        match &state.run {
+            Run::Succeeded { .. } => true,
+            Run::Failed { running, .. } => running.as_ref() != Some(from),
+            Run::Waiting { .. } | Run::Started { .. } | Run::Unchanged | Run::Skipped { .. } => false,
+        }
+    }
+}
+
+impl Process for Rollout {
+    type Event = Event;
+    type Command = Command;
+    const KIND: ProcessKind = ProcessKind::Rollout;
+
+    fn begin(id: ProcessId, event: &Event, at: Timestamp) -> Result<Self, Illegal> {
+        apply::begin(id, event, at)
+    }
+
+    fn apply(&mut self, event: &Event, at: Timestamp) -> Result<(), Illegal> {
+        apply::apply(self, event, at)
+    }
+
+    fn command(&self, actor: &Actor, command: Command, now: Timestamp) -> Result<Vec<Event>, Reason> {
+        command::command(self, actor, command, now)
+    }
+
+    fn next(&self, now: Timestamp, around: &Surroundings) -> Next<Event> {
+        next::next(self, now, around)
+    }
+
+    fn observed(&self, operation: OperationId, seen: &Seen, now: Timestamp) -> Vec<Event> {
+        next::observed(self, operation, seen, now)
+    }
+
+    fn probed(&self, wave: usize, samples: &[Sample], _now: Timestamp) -> Vec<Event> {
+        next::probed(self, wave, samples)
+    }
+
+    fn records(&self, event: &Event, at: Timestamp) -> Vec<Record> {
+        records::records(self, event, at)
+    }
+
+    fn summary(&self, now: Timestamp) -> Summary {
+        summary::summary(self, now)
+    }
+
+    fn kind_of(event: &Event) -> &'static str {
+        event.kind()
+    }
+
+    fn sentence_of(&self, event: &Event) -> String {
+        sentence::sentence(self, event)
+    }
+}

@@ -1,0 +1,308 @@
+//! What a rollout does by itself.
+
+use super::{Event, Gate, Phase, Place, Rollout, State, Then, WaveState};
+use crate::operation::{Meaning, Run, meaning};
+use crate::plan::Change;
+use crate::process::{Effect, Next, OperationKind, Order, Sample, Seen, Surroundings};
+use crate::strategy::{Amount, ApprovalSpec, Check, ToleranceMode, WaveSpec};
+use crate::{OperationId, Reason, Span, Timestamp};
+
+/// How long to wait for a stack that another operation works on before looking again.
+const BUSY: Span = Span::seconds(2);
+/// Attempts at taking one stack back, in all.
+const UNDO_ATTEMPTS: u32 = 3;
+
+pub(super) fn next(rollout: &Rollout, now: Timestamp, around: &Surroundings) -> Next<Event> {
+    let mut next = Next::default();
+    match &rollout.state {
+        State::Running => running(rollout, now, around, &mut next),
+        State::Settling { reason, then } if rollout.in_flight.is_empty() => next.events.push(match then {
+            Then::Halt => Event::Halted { reason: reason.clone() },
+            Then::Rollback => Event::RollbackStarted { reason: reason.clone(), by: None },
+            Then::Abort => Event::Aborted { reason: reason.clone(), by: None },
+        }),
+        State::RollingBack { .. } => rolling_back(rollout, now, around, &mut next),
+        State::Settling { .. } | State::Halted { .. } | State::RolledBack { .. } | State::Succeeded { .. }
+        | State::Aborted { .. } => {}
+    }
+    next.effects.extend(rollout.in_flight.iter().filter_map(|(id, at)| order(rollout, *id, *at)).map(Effect::Drive));
+    next
+}
+
+fn running(rollout: &Rollout, now: Timestamp, around: &Surroundings, next: &mut Next<Event>) {
+    let Some(wave) = rollout.current_wave() else {
+        return next.events.push(Event::Succeeded);
+    };
+    match &rollout.waves[wave].state {
+        WaveState::Pending if rollout.paused.is_some() => {}
+        WaveState::Pending if rollout.plan.waves[wave].steps.is_empty() => {
+            next.events.push(Event::WaveSkipped { wave });
+        }
+        WaveState::Pending => {
+            next.events.push(Event::WaveStarted { wave });
+            for (step, planned) in rollout.plan.waves[wave].steps.iter().enumerate() {
+                if let (Change::Blocked(reason), Run::Waiting { .. }) =
+                    (&planned.change, &rollout.waves[wave].steps[step].run)
+                {
+                    next.events.push(Event::StepSkipped { wave, step, reason: reason.clone() });
+                }
+            }
+        }
+        WaveState::Running { .. } => wave_running(rollout, wave, now, around, next),
+        WaveState::Gated(gate) => gated(rollout, wave, gate, now, next),
+        WaveState::Passed { .. } | WaveState::Failed { .. } | WaveState::Skipped => {}
+    }
+}
+
+fn wave_running(rollout: &Rollout, wave: usize, now: Timestamp, around: &Surroundings, next: &mut Next<Event>) {
+    let spec = &rollout.plan.waves[wave].spec;
+    let states = &rollout.waves[wave].steps;
+    let failed = states.iter().filter(|s| matches!(s.run, Run::Failed { .. })).count();
+    let flying = states.iter().filter(|s| matches!(s.run, Run::Started { .. })).count();
+    let changing = states.iter().filter(|s| s.run != Run::Unchanged).count();
+    let tolerated = spec.tolerance.of(changing);
+    if failed > tolerated {
+        let reason = Reason::new(
+            "tolerance_exceeded",
+            format!(
+                "{failed} of {changing} stacks failed in wave {} “{}”, where {tolerated} may",
+                wave + 1,
+                spec.name
+            ),
+        );
+        let then = Then::by_policy(rollout.on_halt);
+        return next.events.push(Event::Settling { reason, then, wave: Some(wave), by: None });
+    }
+    if states.iter().all(|s| s.run.has_ended()) {
+        return next.events.push(if spec.gate.is_open() {
+            Event::GatePassed { wave }
+        } else {
+            Event::GateOpened { wave, bake_until: now + spec.gate.bake }
+        });
+    }
+    if rollout.paused.is_some() {
+        return;
+    }
+    let free = concurrency(spec, changing, tolerated, failed).saturating_sub(flying);
+    let places = states.iter().enumerate().map(|(step, s)| (Place { wave, step, phase: Phase::There }, &s.run));
+    start(rollout, places, free, now, around, next);
+}
+
+/// How many stacks at once. In strict mode never more than could all fail and still end within tolerance by
+/// one: concurrency ≤ tolerance + 1 − failures (DESIGN §5).
+fn concurrency(spec: &WaveSpec, changing: usize, tolerated: usize, failed: usize) -> usize {
+    let wanted = spec.concurrency.of(changing).max(1);
+    match spec.mode {
+        ToleranceMode::Soft => wanted,
+        ToleranceMode::Strict => wanted.min(tolerated + 1 - failed.min(tolerated)),
+    }
+}
+
+/// Starts up to `free` of the waiting `places`, in order.
+fn start<'a>(
+    rollout: &Rollout,
+    places: impl Iterator<Item = (Place, &'a Run)>,
+    free: usize,
+    now: Timestamp,
+    around: &Surroundings,
+    next: &mut Next<Event>,
+) {
+    let mut free = free;
+    for (at, run) in places {
+        if free == 0 {
+            break;
+        }
+        let Run::Waiting { attempts, retry } = run else { continue };
+        let Some((step, _)) = rollout.step(at) else { continue };
+        if let Some((retry_at, _)) = retry
+            && *retry_at > now
+        {
+            wake(next, *retry_at);
+            continue;
+        }
+        if around.busy.contains(&step.stack) {
+            wake(next, now + BUSY);
+            continue;
+        }
+        let attempt = attempts + 1;
+        let operation = OperationId::derive(rollout.id, step.stack, at.phase as u8, attempt);
+        next.events.push(Event::OperationStarted { operation, wave: at.wave, step: at.step, phase: at.phase, attempt });
+        free -= 1;
+    }
+}
+
+fn gated(rollout: &Rollout, wave: usize, gate: &Gate, now: Timestamp, next: &mut Next<Event>) {
+    let spec = &rollout.plan.waves[wave].spec.gate;
+    let halt = |reason: Reason| Event::Settling {
+        reason,
+        then: Then::by_policy(rollout.on_halt),
+        wave: Some(wave),
+        by: None,
+    };
+    let number = wave + 1;
+    for (check, evidence) in spec.checks.iter().zip(&gate.checks) {
+        if evidence.failing > u32::from(spec.grace) {
+            let sentence = format!("wave {number} failed the check “{check}”: {}", evidence.sentence);
+            return next.events.push(halt(Reason::new("check_failed", sentence)));
+        }
+    }
+    let unsettled = gate.checks.iter().any(|e| e.samples == 0 || e.failing > 0);
+    if gate.asked.is_none() && !spec.checks.is_empty() && (now < gate.bake_until || unsettled) {
+        let due = gate.sampled_at.map_or(gate.opened_at, |at| at + sample_every(spec.bake));
+        if due <= now {
+            next.effects.push(Effect::Probe { wave, stacks: changed_stacks(rollout, wave) });
+        } else {
+            wake(next, due);
+        }
+    }
+    if now < gate.bake_until {
+        return wake(next, gate.bake_until);
+    }
+    if unsettled && gate.asked.is_none() {
+        return;
+    }
+    let Some(approval) = &spec.approval else {
+        return next.events.push(Event::GatePassed { wave });
+    };
+    let Some(asked) = gate.asked else {
+        return next.events.push(Event::ApprovalAsked { wave, expires_at: now + approval.expiry });
+    };
+    if let Some(no) = gate.decisions.iter().find(|d| d.verdict == super::Verdict::Reject) {
+        let why = if no.comment.is_empty() { String::new() } else { format!(": “{}”", no.comment) };
+        let sentence = format!("{} rejected wave {number}{why}", no.by.name);
+        return next.events.push(halt(Reason::new("rejected", sentence)));
+    }
+    if missing(approval, gate) == 0 {
+        return next.events.push(Event::GatePassed { wave });
+    }
+    if asked.expires_at <= now {
+        let sentence = format!("nobody approved wave {number} within {}", approval.expiry);
+        return next.events.push(halt(Reason::new("approval_expired", sentence)));
+    }
+    let half = asked.at + Span(approval.expiry.0 / 2);
+    if !asked.reminded && half <= now {
+        return next.events.push(Event::Reminded { wave });
+    }
+    wake(next, if asked.reminded { asked.expires_at } else { half });
+}
+
+/// How many approvals are still missing.
+pub(super) fn missing(approval: &ApprovalSpec, gate: &Gate) -> u32 {
+    let yes = gate.decisions.iter().filter(|d| d.verdict == super::Verdict::Approve).count();
+    u32::from(approval.quorum).saturating_sub(u32::try_from(yes).unwrap_or(u32::MAX))
+}
+
+/// Twenty samples in a bake, but not closer than 1 s nor wider than 30 s.
+fn sample_every(bake: Span) -> Span {
+    Span((bake.0 / 20).clamp(1000, 30_000))
+}
+
+fn changed_stacks(
+    rollout: &Rollout,
+    wave: usize,
+) -> Vec<(crate::StackId, String, crate::release::DriverKind)> {
+    let steps = rollout.plan.waves[wave].steps.iter().zip(&rollout.waves[wave].steps);
+    steps
+        .filter(|(_, state)| matches!(state.run, Run::Succeeded { .. }))
+        .map(|(step, _)| (step.stack, step.name.clone(), step.driver))
+        .collect()
+}
+
+fn rolling_back(rollout: &Rollout, now: Timestamp, around: &Surroundings, next: &mut Next<Event>) {
+    for wave in (0..rollout.waves.len()).rev() {
+        let steps = rollout.plan.waves[wave].steps.iter().zip(&rollout.waves[wave].steps).enumerate();
+        let undo: Vec<_> = steps
+            .filter(|(_, (step, state))| Rollout::needs_undo(step, state))
+            .map(|(i, (_, state))| (Place { wave, step: i, phase: Phase::Back }, &state.undo))
+            .collect();
+        if undo.iter().all(|(_, run)| run.has_ended()) {
+            continue;
+        }
+        if rollout.paused.is_some() {
+            return;
+        }
+        let flying = undo.iter().filter(|(_, run)| matches!(run, Run::Started { .. })).count();
+        let most = rollout.plan.waves[wave].spec.concurrency;
+        let most = match most {
+            Amount::Count(_) | Amount::Percent(_) => most.of(undo.len()).max(1),
+        };
+        let free = most.saturating_sub(flying);
+        return start(rollout, undo.into_iter(), free, now, around, next);
+    }
+    let failed = rollout.waves.iter().flat_map(|w| &w.steps).filter(|s| matches!(s.undo, Run::Failed { .. })).count();
+    next.events.push(Event::RolledBack { failed: u32::try_from(failed).unwrap_or(u32::MAX) });
+}
+
+fn order(rollout: &Rollout, operation: OperationId, at: Place) -> Option<Order> {
+    let (step, _) = rollout.step(at)?;
+    let digest = match at.phase {
+        Phase::There => &step.to,
+        Phase::Back => step.from.as_ref()?,
+    };
+    let kind = if step.from.is_none() { OperationKind::Create } else { OperationKind::Update };
+    Some(Order {
+        operation,
+        kind,
+        stack: step.stack,
+        name: step.name.clone(),
+        driver: step.driver,
+        configuration: rollout.plan.configurations.get(digest).cloned(),
+    })
+}
+
+pub(super) fn observed(rollout: &Rollout, operation: OperationId, seen: &Seen, now: Timestamp) -> Vec<Event> {
+    let Some(at) = rollout.in_flight.get(&operation) else { return vec![] };
+    let Some((step, state)) = rollout.step(*at) else { return vec![] };
+    let (run, wanted, most) = match at.phase {
+        Phase::There => {
+            (&state.run, Some(&step.to), u32::from(rollout.plan.waves[at.wave].spec.attempts))
+        }
+        Phase::Back => (&state.undo, step.from.as_ref(), UNDO_ATTEMPTS),
+    };
+    match meaning(run, seen, wanted, most, now) {
+        Meaning::Nothing => vec![],
+        Meaning::Accepted => vec![Event::OperationAccepted { operation }],
+        Meaning::Succeeded(outputs) => vec![Event::OperationSucceeded { operation, outputs }],
+        Meaning::Failed { reason, retry_at, running } => {
+            vec![Event::OperationFailed { operation, reason, retry_at, running }]
+        }
+    }
+}
+
+pub(super) fn probed(rollout: &Rollout, wave: usize, samples: &[Sample]) -> Vec<Event> {
+    let Some(WaveState::Gated(_)) = rollout.waves.get(wave).map(|w| &w.state) else { return vec![] };
+    let steps = &rollout.plan.waves[wave].steps;
+    let name = |id| steps.iter().find(|s| s.stack == id).map_or("?", |s| s.name.as_str());
+    let results = rollout.plan.waves[wave].spec.gate.checks.iter().map(|check| match check {
+        Check::Healthy => {
+            let down: Vec<_> = samples.iter().filter_map(|s| s.down.as_ref().map(|why| (s.stack, why))).collect();
+            let sentence = match down.first() {
+                None => format!("all {} stacks answer", samples.len()),
+                Some((stack, why)) => {
+                    format!("{} of {} stacks do not answer; {}: {why}", down.len(), samples.len(), name(*stack))
+                }
+            };
+            (i64::try_from(down.len()).unwrap_or(i64::MAX), down.is_empty(), sentence)
+        }
+        Check::ErrorRate { max_percent } => {
+            let rate = |s: &Sample| if s.requests == 0 { 0 } else { s.errors.saturating_mul(1000) / s.requests };
+            let worst = samples.iter().max_by_key(|s| rate(s));
+            let per_mille = worst.map_or(0, rate);
+            let sentence = match worst {
+                Some(s) if per_mille > 0 => format!(
+                    "{}.{} % of requests fail on {}",
+                    per_mille / 10,
+                    per_mille % 10,
+                    name(s.stack)
+                ),
+                _ => "no request failed".to_owned(),
+            };
+            (i64::try_from(per_mille).unwrap_or(i64::MAX), per_mille <= u64::from(*max_percent) * 10, sentence)
+        }
+    });
+    vec![Event::Sampled { wave, results: results.collect() }]
+}
+
+fn wake(next: &mut Next<Event>, at: Timestamp) {
+    next.wake_at = Some(next.wake_at.map_or(at, |before| before.min(at)));
+}

@@ -1,0 +1,178 @@
+//! What is written beside a rollout's events: operations, gates, messages, and in the end what is live.
+
+use super::{Event, Gate, Phase, Place, Rollout, State, WaveState, next};
+use crate::plan::Step;
+use crate::process::{GateRow, Mail, OperationKind, Outcome, Recipient, Record};
+use crate::{Configuration, OperationId, Timestamp};
+
+pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Record> {
+    match event {
+        Event::OperationStarted { operation, wave, step, phase, attempt } => {
+            let place = Place { wave: *wave, step: *step, phase: *phase };
+            let Some((step, to)) = aim(rollout, place) else { return vec![] };
+            vec![Record::OperationStarted {
+                operation: *operation,
+                stack: step.stack,
+                kind: kind(step),
+                wave: Some(*wave),
+                attempt: *attempt,
+                to: Some(to.clone()),
+            }]
+        }
+        Event::OperationAccepted { operation } => vec![Record::OperationAccepted { operation: *operation }],
+        Event::OperationSucceeded { operation, outputs } => ended(rollout, *operation, |to| Outcome::Succeeded {
+            digest: Some(to.digest.clone()),
+            outputs: outputs.clone(),
+        }),
+        Event::OperationFailed { operation, reason, retry_at, running } => {
+            ended(rollout, *operation, |_| Outcome::Failed {
+                reason: reason.clone(),
+                retryable: retry_at.is_some(),
+                running: running.clone(),
+            })
+        }
+        Event::StepSkipped { wave, step, .. } => {
+            let place = Place { wave: *wave, step: *step, phase: Phase::There };
+            aim(rollout, place)
+                .map(|(step, to)| Record::Desired { stack: step.stack, configuration: to.clone() })
+                .into_iter()
+                .collect()
+        }
+        Event::GateOpened { wave, .. } | Event::Decided { wave, .. } | Event::GatePassed { wave } => {
+            gate_row(rollout, *wave).into_iter().collect()
+        }
+        Event::ApprovalAsked { wave, .. } => {
+            let mut records: Vec<_> = gate_row(rollout, *wave).into_iter().collect();
+            records.extend(ask(rollout, *wave, "asked", "waits for you"));
+            records
+        }
+        Event::Reminded { wave } => {
+            ask(rollout, *wave, "reminded", "still waits for you").into_iter().collect()
+        }
+        Event::Settling { .. } => {
+            (0..rollout.waves.len()).filter_map(|wave| gate_row(rollout, wave)).collect()
+        }
+        Event::Halted { reason } => vec![told(rollout, at, "is halted", &reason.sentence)],
+        Event::RollbackStarted { reason, .. } => vec![told(rollout, at, "is rolled back", &reason.sentence)],
+        Event::RolledBack { .. } => {
+            let State::RolledBack { reason, .. } = &rollout.state else { return vec![] };
+            let former = rollout.before.as_ref().is_some_and(|b| b.release == rollout.plan.target.release);
+            if former {
+                return vec![];
+            }
+            vec![Record::ReleaseBad { release: rollout.plan.target.release, reason: reason.clone() }]
+        }
+        Event::Succeeded => vec![Record::Live {
+            release: rollout.plan.target.release,
+            tiers: rollout.plan.target.tiers.clone(),
+        }],
+        Event::Started { .. }
+        | Event::Enrolled { .. }
+        | Event::Withdrawn { .. }
+        | Event::WaveStarted { .. }
+        | Event::WaveSkipped { .. }
+        | Event::Sampled { .. }
+        | Event::Paused { .. }
+        | Event::Resumed { .. }
+        | Event::Retried { .. }
+        | Event::Aborted { .. } => vec![],
+    }
+}
+
+fn aim(rollout: &Rollout, at: Place) -> Option<(&Step, &Configuration)> {
+    let (step, _) = rollout.step(at)?;
+    let digest = match at.phase {
+        Phase::There => &step.to,
+        Phase::Back => step.from.as_ref()?,
+    };
+    Some((step, rollout.plan.configurations.get(digest)?))
+}
+
+const fn kind(step: &Step) -> OperationKind {
+    if step.from.is_none() { OperationKind::Create } else { OperationKind::Update }
+}
+
+/// The record of an operation's end. The event was applied already, so its place is found by what it left.
+fn ended(
+    rollout: &Rollout,
+    operation: OperationId,
+    outcome: impl FnOnce(&Configuration) -> Outcome,
+) -> Vec<Record> {
+    let Some(place) = rollout.place_of(operation) else { return vec![] };
+    let Some((step, to)) = aim(rollout, place) else { return vec![] };
+    vec![Record::OperationEnded { operation, stack: step.stack, kind: kind(step), outcome: outcome(to) }]
+}
+
+fn gate_row(rollout: &Rollout, wave: usize) -> Option<Record> {
+    let spec = &rollout.plan.waves[wave].spec;
+    let (state, gate): (&str, &Gate) = match &rollout.waves[wave].state {
+        WaveState::Gated(gate) if gate.asked.is_some() => ("asking", gate),
+        WaveState::Gated(gate) => ("baking", gate),
+        WaveState::Passed { gate, .. } => ("passed", gate.as_ref()?),
+        WaveState::Failed { gate, .. } => ("closed", gate.as_ref()?),
+        WaveState::Pending | WaveState::Running { .. } | WaveState::Skipped => return None,
+    };
+    let approval = spec.gate.approval.as_ref();
+    Some(Record::Gate(GateRow {
+        rollout: rollout.id,
+        wave,
+        state: state.to_owned(),
+        group: approval.and_then(|a| a.group.clone()),
+        missing: approval.map_or(0, |a| next::missing(a, gate)),
+        asked_at: gate.asked.map(|a| a.at),
+        expires_at: gate.asked.map(|a| a.expires_at),
+        title: format!("{}: wave {} “{}”", rollout.title, wave + 1, spec.name),
+    }))
+}
+
+fn ask(rollout: &Rollout, wave: usize, what: &str, says: &str) -> Option<Record> {
+    let planned = &rollout.plan.waves[wave];
+    let approval = planned.spec.gate.approval.as_ref()?;
+    let WaveState::Gated(gate) = &rollout.waves[wave].state else { return None };
+    let asked = gate.asked?;
+    let number = wave + 1;
+    let next = match rollout.plan.waves.get(number) {
+        Some(after) => {
+            let radius = after.blast_radius();
+            format!(
+                "If you approve, wave {} “{}” begins: {} stacks, {} tenants.",
+                number + 1,
+                after.spec.name,
+                radius.stacks,
+                radius.tenants
+            )
+        }
+        None => "If you approve, the rollout is complete.".to_owned(),
+    };
+    let evidence: Vec<_> = planned
+        .spec
+        .gate
+        .checks
+        .iter()
+        .zip(&gate.checks)
+        .map(|(check, seen)| format!("- {check}: {}\n", seen.sentence))
+        .collect();
+    Some(Record::Mail(Mail {
+        key: format!("gate/{}/{wave}/{what}/{}", rollout.id, asked.at.0),
+        to: Recipient::Approvers(approval.group.clone()),
+        subject: format!("{}: wave {number} {says}", rollout.title),
+        body: format!(
+            "{}: wave {number} “{}” is done and was watched for {}.\n\n{}\n{next}\n\nReview it until {} UTC:\n{{base}}/gates/{}/{number}\n",
+            rollout.title,
+            planned.spec.name,
+            planned.spec.gate.bake,
+            evidence.concat(),
+            asked.expires_at.human(),
+            rollout.id,
+        ),
+    }))
+}
+
+fn told(rollout: &Rollout, at: Timestamp, what: &str, why: &str) -> Record {
+    Record::Mail(Mail {
+        key: format!("rollout/{}/{what}/{}", rollout.id, at.0),
+        to: Recipient::Operators,
+        subject: format!("{} {what}", rollout.title),
+        body: format!("{} {what}: {why}.\n\n{{base}}/rollouts/{}\n", rollout.title, rollout.id),
+    })
+}

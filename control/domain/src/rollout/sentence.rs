@@ -1,0 +1,76 @@
+//! Each event as a person reads it in the activity.
+
+use super::{Event, Phase, Rollout, Verdict};
+use crate::{OperationId, Timestamp};
+
+pub(super) fn sentence(rollout: &Rollout, event: &Event) -> String {
+    let title = &rollout.title;
+    let wave = |i: &usize| {
+        let name = rollout.plan.waves.get(*i).map_or("?", |w| w.spec.name.as_str());
+        format!("wave {} “{name}”", i + 1)
+    };
+    let step = |w: usize, s: usize| {
+        rollout.plan.waves.get(w).and_then(|w| w.steps.get(s)).map_or("?", |s| s.name.as_str()).to_owned()
+    };
+    let stack = |id: &OperationId| match rollout.place_of(*id) {
+        Some(at) => step(at.wave, at.step),
+        None => "a stack".to_owned(),
+    };
+    let because = |comment: &str| if comment.is_empty() { String::new() } else { format!(": “{comment}”") };
+    match event {
+        Event::Started { by, comment, .. } => format!("{} started {title}{}", by.name, because(comment)),
+        Event::Enrolled { wave: w, step, .. } => format!("{} joins {}", step.name, wave(w)),
+        Event::Withdrawn { wave: w, step: s, reason } => format!("{} leaves {}: {}", step(*w, *s), wave(w), reason.sentence),
+        Event::WaveStarted { wave: w } => format!("{title}: {} started", wave(w)),
+        Event::WaveSkipped { wave: w } => format!("{title}: {} is empty and skipped", wave(w)),
+        Event::StepSkipped { wave: w, step: s, reason } => format!("{} is left out: {}", step(*w, *s), reason.sentence),
+        Event::OperationStarted { wave: w, step: s, phase, attempt, .. } => {
+            let verb = match phase {
+                Phase::There => "Updating",
+                Phase::Back => "Taking back",
+            };
+            format!("{verb} {} (attempt {attempt})", step(*w, *s))
+        }
+        Event::OperationAccepted { operation } => format!("{} is under way", stack(operation)),
+        Event::OperationSucceeded { operation, .. } => format!("{} is done", stack(operation)),
+        Event::OperationFailed { operation, reason, retry_at: None, .. } => {
+            format!("{} failed: {}", stack(operation), reason.sentence)
+        }
+        Event::OperationFailed { operation, reason, .. } => {
+            format!("{} failed and is tried again: {}", stack(operation), reason.sentence)
+        }
+        Event::GateOpened { wave: w, bake_until } => {
+            format!("{title}: {} is done and watched until {} UTC", wave(w), until(*bake_until))
+        }
+        Event::Sampled { wave: w, results } => {
+            let all: Vec<_> = results.iter().map(|(_, _, sentence)| sentence.as_str()).collect();
+            format!("{title}: {}: {}", wave(w), all.join("; "))
+        }
+        Event::ApprovalAsked { wave: w, expires_at } => {
+            format!("{title}: {} asks for approval until {} UTC", wave(w), expires_at.human())
+        }
+        Event::Reminded { wave: w } => format!("{title}: approvers of {} are reminded", wave(w)),
+        Event::Decided { wave: w, verdict, by, comment, .. } => {
+            let verb = match verdict {
+                Verdict::Approve => "approved",
+                Verdict::Reject => "rejected",
+            };
+            format!("{} {verb} {}{}", by.name, wave(w), because(comment))
+        }
+        Event::GatePassed { wave: w } => format!("{title}: {} is through", wave(w)),
+        Event::Settling { reason, .. } => format!("{title} stops: {}", reason.sentence),
+        Event::Halted { reason } => format!("{title} is halted: {}", reason.sentence),
+        Event::Paused { by, comment } => format!("{} paused {title}{}", by.name, because(comment)),
+        Event::Resumed { by } => format!("{} resumed {title}", by.name),
+        Event::Retried { by, .. } => format!("{} retried {title}", by.name),
+        Event::RollbackStarted { reason, .. } => format!("{title} goes back: {}", reason.sentence),
+        Event::RolledBack { failed: 0 } => format!("{title} is rolled back"),
+        Event::RolledBack { failed } => format!("{title} is rolled back, but {failed} stacks could not"),
+        Event::Succeeded => format!("{title} is complete"),
+        Event::Aborted { reason, .. } => format!("{title} is closed: {}", reason.sentence),
+    }
+}
+
+fn until(at: Timestamp) -> String {
+    at.clock()
+}

@@ -1,0 +1,122 @@
+//! Where a rollout is and what it waits for, in one sentence.
+
+use super::{Rollout, State, WaveState, next};
+use crate::operation::Run;
+use crate::process::Summary;
+use crate::{Span, Timestamp};
+
+pub(super) fn summary(rollout: &Rollout, now: Timestamp) -> Summary {
+    Summary {
+        status: rollout.status().to_owned(),
+        ended: rollout.has_ended(),
+        waits_for_person: waits_for_person(rollout),
+        title: rollout.title.clone(),
+        sentence: sentence(rollout, now),
+        subject: None,
+    }
+}
+
+fn waits_for_person(rollout: &Rollout) -> bool {
+    matches!(rollout.state, State::Halted { .. })
+        || rollout.paused.is_some()
+        || rollout.waves.iter().any(|w| matches!(&w.state, WaveState::Gated(gate) if gate.asked.is_some()))
+}
+
+fn sentence(rollout: &Rollout, now: Timestamp) -> String {
+    let reached = reached(rollout);
+    match &rollout.state {
+        State::Running => match rollout.current_wave() {
+            None => reached,
+            Some(wave) => {
+                let of = rollout.waves.len();
+                format!("{reached} · wave {} of {of} · {}", wave + 1, waits_for(rollout, wave, now))
+            }
+        },
+        State::Settling { reason, .. } => format!(
+            "{reached} · stopping: {} · {} still in flight",
+            reason.sentence,
+            plural(rollout.in_flight.len(), "operation")
+        ),
+        State::Halted { reason } => format!("{reached} · halted: {}", reason.sentence),
+        State::RollingBack { reason } => format!("Going back: {}", reason.sentence),
+        State::RolledBack { reason, failed: 0, .. } => format!("Rolled back: {}", reason.sentence),
+        State::RolledBack { reason, failed, .. } => {
+            format!("Rolled back, but {} could not: {}", plural(*failed as usize, "stack"), reason.sentence)
+        }
+        State::Succeeded { .. } => {
+            let steps = rollout.waves.iter().flat_map(|w| &w.steps);
+            match steps.filter(|s| matches!(s.run, Run::Failed { .. } | Run::Skipped { .. })).count() {
+                0 => reached,
+                behind => format!("{reached} · {} left to catch up", plural(behind, "stack")),
+            }
+        }
+        State::Aborted { reason, .. } => format!("{reached} · closed: {}", reason.sentence),
+    }
+}
+
+fn reached(rollout: &Rollout) -> String {
+    let (there, all) = tenants_reached(rollout);
+    let share = if all == 0 { 100 } else { there * 100 / all };
+    format!("{} reaches {share} % of tenants", rollout.plan.target.version)
+}
+
+/// Tenants on the target, and all tenants in the plan.
+pub(crate) fn tenants_reached(rollout: &Rollout) -> (u64, u64) {
+    let (mut there, mut all) = (0, 0);
+    for (planned, wave) in rollout.plan.waves.iter().zip(&rollout.waves) {
+        for (step, state) in planned.steps.iter().zip(&wave.steps) {
+            let tenants = u64::from(step.tenants);
+            all += tenants;
+            let back = matches!(state.undo, Run::Succeeded { .. });
+            if matches!(state.run, Run::Succeeded { .. } | Run::Unchanged) && !back {
+                there += tenants;
+            }
+        }
+    }
+    (there, all)
+}
+
+/// What a wave waits for, as the header says it.
+pub(crate) fn waits_for(rollout: &Rollout, wave: usize, now: Timestamp) -> String {
+    if let Some(paused) = &rollout.paused {
+        let why = if paused.comment.is_empty() { String::new() } else { format!(": “{}”", paused.comment) };
+        return format!("paused by {}{why}", paused.by);
+    }
+    match &rollout.waves[wave].state {
+        WaveState::Running { .. } => {
+            let steps = &rollout.waves[wave].steps;
+            let ended = steps.iter().filter(|s| s.run.has_ended()).count();
+            format!("{ended} of {} stacks done", steps.len())
+        }
+        WaveState::Gated(gate) => match (gate.asked, &rollout.plan.waves[wave].spec.gate.approval) {
+            (Some(asked), Some(approval)) => {
+                let left = asked.expires_at - now;
+                let who = approval.group.as_deref().map(|g| format!(" from {g}")).unwrap_or_default();
+                match next::missing(approval, gate) {
+                    1 if approval.quorum == 1 => format!("waits for an approval{who}, {left} left"),
+                    missing => format!("waits for {missing} of {} approvals{who}, {left} left", approval.quorum),
+                }
+            }
+            _ if gate.bake_until > now => format!("watched for another {}", gate.bake_until - now),
+            _ => "waits for its checks".to_owned(),
+        },
+        WaveState::Failed { reason, .. } => reason.sentence.clone(),
+        WaveState::Pending => "about to start".to_owned(),
+        WaveState::Passed { .. } => "passed".to_owned(),
+        WaveState::Skipped => "nobody in it".to_owned(),
+    }
+}
+
+fn plural(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+/// About how long the rest takes, from what is done so far; `None` while nothing is.
+pub(crate) fn time_left(rollout: &Rollout, now: Timestamp) -> Option<Span> {
+    let wave = rollout.current_wave()?;
+    let WaveState::Running { since } = rollout.waves[wave].state else { return None };
+    let steps = &rollout.waves[wave].steps;
+    let ended = i64::try_from(steps.iter().filter(|s| s.run.has_ended()).count()).ok()?;
+    let left = i64::try_from(steps.len()).ok()? - ended;
+    (ended > 0 && left > 0).then(|| Span((now - since).0 * left / ended))
+}

@@ -1,0 +1,403 @@
+//! A single operation on one stack: off-boarding deletes, repair converges. Both are one process with a
+//! different end.
+
+use crate::operation::{Meaning, Run, meaning};
+use crate::process::{
+    Effect, Illegal, Next, OperationKind, Order, Outcome, Process, ProcessKind, Record, Seen, Summary, Surroundings,
+};
+use crate::release::DriverKind;
+use crate::tenant::TenantState;
+use crate::{Actor, Configuration, Digest, OperationId, ProcessId, Reason, Span, StackId, TenantId, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+const ATTEMPTS: u32 = 3;
+
+/// What is to be done.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "job", rename_all = "snake_case")]
+pub enum Job {
+    /// Take the tenant away: out of its pool, and its own stack deleted.
+    Offboard {
+        /// Who.
+        tenant: TenantId,
+        /// Shared stacks that serve it no longer.
+        shared: Vec<StackId>,
+    },
+    /// Bring the stack to what it should run.
+    Converge {
+        /// What that is.
+        to: Box<Configuration>,
+    },
+}
+
+/// A stack to work on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Piece {
+    /// Which.
+    pub stack: StackId,
+    /// Its name.
+    pub name: String,
+    /// What manages it.
+    pub driver: DriverKind,
+}
+
+/// What happens to it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// Always the first.
+    Started {
+        /// What it is called.
+        title: String,
+        /// What is to be done.
+        job: Job,
+        /// To which stack; `None` if there is none of its own.
+        piece: Option<Piece>,
+        /// Not before.
+        not_before: Timestamp,
+    },
+    /// Intent: recorded before the driver is called.
+    OperationStarted {
+        /// Its token.
+        operation: OperationId,
+        /// Counts from 1.
+        attempt: u32,
+    },
+    /// The driver has it.
+    OperationAccepted {
+        /// Its token.
+        operation: OperationId,
+    },
+    /// The driver proved it.
+    OperationSucceeded {
+        /// Its token.
+        operation: OperationId,
+        /// Addresses and names.
+        outputs: BTreeMap<String, String>,
+    },
+    /// It ended without.
+    OperationFailed {
+        /// Its token.
+        operation: OperationId,
+        /// The first cause.
+        reason: Reason,
+        /// When to try again.
+        retry_at: Option<Timestamp>,
+        /// What the stack was proved to run.
+        running: Option<Digest>,
+    },
+    /// Done.
+    Completed,
+    /// It stopped; a person may retry.
+    Failed {
+        /// Why.
+        reason: Reason,
+    },
+    /// A person tries again.
+    Retried {
+        /// Who.
+        by: String,
+    },
+    /// A person closed it.
+    Closed {
+        /// Who.
+        by: String,
+    },
+}
+
+/// What people ask of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Command {
+    /// Try again.
+    Retry,
+    /// Leave it: a failed repair, or an off-boarding still in its grace period.
+    Close,
+}
+
+/// Where it is.
+#[derive(Clone, PartialEq, Debug)]
+pub enum State {
+    /// Works, or waits for its time.
+    Running,
+    /// Stopped.
+    Failed(Reason),
+    /// Done.
+    Completed(Timestamp),
+    /// Left.
+    Closed(Timestamp),
+}
+
+/// The state: the fold of its events. `OFFBOARDING` tells which of the two kinds it is.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Work<const OFFBOARDING: bool> {
+    /// Its id.
+    pub id: ProcessId,
+    /// What it is called.
+    pub title: String,
+    /// What is to be done.
+    pub job: Job,
+    /// To which stack.
+    pub piece: Option<Piece>,
+    /// Not before.
+    pub not_before: Timestamp,
+    /// Where it is.
+    pub state: State,
+    /// The operation.
+    pub run: Run,
+}
+
+/// Takes a tenant away.
+pub type Offboarding = Work<true>;
+/// Brings one stack to what it should run.
+pub type Repair = Work<false>;
+
+impl<const OFFBOARDING: bool> Work<OFFBOARDING> {
+    const fn kind(&self) -> OperationKind {
+        match self.job {
+            Job::Offboard { .. } => OperationKind::Delete,
+            Job::Converge { .. } => OperationKind::Update,
+        }
+    }
+
+    fn to(&self) -> Option<&Configuration> {
+        match &self.job {
+            Job::Offboard { .. } => None,
+            Job::Converge { to } => Some(to),
+        }
+    }
+
+    fn ended(&self, operation: OperationId, outcome: Outcome) -> Vec<Record> {
+        let Some(piece) = &self.piece else { return vec![] };
+        vec![Record::OperationEnded { operation, stack: piece.stack, kind: self.kind(), outcome }]
+    }
+
+    fn tenant(&self, state: TenantState, reason: Option<Reason>) -> Vec<Record> {
+        match self.job {
+            Job::Offboard { tenant, .. } => vec![Record::Tenant { tenant, state, reason }],
+            Job::Converge { .. } => vec![],
+        }
+    }
+}
+
+impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
+    type Event = Event;
+    type Command = Command;
+    const KIND: ProcessKind = if OFFBOARDING { ProcessKind::Offboarding } else { ProcessKind::Repair };
+
+    fn begin(id: ProcessId, event: &Event, _at: Timestamp) -> Result<Self, Illegal> {
+        let Event::Started { title, job, piece, not_before } = event else {
+            return Err(Illegal("it begins with its start".into()));
+        };
+        Ok(Self {
+            id,
+            title: title.clone(),
+            job: job.clone(),
+            piece: piece.clone(),
+            not_before: *not_before,
+            state: State::Running,
+            run: if piece.is_some() { Run::WAITING } else { Run::Unchanged },
+        })
+    }
+
+    fn apply(&mut self, event: &Event, at: Timestamp) -> Result<(), Illegal> {
+        let mine = |operation: &OperationId| self.run.operation() == Some(*operation);
+        let run = match (event, &self.state) {
+            (Event::OperationStarted { operation, attempt }, State::Running) => {
+                self.run.started(*operation, *attempt, at)
+            }
+            (Event::OperationAccepted { operation }, _) if mine(operation) => self.run.accepted(),
+            (Event::OperationSucceeded { operation, .. }, _) if mine(operation) => self.run.succeeded(at),
+            (Event::OperationFailed { operation, reason, retry_at, running }, _) if mine(operation) => {
+                self.run.failed(reason, *retry_at, running.as_ref(), at)
+            }
+            (Event::Completed, State::Running) if matches!(self.run, Run::Succeeded { .. } | Run::Unchanged) => {
+                self.state = State::Completed(at);
+                return Ok(());
+            }
+            (Event::Failed { reason }, State::Running) => {
+                self.state = State::Failed(reason.clone());
+                return Ok(());
+            }
+            (Event::Retried { .. }, State::Failed(_)) => {
+                self.state = State::Running;
+                match self.run {
+                    Run::Failed { attempts, .. } => Some(Run::Waiting { attempts, retry: None }),
+                    _ => None,
+                }
+            }
+            (Event::Closed { .. }, State::Failed(_) | State::Running) => {
+                self.state = State::Closed(at);
+                return Ok(());
+            }
+            _ => None,
+        };
+        self.run = run.ok_or_else(|| Illegal("the event does not fit the state".into()))?;
+        Ok(())
+    }
+
+    fn command(&self, actor: &Actor, command: Command, now: Timestamp) -> Result<Vec<Event>, Reason> {
+        let by = actor.name.clone();
+        match (command, &self.state) {
+            (Command::Retry, State::Failed(_)) => Ok(vec![Event::Retried { by }]),
+            (Command::Close, State::Failed(_)) => Ok(vec![Event::Closed { by }]),
+            (Command::Close, State::Running) if now < self.not_before => Ok(vec![Event::Closed { by }]),
+            (Command::Retry, _) => Err(Reason::new("not_failed", "it has not failed, so there is nothing to retry")),
+            (Command::Close, _) => Err(Reason::new("running", "it runs already; wait until it has ended")),
+        }
+    }
+
+    fn next(&self, now: Timestamp, around: &Surroundings) -> Next<Event> {
+        let mut next = Next::default();
+        if self.state != State::Running {
+            return next;
+        }
+        if now < self.not_before {
+            next.wake_at = Some(self.not_before);
+            return next;
+        }
+        match (&self.run, &self.piece) {
+            (Run::Waiting { retry: Some((at, _)), .. }, _) if *at > now => next.wake_at = Some(*at),
+            (Run::Waiting { .. }, Some(piece)) if around.busy.contains(&piece.stack) => {
+                next.wake_at = Some(now + Span::seconds(2));
+            }
+            (Run::Waiting { attempts, .. }, Some(piece)) => {
+                let attempt = attempts + 1;
+                let operation = OperationId::derive(self.id, piece.stack, 0, attempt);
+                next.events.push(Event::OperationStarted { operation, attempt });
+            }
+            (Run::Started { operation, .. }, Some(piece)) => next.effects.push(Effect::Drive(Order {
+                operation: *operation,
+                kind: self.kind(),
+                stack: piece.stack,
+                name: piece.name.clone(),
+                driver: piece.driver,
+                configuration: self.to().cloned(),
+            })),
+            (Run::Failed { reason, .. } | Run::Skipped { reason }, _) => {
+                next.events.push(Event::Failed { reason: reason.clone() });
+            }
+            (Run::Succeeded { .. } | Run::Unchanged, _) => match &self.job {
+                Job::Offboard { shared, .. } if !shared.is_empty() => {
+                    next.effects.push(Effect::Serve(shared.clone()));
+                }
+                Job::Offboard { .. } | Job::Converge { .. } => next.events.push(Event::Completed),
+            },
+            (Run::Waiting { .. } | Run::Started { .. }, None) => {}
+        }
+        next
+    }
+
+    fn observed(&self, operation: OperationId, seen: &Seen, now: Timestamp) -> Vec<Event> {
+        if self.run.operation() != Some(operation) {
+            return vec![];
+        }
+        match meaning(&self.run, seen, self.to().map(|c| &c.digest), ATTEMPTS, now) {
+            Meaning::Nothing => vec![],
+            Meaning::Accepted => vec![Event::OperationAccepted { operation }],
+            Meaning::Succeeded(outputs) => vec![Event::OperationSucceeded { operation, outputs }],
+            Meaning::Failed { reason, retry_at, running } => {
+                vec![Event::OperationFailed { operation, reason, retry_at, running }]
+            }
+        }
+    }
+
+    fn records(&self, event: &Event, _at: Timestamp) -> Vec<Record> {
+        match event {
+            Event::Started { not_before, .. } => {
+                let grace = Reason::new("grace", format!("is taken away after {} UTC", not_before.human()));
+                let mut records = self.tenant(TenantState::Offboarding, Some(grace));
+                if let Job::Offboard { tenant, .. } = self.job
+                    && self.piece.is_none()
+                {
+                    records.push(Record::Leave(tenant));
+                }
+                records
+            }
+            Event::OperationStarted { operation, attempt } => match &self.piece {
+                Some(piece) => vec![Record::OperationStarted {
+                    operation: *operation,
+                    stack: piece.stack,
+                    kind: self.kind(),
+                    wave: None,
+                    attempt: *attempt,
+                    to: self.to().cloned(),
+                }],
+                None => vec![],
+            },
+            Event::OperationAccepted { operation } => vec![Record::OperationAccepted { operation: *operation }],
+            Event::OperationSucceeded { operation, outputs } => self.ended(
+                *operation,
+                Outcome::Succeeded { digest: self.to().map(|c| c.digest.clone()), outputs: outputs.clone() },
+            ),
+            Event::OperationFailed { operation, reason, retry_at, running } => self.ended(
+                *operation,
+                Outcome::Failed {
+                    reason: reason.clone(),
+                    retryable: retry_at.is_some(),
+                    running: running.clone(),
+                },
+            ),
+            Event::Completed => {
+                let mut records = self.tenant(TenantState::Offboarded, None);
+                if let Job::Offboard { tenant, .. } = self.job {
+                    records.push(Record::Leave(tenant));
+                }
+                records
+            }
+            Event::Failed { reason } => self.tenant(TenantState::Offboarding, Some(reason.clone())),
+            Event::Closed { .. } => self.tenant(TenantState::Active, None),
+            Event::Retried { .. } => vec![],
+        }
+    }
+
+    fn summary(&self, now: Timestamp) -> Summary {
+        let (status, sentence) = match &self.state {
+            State::Running if now < self.not_before => ("waiting", format!("begins in {}", self.not_before - now)),
+            State::Running => ("running", "at work".to_owned()),
+            State::Failed(reason) => ("failed", reason.sentence.clone()),
+            State::Completed(_) => ("succeeded", "done".to_owned()),
+            State::Closed(_) => ("aborted", "closed".to_owned()),
+        };
+        let subject = match &self.job {
+            Job::Offboard { tenant, .. } => Some(tenant.0),
+            Job::Converge { .. } => self.piece.as_ref().map(|p| p.stack.0),
+        };
+        Summary {
+            status: status.to_owned(),
+            ended: matches!(self.state, State::Completed(_) | State::Closed(_)),
+            waits_for_person: matches!(self.state, State::Failed(_)),
+            title: self.title.clone(),
+            sentence,
+            subject,
+        }
+    }
+
+    fn kind_of(event: &Event) -> &'static str {
+        match event {
+            Event::Started { .. } => "started",
+            Event::OperationStarted { .. } => "operation_started",
+            Event::OperationAccepted { .. } => "operation_accepted",
+            Event::OperationSucceeded { .. } => "operation_succeeded",
+            Event::OperationFailed { .. } => "operation_failed",
+            Event::Completed => "completed",
+            Event::Failed { .. } => "failed",
+            Event::Retried { .. } => "retried",
+            Event::Closed { .. } => "closed",
+        }
+    }
+
+    fn sentence_of(&self, event: &Event) -> String {
+        let title = &self.title;
+        match event {
+            Event::Started { .. } => format!("{title}: started"),
+            Event::OperationStarted { attempt, .. } => format!("{title}: attempt {attempt}"),
+            Event::OperationAccepted { .. } => format!("{title}: under way"),
+            Event::OperationSucceeded { .. } => format!("{title}: the stack is done"),
+            Event::OperationFailed { reason, .. } | Event::Failed { reason } => format!("{title}: failed, {}", reason.sentence),
+            Event::Completed => format!("{title}: done"),
+            Event::Retried { by } => format!("{by} retried: {title}"),
+            Event::Closed { by } => format!("{by} closed: {title}"),
+        }
+    }
+}
