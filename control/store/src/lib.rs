@@ -1,1 +1,222 @@
-//! Placeholder.
+//! The only SQL: SQLite and PostgreSQL behind one type.
+//!
+//! Keeps laws 3, 7 and 9 of DESIGN §3: the log's key refuses a stale writer, a stack takes one operation at a
+//! time, and what pages query is written in the transaction of the events that change it.
+
+mod error;
+mod events;
+mod fleet;
+mod migrate;
+mod outbox;
+mod people;
+mod plans;
+mod processes;
+mod records;
+mod signups;
+mod sql;
+mod stacks;
+mod tenants;
+
+pub use error::{Conflict, StoreError};
+pub use events::{Activity, ActivityFilter, NewEvent, StoredEvent};
+pub use fleet::{Behind, TierVersions};
+pub use outbox::{Message, OpenGate};
+pub use people::{ApiToken, User};
+pub use processes::{Append, ProcessRow, stream};
+pub use signups::{Signup, SignupState};
+pub use stacks::{OperationRow, PoolPlace, Route};
+pub use tenants::{TenantFilter, TenantRow};
+
+use sql::{Arg, Row};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{PgPool, SqlitePool};
+use std::time::Duration;
+use tokio::sync::broadcast;
+
+/// The database, whichever engine it is. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pool: Pool,
+    hints: broadcast::Sender<Hint>,
+}
+
+#[derive(Clone)]
+enum Pool {
+    Sqlite { read: SqlitePool, write: SqlitePool },
+    Postgres(PgPool),
+}
+
+/// Something was committed. Only a hint: whoever hears it looks into the tables.
+#[derive(Clone, Debug)]
+pub struct Hint {
+    /// The streams that got events.
+    pub streams: Vec<String>,
+}
+
+/// A write transaction. Dropped without [`Tx::commit`], it leaves nothing.
+pub struct Tx {
+    inner: TxInner,
+    hints: broadcast::Sender<Hint>,
+    streams: Vec<String>,
+}
+
+enum TxInner {
+    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+}
+
+impl Store {
+    /// Opens `sqlite:<path>` or `postgres://…`, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// The folder cannot be written, the server cannot be reached, or the database was made by a newer version.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let (hints, _) = broadcast::channel(1024);
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            let pool = open_sqlite(path).await?;
+            let store = Self { pool, hints };
+            migrate::run(&store, migrate::SQLITE).await?;
+            return Ok(store);
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            let options: PgConnectOptions = url.parse().map_err(|_| StoreError::Address(url.to_owned()))?;
+            let pool = PgPoolOptions::new()
+                .max_connections(8)
+                .acquire_timeout(Duration::from_secs(10))
+                .connect_with(options)
+                .await
+                .map_err(|e| StoreError::Unreachable(e.to_string()))?;
+            let store = Self { pool: Pool::Postgres(pool), hints };
+            migrate::run(&store, migrate::POSTGRES).await?;
+            store.listen();
+            return Ok(store);
+        }
+        Err(StoreError::Address(url.to_owned()))
+    }
+
+    /// Hints of what was committed, in this process and, on PostgreSQL, in others.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Hint> {
+        self.hints.subscribe()
+    }
+
+    /// Begins a write.
+    ///
+    /// # Errors
+    /// The database cannot be reached, or another writer kept it too long.
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        let inner = match &self.pool {
+            // Taking the lock at once avoids a read that cannot be upgraded later.
+            Pool::Sqlite { write, .. } => TxInner::Sqlite(write.begin_with("begin immediate").await?),
+            Pool::Postgres(pool) => TxInner::Postgres(pool.begin().await?),
+        };
+        Ok(Tx { inner, hints: self.hints.clone(), streams: vec![] })
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.fetch("select 1", vec![]).await.map(drop)
+    }
+
+    pub(crate) async fn fetch(&self, sql: &str, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
+        match &self.pool {
+            Pool::Sqlite { read, .. } => sql::fetch_sqlite(read, sql, args).await,
+            Pool::Postgres(pool) => sql::fetch_postgres(pool, sql, args).await,
+        }
+    }
+
+    pub(crate) async fn fetch_one(&self, sql: &str, args: Vec<Arg>) -> Result<Option<Row>, StoreError> {
+        Ok(self.fetch(sql, args).await?.into_iter().next())
+    }
+
+    /// Outside of a transaction: for single statements that need none.
+    pub(crate) async fn execute(&self, sql: &str, args: Vec<Arg>) -> Result<u64, StoreError> {
+        match &self.pool {
+            Pool::Sqlite { write, .. } => sql::execute_sqlite(write, sql, args).await,
+            Pool::Postgres(pool) => sql::execute_postgres(pool, sql, args).await,
+        }
+    }
+
+    fn listen(&self) {
+        let Pool::Postgres(pool) = &self.pool else { return };
+        let (pool, hints) = (pool.clone(), self.hints.clone());
+        tokio::spawn(async move {
+            while !pool.is_closed() {
+                if let Ok(mut listener) = sqlx::postgres::PgListener::connect_with(&pool).await
+                    && listener.listen("tidegate").await.is_ok()
+                {
+                    while let Ok(note) = listener.recv().await {
+                        let streams = note.payload().split(' ').map(str::to_owned).collect();
+                        let _ = hints.send(Hint { streams });
+                    }
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+    }
+}
+
+impl Tx {
+    /// Makes it last, then tells whoever listens.
+    ///
+    /// # Errors
+    /// Nothing was written then.
+    pub async fn commit(mut self) -> Result<(), StoreError> {
+        // Postgres: other replicas hear it with the commit, and no earlier. SQLite has one process.
+        if matches!(self.inner, TxInner::Postgres(_)) && !self.streams.is_empty() {
+            let mut payload = self.streams.join(" ");
+            payload.truncate(payload.len().min(7000));
+            self.fetch("select pg_notify('tidegate', $1)::text", sql::args![payload]).await?;
+        }
+        match self.inner {
+            TxInner::Sqlite(tx) => tx.commit().await?,
+            TxInner::Postgres(tx) => tx.commit().await?,
+        }
+        if !self.streams.is_empty() {
+            let _ = self.hints.send(Hint { streams: self.streams });
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn fetch(&mut self, sql: &str, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
+        match &mut self.inner {
+            TxInner::Sqlite(tx) => sql::fetch_sqlite(&mut **tx, sql, args).await,
+            TxInner::Postgres(tx) => sql::fetch_postgres(&mut **tx, sql, args).await,
+        }
+    }
+
+    pub(crate) async fn execute(&mut self, sql: &str, args: Vec<Arg>) -> Result<u64, StoreError> {
+        match &mut self.inner {
+            TxInner::Sqlite(tx) => sql::execute_sqlite(&mut **tx, sql, args).await,
+            TxInner::Postgres(tx) => sql::execute_postgres(&mut **tx, sql, args).await,
+        }
+    }
+
+    /// Whether this is PostgreSQL, where a few statements differ.
+    pub(crate) const fn is_postgres(&self) -> bool {
+        matches!(self.inner, TxInner::Postgres(_))
+    }
+}
+
+async fn open_sqlite(path: &str) -> Result<Pool, StoreError> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(10))
+        .statement_cache_capacity(200);
+    let unusable = |e: sqlx::Error| StoreError::Unusable { path: path.to_owned(), why: e.to_string() };
+    let write = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(unusable)?;
+    let read = SqlitePoolOptions::new()
+        .max_connections(4)
+        .connect_with(options.read_only(false))
+        .await
+        .map_err(unusable)?;
+    Ok(Pool::Sqlite { read, write })
+}

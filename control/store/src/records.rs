@@ -1,0 +1,267 @@
+//! What is written beside events, in bulk by kind: a batch of 500 operations is a handful of statements.
+
+use crate::sql::{Arg, args, values};
+use crate::{Conflict, StoreError, Tx};
+use domain::process::{GateRow, Mail, OperationKind, Outcome, Record};
+use domain::stack::Stack;
+use domain::{Configuration, OperationId, ProcessId, StackId, Timestamp};
+use std::collections::BTreeMap;
+
+const CHUNK: usize = 200;
+
+#[derive(Default)]
+struct Batches<'a> {
+    started: Vec<Started<'a>>,
+    accepted: Vec<OperationId>,
+    ended: Vec<(OperationId, StackId, OperationKind, &'a Outcome)>,
+    configurations: BTreeMap<&'a str, &'a Configuration>,
+}
+
+struct Started<'a> {
+    operation: OperationId,
+    stack: StackId,
+    kind: OperationKind,
+    wave: Option<usize>,
+    attempt: u32,
+    to: Option<&'a Configuration>,
+}
+
+impl Tx {
+    /// Writes records in their order; runs of operations of one kind go in bulk.
+    pub(crate) async fn write(
+        &mut self,
+        records: &[Record],
+        process: ProcessId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut batches = Batches::default();
+        for record in records {
+            match record {
+                Record::OperationStarted { operation, stack, kind, wave, attempt, to } => {
+                    if !batches.ended.is_empty() || !batches.accepted.is_empty() {
+                        self.flush(&mut batches, process, at).await?;
+                    }
+                    if let Some(to) = to {
+                        batches.configurations.insert(&to.digest.0, to);
+                    }
+                    let (operation, stack, kind) = (*operation, *stack, *kind);
+                    let (wave, attempt, to) = (*wave, *attempt, to.as_ref());
+                    batches.started.push(Started { operation, stack, kind, wave, attempt, to });
+                }
+                Record::OperationAccepted { operation } => batches.accepted.push(*operation),
+                Record::OperationEnded { operation, stack, kind, outcome } => {
+                    if !batches.started.is_empty() {
+                        self.flush(&mut batches, process, at).await?;
+                    }
+                    batches.ended.push((*operation, *stack, *kind, outcome));
+                }
+                other => {
+                    self.flush(&mut batches, process, at).await?;
+                    self.write_one(other, at).await?;
+                }
+            }
+        }
+        self.flush(&mut batches, process, at).await
+    }
+
+    async fn flush(
+        &mut self,
+        batches: &mut Batches<'_>,
+        process: ProcessId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Batches { started, accepted, ended, configurations } = std::mem::take(batches);
+        for configuration in configurations.values() {
+            self.configuration(configuration).await?;
+        }
+        for chunk in started.chunks(CHUNK) {
+            self.start(chunk, process, at).await?;
+        }
+        for chunk in accepted.chunks(CHUNK) {
+            let sql = format!(
+                "update operations set state = 'in_progress' from (values {}) as v where operations.id = v.column1",
+                values(chunk.len(), 1)
+            );
+            self.execute(&sql, chunk.iter().map(|id| Arg::from(id.to_string())).collect()).await?;
+        }
+        for chunk in ended.chunks(CHUNK) {
+            self.end(chunk, at).await?;
+        }
+        Ok(())
+    }
+
+    /// One writer a stack: a stack that has an operation is not updated, and the count tells (law 3).
+    async fn start(&mut self, chunk: &[Started<'_>], process: ProcessId, at: Timestamp) -> Result<(), StoreError> {
+        let mut bound = Vec::with_capacity(chunk.len() * 9);
+        for s in chunk {
+            bound.extend(args![
+                s.operation.to_string(), process.to_string(), s.stack.to_string(), s.kind.word(),
+                s.wave.map(|w| i64::try_from(w).unwrap_or(0)), s.attempt, "submitted",
+                s.to.map(|to| to.digest.0.clone()), at
+            ]);
+        }
+        let sql = format!(
+            "insert into operations (id, process, stack, kind, wave, attempt, state, to_digest, started_at) values {}",
+            values(chunk.len(), 9)
+        );
+        self.execute(&sql, bound).await?;
+        let mut bound = Vec::with_capacity(chunk.len() * 3);
+        for s in chunk {
+            bound.extend(args![s.stack.to_string(), s.operation.to_string(), s.to.map(|to| to.digest.0.clone())]);
+        }
+        let n = chunk.len();
+        let sql = format!(
+            "update stacks set operation = v.column2, desired = coalesce(v.column3, desired),
+                    status = case when v.column3 is null then 'deleting' else status end
+             from (values {}) as v where stacks.id = v.column1 and stacks.operation is null",
+            values(n, 3)
+        );
+        if self.execute(&sql, bound).await? != n as u64 {
+            return Err(StoreError::Conflict(Conflict::StackBusy));
+        }
+        Ok(())
+    }
+
+    async fn end(
+        &mut self,
+        chunk: &[(OperationId, StackId, OperationKind, &Outcome)],
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let json = |value: &dyn erased::Json| value.json();
+        let mut bound = Vec::with_capacity(chunk.len() * 4);
+        for (operation, _, _, outcome) in chunk {
+            let (state, reason) = match outcome {
+                Outcome::Succeeded { .. } => ("succeeded", None),
+                Outcome::Failed { reason, .. } => ("failed", Some(json(reason))),
+            };
+            bound.extend(args![operation.to_string(), state, reason, at]);
+        }
+        let sql = format!(
+            "update operations set state = v.column2, reason = v.column3, ended_at = v.column4,
+                    from_digest = (select actual from stacks where stacks.id = operations.stack)
+             from (values {}) as v where operations.id = v.column1",
+            values(chunk.len(), 4)
+        );
+        self.execute(&sql, bound).await?;
+
+        let mut bound = Vec::with_capacity(chunk.len() * 6);
+        for (operation, stack, kind, outcome) in chunk {
+            let row = match outcome {
+                Outcome::Succeeded { digest, outputs } => {
+                    let status = if *kind == OperationKind::Delete { "deleted" } else { "live" };
+                    let outputs = (!outputs.is_empty()).then(|| json(outputs));
+                    args![stack.to_string(), operation.to_string(), status, digest.as_ref().map(|d| d.0.clone()), None::<String>, outputs]
+                }
+                // What it runs now is what was proved; a failure that left the former configuration leaves it live.
+                Outcome::Failed { reason, running, .. } => {
+                    let status = if running.is_some() { "live" } else { "failed" };
+                    args![stack.to_string(), operation.to_string(), status, running.as_ref().map(|d| d.0.clone()), Some(json(reason)), None::<String>]
+                }
+            };
+            bound.extend(row);
+        }
+        let sql = format!(
+            "update stacks set operation = null, status = v.column3, reason = v.column5, changed_at = ${},
+                    outputs = coalesce(v.column6, outputs),
+                    actual = case when v.column3 = 'failed' then actual else v.column4 end
+             from (values {}) as v where stacks.id = v.column1 and stacks.operation = v.column2",
+            chunk.len() * 6 + 1,
+            values(chunk.len(), 6)
+        );
+        bound.push(Arg::from(at));
+        self.execute(&sql, bound).await?;
+        let ids: Vec<Arg> = chunk.iter().map(|(_, stack, ..)| Arg::from(stack.to_string())).collect();
+        let sql = format!(
+            "update stacks set version = c.version, tier_revision = c.tier_revision
+             from configurations c where c.digest = stacks.actual and stacks.id in (select v.column1 from (values {}) as v)",
+            values(chunk.len(), 1)
+        );
+        self.execute(&sql, ids).await.map(drop)
+    }
+
+    async fn write_one(&mut self, record: &Record, at: Timestamp) -> Result<(), StoreError> {
+        match record {
+            Record::Stack(stack) => self.insert_stack(stack).await,
+            Record::Join { tenant, stack } => {
+                let sql = "insert into tenant_stacks (tenant, stack) values ($1, $2) on conflict do nothing";
+                self.execute(sql, args![tenant.to_string(), stack.to_string()]).await.map(drop)
+            }
+            Record::Leave(tenant) => {
+                let sql = "delete from tenant_stacks where tenant = $1";
+                self.execute(sql, args![tenant.to_string()]).await.map(drop)
+            }
+            Record::Desired { stack, configuration } => {
+                self.configuration(configuration).await?;
+                let sql = "update stacks set desired = $2 where id = $1";
+                self.execute(sql, args![stack.to_string(), configuration.digest.0.clone()]).await.map(drop)
+            }
+            Record::Tenant { tenant, state, reason } => {
+                let reason = reason.as_ref().map(erased::Json::json);
+                let sql = "update tenants set state = $2, reason = $3 where id = $1";
+                self.execute(sql, args![tenant.to_string(), state.word(), reason]).await.map(drop)
+            }
+            Record::Live { release, tiers } => {
+                self.set_setting("live_release", &release.to_string()).await?;
+                for (tier, revision) in tiers {
+                    let sql = "update tiers set live_revision = $2 where id = $1";
+                    self.execute(sql, args![tier.to_string(), *revision]).await?;
+                }
+                Ok(())
+            }
+            Record::ReleaseBad { release, reason } => {
+                let sql = "update releases set bad = $2 where id = $1";
+                self.execute(sql, args![release.to_string(), erased::Json::json(reason)]).await.map(drop)
+            }
+            Record::Gate(gate) => self.gate(gate).await,
+            Record::Mail(mail) => self.queue_mail(mail, at).await,
+            Record::OperationStarted { .. } | Record::OperationAccepted { .. } | Record::OperationEnded { .. } => {
+                Ok(())
+            }
+        }
+    }
+
+    async fn configuration(&mut self, c: &Configuration) -> Result<(), StoreError> {
+        let sql = "insert into configurations (digest, version, tier_revision, body) values ($1, $2, $3, $4)
+                   on conflict (digest) do nothing";
+        let bound = args![c.digest.0.clone(), c.version.to_string(), c.tier_revision, erased::Json::json(c)];
+        self.execute(sql, bound).await.map(drop)
+    }
+
+    async fn insert_stack(&mut self, stack: &Stack) -> Result<(), StoreError> {
+        let sql = "insert into stacks (id, name, kind, tier, region, driver, components, status, outputs, changed_at)
+                   values ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10) on conflict (id) do nothing";
+        let bound = args![
+            stack.id.to_string(), stack.name.as_str(), stack.kind.word(), stack.tier.to_string(),
+            stack.region.as_str(), stack.driver.word(), erased::Json::json(&stack.components), stack.status.word(),
+            erased::Json::json(&stack.outputs), stack.changed_at
+        ];
+        self.execute(sql, bound).await.map(drop)
+    }
+
+    async fn gate(&mut self, gate: &GateRow) -> Result<(), StoreError> {
+        let sql = "insert into gates (rollout, wave, state, group_name, missing, asked_at, expires_at, title)
+                   values ($1,$2,$3,$4,$5,$6,$7,$8) on conflict (rollout, wave) do update set state = excluded.state,
+                   missing = excluded.missing, asked_at = excluded.asked_at, expires_at = excluded.expires_at";
+        let bound = args![
+            gate.rollout.to_string(), gate.wave, gate.state.as_str(), gate.group.clone(), gate.missing,
+            gate.asked_at, gate.expires_at, gate.title.as_str()
+        ];
+        self.execute(sql, bound).await.map(drop)
+    }
+
+    async fn queue_mail(&mut self, mail: &Mail, at: Timestamp) -> Result<(), StoreError> {
+        self.mail(&uuid::Uuid::now_v7().to_string(), mail, at).await
+    }
+}
+
+pub(crate) mod erased {
+    /// Serialization of our own types: they have no maps with keys that JSON cannot hold.
+    pub(crate) trait Json {
+        fn json(&self) -> String;
+    }
+    impl<T: serde::Serialize> Json for T {
+        fn json(&self) -> String {
+            serde_json::to_string(self).unwrap_or_else(|_| "null".to_owned())
+        }
+    }
+}

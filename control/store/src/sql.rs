@@ -1,0 +1,197 @@
+//! One way to speak to both engines: `$1` placeholders, whole numbers and text, nothing else.
+
+use crate::StoreError;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Arguments as _, AssertSqlSafe, Executor, Postgres, Row as _, Sqlite};
+
+/// A value bound to a statement.
+#[derive(Clone, Debug)]
+pub(crate) enum Arg {
+    Int(Option<i64>),
+    Text(Option<String>),
+}
+
+impl From<i64> for Arg {
+    fn from(n: i64) -> Self {
+        Self::Int(Some(n))
+    }
+}
+impl From<Option<i64>> for Arg {
+    fn from(n: Option<i64>) -> Self {
+        Self::Int(n)
+    }
+}
+impl From<u32> for Arg {
+    fn from(n: u32) -> Self {
+        Self::Int(Some(n.into()))
+    }
+}
+impl From<usize> for Arg {
+    fn from(n: usize) -> Self {
+        Self::Int(Some(i64::try_from(n).unwrap_or(i64::MAX)))
+    }
+}
+impl From<domain::Timestamp> for Arg {
+    fn from(at: domain::Timestamp) -> Self {
+        Self::Int(Some(at.0))
+    }
+}
+impl From<Option<domain::Timestamp>> for Arg {
+    fn from(at: Option<domain::Timestamp>) -> Self {
+        Self::Int(at.map(|at| at.0))
+    }
+}
+impl From<String> for Arg {
+    fn from(text: String) -> Self {
+        Self::Text(Some(text))
+    }
+}
+impl From<&str> for Arg {
+    fn from(text: &str) -> Self {
+        Self::Text(Some(text.to_owned()))
+    }
+}
+impl From<Option<String>> for Arg {
+    fn from(text: Option<String>) -> Self {
+        Self::Text(text)
+    }
+}
+
+/// `args![a, b]` for anything that turns into an [`Arg`].
+macro_rules! args {
+    ($($value:expr),* $(,)?) => { vec![$($crate::sql::Arg::from($value)),*] };
+}
+pub(crate) use args;
+
+/// A row of either engine; columns by position.
+pub(crate) enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+impl Row {
+    pub(crate) fn text_or_null(&self, i: usize) -> Result<Option<String>, StoreError> {
+        Ok(match self {
+            Self::Sqlite(row) => row.try_get(i)?,
+            Self::Postgres(row) => row.try_get(i)?,
+        })
+    }
+
+    pub(crate) fn int_or_null(&self, i: usize) -> Result<Option<i64>, StoreError> {
+        Ok(match self {
+            Self::Sqlite(row) => row.try_get(i)?,
+            Self::Postgres(row) => row.try_get(i)?,
+        })
+    }
+
+    pub(crate) fn text(&self, i: usize) -> Result<String, StoreError> {
+        self.text_or_null(i)?.ok_or_else(|| StoreError::damaged(format!("column {i} is null")))
+    }
+
+    pub(crate) fn int(&self, i: usize) -> Result<i64, StoreError> {
+        self.int_or_null(i)?.ok_or_else(|| StoreError::damaged(format!("column {i} is null")))
+    }
+
+    /// A text column parsed as `T`.
+    pub(crate) fn parse<T: std::str::FromStr>(&self, i: usize) -> Result<T, StoreError> {
+        let text = self.text(i)?;
+        text.parse().map_err(|_| StoreError::damaged(format!("“{text}” in column {i} cannot be read")))
+    }
+
+    pub(crate) fn parse_or_null<T: std::str::FromStr>(&self, i: usize) -> Result<Option<T>, StoreError> {
+        self.text_or_null(i)?.map(|_| self.parse(i)).transpose()
+    }
+
+    /// A JSON column.
+    pub(crate) fn json<T: serde::de::DeserializeOwned>(&self, i: usize) -> Result<T, StoreError> {
+        serde_json::from_str(&self.text(i)?).map_err(|e| StoreError::damaged(format!("JSON in column {i}: {e}")))
+    }
+
+    pub(crate) fn json_or_null<T: serde::de::DeserializeOwned>(&self, i: usize) -> Result<Option<T>, StoreError> {
+        self.text_or_null(i)?.map(|_| self.json(i)).transpose()
+    }
+
+    pub(crate) fn at(&self, i: usize) -> Result<domain::Timestamp, StoreError> {
+        self.int(i).map(domain::Timestamp)
+    }
+
+    pub(crate) fn at_or_null(&self, i: usize) -> Result<Option<domain::Timestamp>, StoreError> {
+        Ok(self.int_or_null(i)?.map(domain::Timestamp))
+    }
+}
+
+pub(crate) async fn fetch_sqlite<'e>(
+    on: impl Executor<'e, Database = Sqlite>,
+    sql: &str,
+    args: Vec<Arg>,
+) -> Result<Vec<Row>, StoreError> {
+    let rows = sqlx::query_with(AssertSqlSafe(sql.to_owned()), sqlite(args)?).fetch_all(on).await?;
+    Ok(rows.into_iter().map(Row::Sqlite).collect())
+}
+
+pub(crate) async fn fetch_postgres<'e>(
+    on: impl Executor<'e, Database = Postgres>,
+    sql: &str,
+    args: Vec<Arg>,
+) -> Result<Vec<Row>, StoreError> {
+    let rows = sqlx::query_with(AssertSqlSafe(sql.to_owned()), postgres(args)?).fetch_all(on).await?;
+    Ok(rows.into_iter().map(Row::Postgres).collect())
+}
+
+pub(crate) async fn execute_sqlite<'e>(
+    on: impl Executor<'e, Database = Sqlite>,
+    sql: &str,
+    args: Vec<Arg>,
+) -> Result<u64, StoreError> {
+    Ok(sqlx::query_with(AssertSqlSafe(sql.to_owned()), sqlite(args)?).execute(on).await?.rows_affected())
+}
+
+pub(crate) async fn execute_postgres<'e>(
+    on: impl Executor<'e, Database = Postgres>,
+    sql: &str,
+    args: Vec<Arg>,
+) -> Result<u64, StoreError> {
+    Ok(sqlx::query_with(AssertSqlSafe(sql.to_owned()), postgres(args)?).execute(on).await?.rows_affected())
+}
+
+fn sqlite(args: Vec<Arg>) -> Result<SqliteArguments, StoreError> {
+    let mut bound = SqliteArguments::default();
+    for arg in args {
+        match arg {
+            Arg::Int(n) => bound.add(n),
+            Arg::Text(text) => bound.add(text),
+        }
+        .map_err(|e| StoreError::damaged(e.to_string()))?;
+    }
+    Ok(bound)
+}
+
+fn postgres(args: Vec<Arg>) -> Result<PgArguments, StoreError> {
+    let mut bound = PgArguments::default();
+    for arg in args {
+        match arg {
+            Arg::Int(n) => bound.add(n),
+            Arg::Text(text) => bound.add(text),
+        }
+        .map_err(|e| StoreError::damaged(e.to_string()))?;
+    }
+    Ok(bound)
+}
+
+/// `($1,$2),($3,$4)` for `rows` rows of `columns` values.
+pub(crate) fn values(rows: usize, columns: usize) -> String {
+    let mut out = String::with_capacity(rows * columns * 6);
+    for row in 0..rows {
+        out.push_str(if row == 0 { "(" } else { ",(" });
+        for column in 0..columns {
+            if column > 0 {
+                out.push(',');
+            }
+            out.push('$');
+            out.push_str(&(row * columns + column + 1).to_string());
+        }
+        out.push(')');
+    }
+    out
+}

@@ -1,0 +1,275 @@
+//! Stacks, their operations, and who is served where.
+
+use crate::sql::{Arg, Row, args, values};
+use crate::{Store, StoreError};
+use domain::plan::StackFacts;
+use domain::process::{OperationKind, OperationState};
+use domain::stack::Stack;
+use domain::tenant::TenantState;
+use domain::{OperationId, ProcessId, Reason, Region, Slug, StackId, Tag, TenantId, TierId, Timestamp};
+use std::collections::{HashMap, HashSet};
+
+/// An operation as histories list it.
+#[derive(Clone, Debug)]
+pub struct OperationRow {
+    /// Its token.
+    pub id: OperationId,
+    /// Which process ran it.
+    pub process: ProcessId,
+    /// On which stack.
+    pub stack: StackId,
+    /// What it did.
+    pub kind: OperationKind,
+    /// Counts from 1.
+    pub attempt: i64,
+    /// Where it is.
+    pub state: OperationState,
+    /// The version before, where known.
+    pub from_version: Option<String>,
+    /// The version it led to.
+    pub to_version: Option<String>,
+    /// Why it failed.
+    pub reason: Option<Reason>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// A pool stack that has room.
+#[derive(Clone, Debug)]
+pub struct PoolPlace {
+    /// Which.
+    pub stack: Stack,
+    /// How many tenants it has.
+    pub tenants: i64,
+}
+
+/// Where a request to a tenant's address goes.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The tenant's state.
+    pub state: TenantState,
+    /// What people call it.
+    pub name: String,
+    /// The stack that answers; `None` while there is none.
+    pub stack: Option<String>,
+}
+
+const STACK: &str = "s.id, s.name, s.kind, s.tier, s.region, s.driver, s.components, s.status, s.reason, s.outputs,
+                     s.operation, s.changed_at, c.body from stacks s left join configurations c on c.digest = s.actual";
+
+impl Store {
+    /// A stack with its tenants.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn stack(&self, id: StackId) -> Result<Option<Stack>, StoreError> {
+        let Some(row) = self.fetch_one(&format!("select {STACK} where s.id = $1"), args![id.to_string()]).await? else {
+            return Ok(None);
+        };
+        let mut stack = stack(&row)?;
+        let tenants = self.fetch("select tenant from tenant_stacks where stack = $1", args![id.to_string()]).await?;
+        stack.tenants = tenants.iter().map(|r| r.parse(0)).collect::<Result<_, _>>()?;
+        Ok(Some(stack))
+    }
+
+    /// The stacks of a tenant; the one that answers at its address first. Their own tenants are left out.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn stacks_of(&self, tenant: TenantId) -> Result<Vec<Stack>, StoreError> {
+        let sql = format!(
+            "select {STACK} join tenant_stacks ts on ts.stack = s.id where ts.tenant = $1 order by s.kind desc"
+        );
+        self.fetch(&sql, args![tenant.to_string()]).await?.iter().map(stack).collect()
+    }
+
+    /// Stacks that are not deleted, by name. Their tenants are left out.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn stacks(&self) -> Result<Vec<Stack>, StoreError> {
+        let sql = format!("select {STACK} where s.status <> 'deleted' order by s.name");
+        self.fetch(&sql, vec![]).await?.iter().map(stack).collect()
+    }
+
+    /// Stacks that an operation works on now.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn busy_stacks(&self) -> Result<HashSet<StackId>, StoreError> {
+        let rows = self.fetch("select id from stacks where operation is not null", vec![]).await?;
+        rows.iter().map(|r| r.parse(0)).collect()
+    }
+
+    /// Pool stacks of a tier in a region that have room for one more, the fullest first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn pools_with_room(
+        &self,
+        tier: TierId,
+        region: &Region,
+        capacity: u32,
+    ) -> Result<Vec<PoolPlace>, StoreError> {
+        let sql = format!(
+            "select s.id, count(ts.tenant) from stacks s left join tenant_stacks ts on ts.stack = s.id
+             where s.tier = $1 and s.region = $2 and s.kind = 'pool' and s.status in ('creating', 'live')
+             group by s.id having count(ts.tenant) < $3 order by count(ts.tenant) desc, s.id"
+        );
+        let rows = self.fetch(&sql, args![tier.to_string(), region.as_str(), capacity]).await?;
+        let mut places = vec![];
+        for row in rows {
+            if let Some(stack) = self.stack(row.parse(0)?).await? {
+                places.push(PoolPlace { stack, tenants: row.int(1)? });
+            }
+        }
+        Ok(places)
+    }
+
+    /// How many pool stacks a tier ever had in a region: the next one's number is one more.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn count_pools(&self, tier: TierId, region: &Region) -> Result<i64, StoreError> {
+        let sql = "select count(*) from stacks where tier = $1 and region = $2 and kind = 'pool'";
+        self.fetch(sql, args![tier.to_string(), region.as_str()]).await?[0].int(0)
+    }
+
+    /// Every stack that is not deleted, as the planner sees it.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn planning_facts(&self) -> Result<Vec<StackFacts>, StoreError> {
+        let sql = "select ts.stack, t.id, t.slug, t.tags, t.overrides from tenants t
+                   join tenant_stacks ts on ts.tenant = t.id order by t.slug";
+        let mut tenants: HashMap<String, Vec<(TenantId, Slug, Vec<Tag>, String)>> = HashMap::new();
+        for row in self.fetch(sql, vec![]).await? {
+            let entry = (row.parse(1)?, row.parse(2)?, row.json(3)?, row.text(4)?);
+            tenants.entry(row.text(0)?).or_default().push(entry);
+        }
+        let sql = format!(
+            "select x.*, tr.key from (select {STACK}) x join tiers tr on tr.id = x.tier
+             where x.status not in ('deleted', 'deleting') order by x.name"
+        );
+        let sql = sql.replace("c.body from", "c.body as body from");
+        let mut facts = vec![];
+        for row in self.fetch(&sql, vec![]).await? {
+            let stack = stack(&row)?;
+            let tier_key = row.parse(13)?;
+            let inside = tenants.remove(&stack.id.to_string()).unwrap_or_default();
+            let own = (stack.kind == domain::stack::StackKind::Silo).then(|| inside.first()).flatten();
+            let overrides = match own {
+                Some((.., text)) => serde_json::from_str(text).map_err(|e| StoreError::damaged(e.to_string()))?,
+                None => domain::parameter::Values::new(),
+            };
+            facts.push(StackFacts {
+                owner: own.map(|(id, ..)| *id),
+                overrides,
+                id: stack.id,
+                name: stack.name,
+                kind: stack.kind,
+                tier: stack.tier,
+                tier_key,
+                region: stack.region,
+                driver: stack.driver,
+                components: stack.components,
+                actual: stack.actual,
+                tenants: inside.into_iter().map(|(_, slug, tags, _)| (slug, tags)).collect(),
+            });
+        }
+        Ok(facts)
+    }
+
+    /// Where requests to a tenant's address go.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn route(&self, slug: &str) -> Result<Option<Route>, StoreError> {
+        let sql = "select t.state, t.name, (select s.name from tenant_stacks ts join stacks s on s.id = ts.stack
+                     where ts.tenant = t.id order by s.kind desc limit 1) from tenants t where t.slug = $1";
+        let row = self.fetch_one(sql, args![slug]).await?;
+        row.map(|r| Ok(Route { state: r.parse(0)?, name: r.text(1)?, stack: r.text_or_null(2)? })).transpose()
+    }
+
+    /// The last operations on a stack, newest first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn operations(&self, stack: StackId, limit: u32) -> Result<Vec<OperationRow>, StoreError> {
+        let sql = "select o.id, o.process, o.stack, o.kind, o.attempt, o.state, f.version, t.version, o.reason,
+                          o.started_at, o.ended_at
+                   from operations o left join configurations f on f.digest = o.from_digest
+                   left join configurations t on t.digest = o.to_digest
+                   where o.stack = $1 order by o.started_at desc, o.attempt desc limit $2";
+        self.fetch(sql, args![stack.to_string(), limit]).await?.iter().map(operation).collect()
+    }
+
+    /// Adds progress lines of operations; at most 500 are kept for each.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn log(&self, lines: &[(OperationId, i64, Timestamp, String)]) -> Result<(), StoreError> {
+        for chunk in lines.chunks(100) {
+            let mut bound: Vec<Arg> = vec![];
+            for (operation, seq, at, line) in chunk.iter().filter(|(_, seq, ..)| *seq < 500) {
+                bound.extend(args![operation.to_string(), *seq, *at, line.as_str()]);
+            }
+            if bound.is_empty() {
+                continue;
+            }
+            let sql = format!(
+                "insert into operation_log (operation, seq, at, line) values {} on conflict do nothing",
+                values(bound.len() / 4, 4)
+            );
+            self.execute(&sql, bound).await?;
+        }
+        Ok(())
+    }
+
+    /// The progress lines of an operation, in order.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn operation_log(&self, operation: OperationId) -> Result<Vec<(Timestamp, String)>, StoreError> {
+        let sql = "select at, line from operation_log where operation = $1 order by at, seq";
+        let rows = self.fetch(sql, args![operation.to_string()]).await?;
+        rows.iter().map(|r| Ok((r.at(0)?, r.text(1)?))).collect()
+    }
+}
+
+fn stack(r: &Row) -> Result<Stack, StoreError> {
+    Ok(Stack {
+        id: r.parse(0)?,
+        name: r.text(1)?,
+        kind: r.parse(2)?,
+        tier: r.parse(3)?,
+        region: r.parse(4)?,
+        driver: r.parse(5)?,
+        components: r.json(6)?,
+        status: r.parse(7)?,
+        reason: r.json_or_null(8)?,
+        outputs: r.json(9)?,
+        operation: r.parse_or_null(10)?,
+        changed_at: r.at(11)?,
+        actual: r.json_or_null(12)?,
+        tenants: vec![],
+    })
+}
+
+fn operation(r: &Row) -> Result<OperationRow, StoreError> {
+    Ok(OperationRow {
+        id: r.parse(0)?,
+        process: r.parse(1)?,
+        stack: r.parse(2)?,
+        kind: r.parse(3)?,
+        attempt: r.int(4)?,
+        state: r.parse(5)?,
+        from_version: r.text_or_null(6)?,
+        to_version: r.text_or_null(7)?,
+        reason: r.json_or_null(8)?,
+        started_at: r.at(9)?,
+        ended_at: r.at_or_null(10)?,
+    })
+}
