@@ -21,6 +21,7 @@ pub mod stack;
 pub mod strategy;
 pub mod tenant;
 pub mod tier;
+pub mod timeline;
 pub mod timestamp;
 pub mod work;
 

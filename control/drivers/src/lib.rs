@@ -1,1 +1,141 @@
-//! Placeholder.
+//! What creates, updates and deletes stacks.
+//!
+//! Keeps law 2 of DESIGN §3: an operation has succeeded only when its driver proves a terminal success of that
+//! very operation, by its own token, with the wanted digest and a healthy answer after it.
+
+pub mod scripted;
+
+use async_trait::async_trait;
+use domain::process::{OperationKind, Outcome, Sample};
+use domain::release::DriverKind;
+use domain::{Configuration, Invalid, OperationId, Reason, StackId, Timestamp};
+use std::net::SocketAddr;
+use tokio::sync::broadcast;
+
+/// A tenant as its stack knows it.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Served {
+    /// Its id.
+    pub id: String,
+    /// Its subdomain.
+    pub slug: String,
+    /// What people call it.
+    pub name: String,
+}
+
+/// What a driver is asked to do.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Change {
+    /// The operation: a driver accepts it once, however often it is submitted.
+    pub token: OperationId,
+    /// Which stack.
+    pub stack: StackId,
+    /// The stack's name.
+    pub name: String,
+    /// What to do.
+    pub kind: OperationKind,
+    /// To what; `None` for a delete.
+    pub to: Option<Goal>,
+}
+
+/// What a stack shall run.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Goal {
+    /// The rendered configuration.
+    pub configuration: Configuration,
+    /// What the release has for this driver.
+    pub artifact: serde_json::Value,
+    /// The tier's key.
+    pub tier: String,
+    /// The deployment model's word.
+    pub model: String,
+    /// For a hybrid tier.
+    pub components: Vec<String>,
+    /// Who is served.
+    pub tenants: Vec<Served>,
+}
+
+/// The answer to a submission.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Submitted {
+    /// The driver works on it, or did already.
+    Accepted,
+    /// It is over.
+    Ended(Outcome),
+}
+
+/// What a driver knows of an operation.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Observation {
+    /// It never arrived: submitting it is safe.
+    NeverArrived,
+    /// It is being worked on.
+    InProgress,
+    /// It is over.
+    Ended(Outcome),
+}
+
+/// What a driver says while it works. Only a hint: [`Driver::observe`] is the truth.
+#[derive(Clone, PartialEq, Debug)]
+pub enum DriverEvent {
+    /// A line for the operation's log.
+    Progress {
+        /// Which operation.
+        token: OperationId,
+        /// When.
+        at: Timestamp,
+        /// What happened, for people.
+        line: String,
+    },
+    /// The operation is over.
+    Ended {
+        /// Which operation.
+        token: OperationId,
+    },
+}
+
+/// What creates, updates and deletes stacks.
+#[async_trait]
+pub trait Driver: Send + Sync {
+    /// Which one.
+    fn kind(&self) -> DriverKind;
+
+    /// Checks what a release brings for this driver, when it is registered.
+    ///
+    /// # Errors
+    /// The field that is wrong, and the remedy.
+    fn check_artifact(&self, artifact: &serde_json::Value) -> Result<(), Invalid>;
+
+    /// Gives an operation to the provider. Safe to repeat under the same token.
+    ///
+    /// # Errors
+    /// The provider could not be asked: nothing is known, ask again.
+    async fn submit(&self, change: &Change) -> Result<Submitted, Reason>;
+
+    /// What became of operations, many at once, in the order asked.
+    ///
+    /// # Errors
+    /// The provider could not be asked: nothing is known, ask again.
+    async fn observe(&self, tokens: &[(OperationId, String)]) -> Result<Vec<Observation>, Reason>;
+
+    /// Measures stacks by name, each within 2 s.
+    async fn probe(&self, stacks: &[(StackId, String)]) -> Vec<Sample>;
+
+    /// Tells a stack whom it serves, without an operation.
+    ///
+    /// # Errors
+    /// The stack could not be told: try again.
+    async fn serve(&self, stack: &str, tenants: &[Served]) -> Result<(), Reason>;
+
+    /// Where a stack answers, from memory.
+    fn endpoint(&self, stack: &str) -> Option<SocketAddr>;
+
+    /// The end of a stack's own log, for people.
+    ///
+    /// # Errors
+    /// There is none.
+    async fn log_tail(&self, stack: &str, lines: usize) -> Result<String, Reason>;
+
+    /// Progress of operations.
+    fn events(&self) -> broadcast::Receiver<DriverEvent>;
+}

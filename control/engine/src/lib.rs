@@ -1,1 +1,151 @@
-//! Placeholder.
+//! Runs processes: load, ask domain, append, act, append what was seen.
+//!
+//! Keeps laws 3 and 7 of DESIGN §3: the intent is in the log before a driver is called, a stale writer is
+//! refused by the log's key and decides again, and after a crash an operation is observed by its token before
+//! it is submitted.
+
+mod drive;
+mod mailer;
+mod place;
+mod runner;
+
+pub use mailer::{MailConfig, Mailer};
+
+use domain::process::ProcessKind;
+use domain::release::DriverKind;
+use domain::{OperationId, ProcessId, Timestamp};
+use drivers::{Driver, DriverEvent};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+use store::Store;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// The drivers of this installation, by kind.
+pub type Drivers = BTreeMap<DriverKind, Arc<dyn Driver>>;
+
+/// Reads the time. A parameter, so that tests can turn the clock.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// The system's clock.
+#[must_use]
+pub fn system_clock() -> Clock {
+    Arc::new(|| {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    })
+}
+
+/// How long the right to run a process lasts without renewal, in milliseconds.
+pub(crate) const LEASE: i64 = 15_000;
+
+/// What every runner shares.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub store: Store,
+    pub drivers: Arc<Drivers>,
+    pub clock: Clock,
+    pub owner: Arc<str>,
+    pub shutdown: CancellationToken,
+}
+
+/// Runs every process that has not ended, until `shutdown`.
+///
+/// Looks for work when something is committed, and each second: a hint that gets lost costs a second.
+pub async fn run(store: Store, drivers: Arc<Drivers>, clock: Clock, shutdown: CancellationToken) {
+    let owner: Arc<str> = uuid::Uuid::now_v7().to_string().into();
+    let context = Context { store, drivers, clock, owner, shutdown: shutdown.clone() };
+    let tasks = TaskTracker::new();
+    let mut running: HashMap<ProcessId, (ProcessKind, mpsc::Sender<OperationId>)> = HashMap::new();
+    let mut hints = context.store.subscribe();
+    let (ended_in, mut ended) = mpsc::channel(64);
+    let (news_in, mut news) = mpsc::channel::<DriverEvent>(4096);
+    for driver in context.drivers.values() {
+        tasks.spawn(forward(driver.events(), news_in.clone(), shutdown.clone()));
+    }
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    let mut log = drive::Log::default();
+    loop {
+        let look = tokio::select! {
+            () = shutdown.cancelled() => break,
+            _ = tick.tick() => {
+                log.flush(&context.store).await;
+                true
+            }
+            hint = hints.recv() => match hint {
+                Ok(hint) => hint.streams.iter().any(|s| !s.starts_with("mail")),
+                Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => true,
+                Err(tokio::sync::broadcast::error::RecvError::Closed) => break,
+            },
+            Some(id) = ended.recv() => { running.remove(&id); true }
+            Some(event) = news.recv() => {
+                match event {
+                    DriverEvent::Progress { token, at, line } => log.add(token, at, line),
+                    DriverEvent::Ended { token } => {
+                        for (_, to) in running.values() {
+                            let _ = to.try_send(token);
+                        }
+                    }
+                }
+                false
+            }
+        };
+        if !look {
+            continue;
+        }
+        let open = match context.store.open_processes().await {
+            Ok(open) => open,
+            Err(error) => {
+                tracing::error!(%error, "open processes cannot be read; trying again in a second");
+                continue;
+            }
+        };
+        for process in open {
+            if running.contains_key(&process.id) || !may_run(&context, process.id).await {
+                continue;
+            }
+            let (news_to, news_of) = mpsc::channel(4096);
+            running.insert(process.id, (process.kind, news_to));
+            let (context, ended) = (context.clone(), ended_in.clone());
+            tasks.spawn(async move {
+                runner::run(context, process.kind, process.id, news_of).await;
+                let _ = ended.send(process.id).await;
+            });
+        }
+    }
+    log.flush(&context.store).await;
+    tasks.close();
+    let _ = tokio::time::timeout(Duration::from_secs(10), tasks.wait()).await;
+}
+
+async fn may_run(context: &Context, id: ProcessId) -> bool {
+    let now = (context.clock)();
+    let until = Timestamp(now.0 + LEASE);
+    context.store.lease(id, &context.owner, now, until).await.unwrap_or(false)
+}
+
+async fn forward(
+    mut from: tokio::sync::broadcast::Receiver<DriverEvent>,
+    to: mpsc::Sender<DriverEvent>,
+    shutdown: CancellationToken,
+) {
+    use tokio::sync::broadcast::error::RecvError;
+    loop {
+        let event = tokio::select! {
+            () = shutdown.cancelled() => return,
+            event = from.recv() => event,
+        };
+        match event {
+            Ok(event) => {
+                if to.send(event).await.is_err() {
+                    return;
+                }
+            }
+            // What was missed is found by the sweep.
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
+}

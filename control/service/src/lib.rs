@@ -1,1 +1,114 @@
-//! Placeholder.
+//! The use cases: authorize, validate, one transaction, record. Every door leads here.
+//!
+//! Every method takes the actor first. A rule that lives in a door is a bug; SQL stands in `store` alone.
+
+mod access;
+mod error;
+mod people;
+mod releases;
+mod rollouts;
+mod signup;
+mod strategies;
+mod tenants;
+mod tiers;
+mod views;
+
+pub use access::SessionUser;
+pub use error::{Error, Result};
+pub use people::{NewToken, NewUser};
+pub use releases::NewRelease;
+pub use rollouts::{GatePanel, Preview, RolloutView, StackView, StartRollout};
+pub use signup::{Offer, Progress, SignupForm};
+pub use tenants::{NewTenant, TenantDetail};
+pub use tiers::{TierCard, TierForm};
+pub use views::{Checklist, Overview, Settings};
+
+use domain::process::Process;
+use domain::release::DriverKind;
+use domain::{Actor, Invalid, ProcessId, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use store::{NewEvent, Running, Store};
+
+/// Checks what a release brings for a driver.
+pub type ArtifactCheck = Arc<dyn Fn(&serde_json::Value) -> std::result::Result<(), Invalid> + Send + Sync>;
+
+/// Reads the time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// The use cases. Cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    store: Store,
+    clock: Clock,
+    artifacts: Arc<BTreeMap<DriverKind, ArtifactCheck>>,
+    /// How a tenant's address is written, with `{slug}` in it.
+    tenant_url: Arc<str>,
+}
+
+impl Service {
+    /// Over a store; `artifacts` has a check for each driver that is set up.
+    #[must_use]
+    pub fn new(store: Store, clock: Clock, artifacts: BTreeMap<DriverKind, ArtifactCheck>, tenant_url: &str) -> Self {
+        Self { store, clock, artifacts: Arc::new(artifacts), tenant_url: tenant_url.into() }
+    }
+
+    /// The store, for doors that only listen.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Now, by this service's clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// The address of a tenant.
+    #[must_use]
+    pub fn tenant_url(&self, slug: &str) -> String {
+        self.tenant_url.replace("{slug}", slug)
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn ready(&self) -> Result<()> {
+        Ok(self.store.ping().await?)
+    }
+
+    /// Loads a process, asks it, appends the answer; decides again if somebody else was first.
+    async fn command<P>(&self, actor: &Actor, id: ProcessId, command: P::Command) -> Result<()>
+    where
+        P: Process,
+        P::Command: Clone,
+    {
+        for _ in 0..20 {
+            let Some(mut running) = Running::<P>::load(&self.store, id).await? else {
+                return Err(Error::not_found("the process"));
+            };
+            let now = self.now();
+            let events = running.process.command(actor, command.clone(), now)?;
+            if events.is_empty() {
+                return Ok(());
+            }
+            match running.append(&self.store, id, actor, &events, now).await {
+                Ok(()) => return Ok(()),
+                Err(error) if error.conflict().is_some() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::refused("busy", "it changes too fast just now; try again"))
+    }
+
+    fn event(&self, kind: &'static str, sentence: String, body: &impl serde::Serialize) -> NewEvent {
+        let body = serde_json::to_string(body).unwrap_or_else(|_| "null".to_owned());
+        NewEvent { kind, sentence, body, at: self.now() }
+    }
+}
+
+fn new_id<T: From<uuid::Uuid>>() -> T {
+    uuid::Uuid::now_v7().into()
+}

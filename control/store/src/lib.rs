@@ -12,6 +12,7 @@ mod people;
 mod plans;
 mod processes;
 mod records;
+mod running;
 mod signups;
 mod sql;
 mod stacks;
@@ -23,8 +24,9 @@ pub use fleet::{Behind, TierVersions};
 pub use outbox::{Message, OpenGate};
 pub use people::{ApiToken, User};
 pub use processes::{Append, ProcessRow, stream};
+pub use running::{Running, begin};
 pub use signups::{Signup, SignupState};
-pub use stacks::{OperationRow, PoolPlace, Route};
+pub use stacks::{Brief, OperationRow, PoolPlace, Route};
 pub use tenants::{TenantFilter, TenantRow};
 
 use sql::{Arg, Row};

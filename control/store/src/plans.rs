@@ -33,6 +33,15 @@ impl Tx {
         self.execute(sql, bound).await.map(drop)
     }
 
+    /// Makes a revision live without a rollout: only where nobody lives on the tier.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn set_live_revision(&mut self, tier: TierId, revision: u32) -> Result<(), StoreError> {
+        let sql = "update tiers set live_revision = $2 where id = $1";
+        self.execute(sql, args![tier.to_string(), revision]).await.map(drop)
+    }
+
     /// Adds a release.
     ///
     /// # Errors

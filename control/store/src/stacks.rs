@@ -45,6 +45,19 @@ pub struct PoolPlace {
     pub tenants: i64,
 }
 
+/// What a driver needs of a stack beside the operation.
+#[derive(Clone, Debug)]
+pub struct Brief {
+    /// The tier's key.
+    pub tier_key: String,
+    /// The deployment model's word.
+    pub model: String,
+    /// For a hybrid tier.
+    pub components: Vec<String>,
+    /// Who is served: id, subdomain, name.
+    pub tenants: Vec<(String, String, String)>,
+}
+
 /// Where a request to a tenant's address goes.
 #[derive(Clone, Debug)]
 pub struct Route {
@@ -180,6 +193,38 @@ impl Store {
             });
         }
         Ok(facts)
+    }
+
+    /// What drivers need of many stacks, in a few statements.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn briefs(&self, ids: &[StackId]) -> Result<HashMap<StackId, Brief>, StoreError> {
+        let mut briefs = HashMap::with_capacity(ids.len());
+        for chunk in ids.chunks(500) {
+            let list = values(chunk.len(), 1);
+            let bound = || chunk.iter().map(|id| Arg::from(id.to_string())).collect();
+            let sql = format!(
+                "select s.id, tr.key, s.kind, s.components from stacks s join tiers tr on tr.id = s.tier
+                 where s.id in (select v.column1 from (values {list}) as v)"
+            );
+            for row in self.fetch(&sql, bound()).await? {
+                let components: Vec<String> = row.json(3)?;
+                let model = if components.is_empty() { row.text(2)? } else { "hybrid".to_owned() };
+                briefs.insert(row.parse(0)?, Brief { tier_key: row.text(1)?, model, components, tenants: vec![] });
+            }
+            let sql = format!(
+                "select ts.stack, t.id, t.slug, t.name from tenant_stacks ts join tenants t on t.id = ts.tenant
+                 where t.state in ('active', 'provisioning')
+                   and ts.stack in (select v.column1 from (values {list}) as v) order by t.slug"
+            );
+            for row in self.fetch(&sql, bound()).await? {
+                if let Some(brief) = briefs.get_mut(&row.parse(0)?) {
+                    brief.tenants.push((row.text(1)?, row.text(2)?, row.text(3)?));
+                }
+            }
+        }
+        Ok(briefs)
     }
 
     /// Where requests to a tenant's address go.

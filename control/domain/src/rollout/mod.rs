@@ -12,6 +12,7 @@ mod records;
 mod sentence;
 mod summary;
 
+pub(crate) use next::missing;
 pub(crate) use summary::{tenants_reached, time_left, waits_for};
 
 pub use command::Command;

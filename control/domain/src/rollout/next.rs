@@ -187,7 +187,7 @@ fn gated(rollout: &Rollout, wave: usize, gate: &Gate, now: Timestamp, next: &mut
 }
 
 /// How many approvals are still missing.
-pub(super) fn missing(approval: &ApprovalSpec, gate: &Gate) -> u32 {
+pub(crate) fn missing(approval: &ApprovalSpec, gate: &Gate) -> u32 {
     let yes = gate.decisions.iter().filter(|d| d.verdict == super::Verdict::Approve).count();
     u32::from(approval.quorum).saturating_sub(u32::try_from(yes).unwrap_or(u32::MAX))
 }

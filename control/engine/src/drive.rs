@@ -1,0 +1,205 @@
+//! Gives operations to drivers and learns what became of them.
+
+use crate::Context;
+use crate::place::Answer;
+use domain::process::{Order, Outcome, Sample, Seen};
+use domain::release::DriverKind;
+use domain::{OperationId, Reason, ReleaseId, StackId, Timestamp};
+use drivers::{Change, Driver, Goal, Observation, Served, Submitted};
+use futures::StreamExt as _;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use store::{Store, StoreError};
+use tokio::sync::mpsc;
+
+/// What tasks tell their runner.
+pub(crate) enum Report {
+    /// What was seen of operations; `None` where nothing is known yet.
+    Seen(Vec<(OperationId, Option<Seen>)>),
+    /// A measurement.
+    Probed { wave: usize, samples: Vec<Sample> },
+    /// The answer to a question.
+    Answered(Result<Answer, StoreError>),
+}
+
+/// Works through orders: those that may have arrived before are observed first, in one call for each driver.
+pub(crate) async fn drive(context: Context, orders: Vec<(bool, Order)>, reports: mpsc::Sender<Report>) {
+    let mut by_driver: BTreeMap<DriverKind, (Vec<Order>, Vec<Order>)> = BTreeMap::new();
+    for (own, order) in orders {
+        let (fresh, known) = by_driver.entry(order.driver).or_default();
+        if own { fresh.push(order) } else { known.push(order) }
+    }
+    for (kind, (mut submit, known)) in by_driver {
+        let Some(driver) = context.drivers.get(&kind) else {
+            let reason = Reason::new("no_driver", format!("the driver {kind} is not set up; set it up or move the stack"));
+            let failed = submit.iter().chain(&known).map(|o| {
+                let reason = reason.clone();
+                (o.operation, Some(Seen::Ended(Outcome::Failed { reason, retryable: false, running: None })))
+            });
+            let _ = reports.send(Report::Seen(failed.collect())).await;
+            continue;
+        };
+        if !known.is_empty() {
+            submit.extend(observe(driver, known, &reports).await);
+        }
+        if !submit.is_empty() {
+            give(&context, driver, submit, &reports).await;
+        }
+    }
+}
+
+/// Reports what is known; returns the orders that never arrived.
+async fn observe(driver: &Arc<dyn Driver>, known: Vec<Order>, reports: &mpsc::Sender<Report>) -> Vec<Order> {
+    let tokens: Vec<_> = known.iter().map(|o| (o.operation, o.name.clone())).collect();
+    let seen = match driver.observe(&tokens).await {
+        Ok(seen) => seen,
+        Err(reason) => {
+            tracing::warn!(%reason, "operations cannot be observed; trying again");
+            let nothing = known.iter().map(|o| (o.operation, None)).collect();
+            let _ = reports.send(Report::Seen(nothing)).await;
+            return vec![];
+        }
+    };
+    let mut missing = vec![];
+    let mut told = vec![];
+    for (order, observation) in known.into_iter().zip(seen) {
+        match observation {
+            Observation::NeverArrived => missing.push(order),
+            Observation::InProgress => told.push((order.operation, Some(Seen::Accepted))),
+            Observation::Ended(outcome) => told.push((order.operation, Some(Seen::Ended(outcome)))),
+        }
+    }
+    let _ = reports.send(Report::Seen(told)).await;
+    missing
+}
+
+async fn give(
+    context: &Context,
+    driver: &Arc<dyn Driver>,
+    orders: Vec<Order>,
+    reports: &mpsc::Sender<Report>,
+) {
+    let changes = match changes(&context.store, &orders, driver.kind()).await {
+        Ok(changes) => changes,
+        Err(error) => {
+            tracing::error!(%error, "operations cannot be prepared; trying again");
+            let nothing = orders.iter().map(|o| (o.operation, None)).collect();
+            let _ = reports.send(Report::Seen(nothing)).await;
+            return;
+        }
+    };
+    let submitting = changes.into_iter().map(|change| async move {
+        let change = match change {
+            Ok(change) => change,
+            Err((operation, reason)) => {
+                let outcome = Outcome::Failed { reason, retryable: false, running: None };
+                return (operation, Some(Seen::Ended(outcome)));
+            }
+        };
+        let seen = match driver.submit(&change).await {
+            Ok(Submitted::Accepted) => Some(Seen::Accepted),
+            Ok(Submitted::Ended(outcome)) => Some(Seen::Ended(outcome)),
+            Err(reason) => {
+                tracing::warn!(%reason, stack = change.name, "the driver cannot be asked; trying again");
+                None
+            }
+        };
+        (change.token, seen)
+    });
+    let mut ready = futures::stream::iter(submitting).buffer_unordered(64).ready_chunks(1000);
+    while let Some(seen) = ready.next().await {
+        if reports.send(Report::Seen(seen)).await.is_err() {
+            return;
+        }
+    }
+}
+
+type Prepared = Result<Change, (OperationId, Reason)>;
+
+/// What a driver needs beside the order, read in a few statements for all of them.
+async fn changes(store: &Store, orders: &[Order], kind: DriverKind) -> Result<Vec<Prepared>, StoreError> {
+    let ids: Vec<StackId> = orders.iter().map(|o| o.stack).collect();
+    let mut briefs = store.briefs(&ids).await?;
+    let mut artifacts: HashMap<ReleaseId, Option<serde_json::Value>> = HashMap::new();
+    let mut changes = Vec::with_capacity(orders.len());
+    for order in orders {
+        let Some(configuration) = &order.configuration else {
+            changes.push(Ok(change(order, None)));
+            continue;
+        };
+        if !artifacts.contains_key(&configuration.release) {
+            let release = store.release(configuration.release).await?;
+            let artifact = release.and_then(|r| r.artifacts.get(&kind).cloned());
+            artifacts.insert(configuration.release, artifact);
+        }
+        let (artifact, brief) = (artifacts[&configuration.release].clone(), briefs.remove(&order.stack));
+        changes.push(match (artifact, brief) {
+            (Some(artifact), Some(brief)) => Ok(change(order, Some(Goal {
+                configuration: configuration.clone(),
+                artifact,
+                tier: brief.tier_key,
+                model: brief.model,
+                components: brief.components,
+                tenants: brief.tenants.into_iter().map(|(id, slug, name)| Served { id, slug, name }).collect(),
+            }))),
+            (None, _) => Err((order.operation, Reason::new(
+                "no_artifact",
+                format!("release {} has nothing for the driver {kind}; register one that has", configuration.version),
+            ))),
+            (_, None) => Err((order.operation, Reason::new("no_stack", "the stack is not on record any more"))),
+        });
+    }
+    Ok(changes)
+}
+
+fn change(order: &Order, to: Option<Goal>) -> Change {
+    Change { token: order.operation, stack: order.stack, name: order.name.clone(), kind: order.kind, to }
+}
+
+pub(crate) async fn probe(context: &Context, stacks: Vec<(StackId, String, DriverKind)>) -> Vec<Sample> {
+    let mut by_driver: BTreeMap<DriverKind, Vec<(StackId, String)>> = BTreeMap::new();
+    for (id, name, kind) in stacks {
+        by_driver.entry(kind).or_default().push((id, name));
+    }
+    let mut samples = vec![];
+    for (kind, stacks) in by_driver {
+        match context.drivers.get(&kind) {
+            Some(driver) => samples.extend(driver.probe(&stacks).await),
+            None => samples.extend(stacks.into_iter().map(|(stack, _)| Sample {
+                stack,
+                down: Some(format!("the driver {kind} is not set up")),
+                requests: 0,
+                errors: 0,
+            })),
+        }
+    }
+    samples
+}
+
+/// Progress lines on their way to the database. They may be lost in a crash: no decision is read from them.
+#[derive(Default)]
+pub(crate) struct Log {
+    lines: Vec<(OperationId, i64, Timestamp, String)>,
+    next: HashMap<OperationId, i64>,
+}
+
+impl Log {
+    pub(crate) fn add(&mut self, operation: OperationId, at: Timestamp, line: String) {
+        if self.next.len() > 10_000 {
+            self.next.clear();
+        }
+        // Sequence numbers begin with the time, so that they go on after a restart.
+        let next = self.next.entry(operation).or_insert(0);
+        self.lines.push((operation, *next, at, line));
+        *next += 1;
+    }
+
+    pub(crate) async fn flush(&mut self, store: &Store) {
+        let lines = std::mem::take(&mut self.lines);
+        if !lines.is_empty()
+            && let Err(error) = store.log(&lines).await
+        {
+            tracing::warn!(%error, "progress lines are lost");
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! One process, from where its log stands to its end.
+
+use crate::drive::{self, Report};
+use crate::{Context, LEASE, place};
+use domain::onboarding::Onboarding;
+use domain::process::{Effect, Process, ProcessKind, Seen, Surroundings};
+use domain::rollout::Rollout;
+use domain::work::{Offboarding, Repair};
+use domain::{Actor, OperationId, ProcessId, Timestamp};
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+use store::{Running, StoreError, stream};
+use tokio::sync::mpsc;
+
+/// How often operations in flight are observed when nothing was heard of them.
+const SWEEP: i64 = 2_000;
+
+pub(crate) async fn run(context: Context, kind: ProcessKind, id: ProcessId, news: mpsc::Receiver<OperationId>) {
+    match kind {
+        ProcessKind::Rollout => drive_to_end::<Rollout>(context, id, news).await,
+        ProcessKind::Onboarding => drive_to_end::<Onboarding>(context, id, news).await,
+        ProcessKind::Offboarding => drive_to_end::<Offboarding>(context, id, news).await,
+        ProcessKind::Repair => drive_to_end::<Repair>(context, id, news).await,
+    }
+}
+
+async fn drive_to_end<P>(context: Context, id: ProcessId, news: mpsc::Receiver<OperationId>)
+where
+    P: Process + place::Place + Send,
+    P::Event: Send + Sync,
+{
+    let mut news = news;
+    let mut attempt = 0_u32;
+    // A failing database is waited for; a damaged log is left alone, loudly.
+    while !context.shutdown.is_cancelled() {
+        match attend::<P>(&context, id, &mut news).await {
+            Ok(()) => return,
+            Err(error) => {
+                tracing::error!(%error, process = %id, kind = %P::KIND, "a process stopped; trying again");
+                attempt += 1;
+                let pause = Duration::from_millis(500 << attempt.min(6));
+                tokio::select! {
+                    () = context.shutdown.cancelled() => return,
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
+        }
+    }
+}
+
+/// What the runner remembers beside the log; all of it may be forgotten.
+struct Memory {
+    /// Operations that a task works on now.
+    handled: HashSet<OperationId>,
+    /// When an operation was observed last.
+    looked: HashMap<OperationId, Timestamp>,
+    /// Operations that this runner itself recorded: they cannot have arrived before.
+    own: HashSet<OperationId>,
+    probing: bool,
+}
+
+async fn attend<P>(context: &Context, id: ProcessId, news: &mut mpsc::Receiver<OperationId>) -> Result<(), StoreError>
+where
+    P: Process + place::Place + Send,
+    P::Event: Send + Sync,
+{
+    let store = &context.store;
+    let Some(mut running) = Running::<P>::load(store, id).await? else { return Ok(()) };
+    let engine = Actor::engine();
+    let mut hints = store.subscribe();
+    let (reports_in, mut reports) = mpsc::channel::<Report>(8192);
+    let mut memory =
+        Memory { handled: HashSet::new(), looked: HashMap::new(), own: HashSet::new(), probing: false };
+    let mut leased_until = 0;
+    let my_stream = stream(P::KIND, id);
+    loop {
+        let now = (context.clock)();
+        if running.process.summary(now).ended || context.shutdown.is_cancelled() {
+            return Ok(());
+        }
+        if now.0 + LEASE / 2 > leased_until {
+            leased_until = now.0 + LEASE;
+            if !store.lease(id, &context.owner, now, Timestamp(leased_until)).await? {
+                return Ok(());
+            }
+        }
+        let around = Surroundings { busy: store.busy_stacks().await? };
+        let next = running.process.next(now, &around);
+        if !next.events.is_empty() {
+            for event in &next.events {
+                if let Some(operation) = P::started(event) {
+                    memory.own.insert(operation);
+                }
+            }
+            append(&mut running, context, id, &engine, &next.events, now).await?;
+            continue;
+        }
+        act(context, &running.process, id, next.effects, &mut memory, &reports_in, now);
+
+        let until = next.wake_at.map_or(SWEEP, |at| (at.0 - now.0).clamp(1, SWEEP));
+        let mut seen: Vec<Report> = vec![];
+        tokio::select! {
+            () = context.shutdown.cancelled() => return Ok(()),
+            () = tokio::time::sleep(Duration::from_millis(u64::try_from(until).unwrap_or(1))) => {}
+            Some(report) = reports.recv() => {
+                seen.push(report);
+            }
+            Some(operation) = news.recv() => { memory.looked.remove(&operation); }
+            hint = hints.recv() => {
+                let mine = !matches!(&hint, Ok(hint) if !hint.streams.contains(&my_stream));
+                if mine {
+                    running.catch_up(store, id).await?;
+                }
+            }
+        }
+        // Whatever else has come by now goes into the same transaction.
+        while let Ok(report) = reports.try_recv() {
+            seen.push(report);
+        }
+        while let Ok(operation) = news.try_recv() {
+            memory.looked.remove(&operation);
+        }
+        report(&mut running, context, id, &engine, seen, &mut memory).await?;
+    }
+}
+
+fn act<P: Process + place::Place>(
+    context: &Context,
+    process: &P,
+    id: ProcessId,
+    effects: Vec<Effect>,
+    memory: &mut Memory,
+    reports: &mpsc::Sender<Report>,
+    now: Timestamp,
+) {
+    let mut orders = vec![];
+    for effect in effects {
+        match effect {
+            Effect::Drive(order) => {
+                let looked = memory.looked.get(&order.operation);
+                let due = looked.is_none_or(|at| now.0 - at.0 >= SWEEP);
+                if due && memory.handled.insert(order.operation) {
+                    memory.looked.insert(order.operation, now);
+                    orders.push((memory.own.contains(&order.operation), order));
+                }
+            }
+            Effect::Probe { wave, stacks } if !memory.probing => {
+                memory.probing = true;
+                let (context, reports) = (context.clone(), reports.clone());
+                tokio::spawn(async move {
+                    let samples = drive::probe(&context, stacks).await;
+                    let _ = reports.send(Report::Probed { wave, samples }).await;
+                });
+            }
+            Effect::Place | Effect::Serve(_) if !memory.probing => {
+                memory.probing = true;
+                let (context, reports) = (context.clone(), reports.clone());
+                let what = process.ask(effect);
+                tokio::spawn(async move {
+                    let answer = place::answer(&context, id, what).await;
+                    let _ = reports.send(Report::Answered(answer)).await;
+                });
+            }
+            Effect::Probe { .. } | Effect::Place | Effect::Serve(_) => {}
+        }
+    }
+    if !orders.is_empty() {
+        let (context, reports) = (context.clone(), reports.clone());
+        tokio::spawn(drive::drive(context, orders, reports));
+    }
+}
+
+async fn report<P>(
+    running: &mut Running<P>,
+    context: &Context,
+    id: ProcessId,
+    engine: &Actor,
+    seen: Vec<Report>,
+    memory: &mut Memory,
+) -> Result<(), StoreError>
+where
+    P: Process + place::Place + Send,
+    P::Event: Send + Sync,
+{
+    let mut told: Vec<(OperationId, Seen)> = vec![];
+    for report in seen {
+        match report {
+            Report::Seen(all) => {
+                for (operation, seen) in all {
+                    memory.handled.remove(&operation);
+                    memory.own.remove(&operation);
+                    if let Some(seen) = seen {
+                        if matches!(seen, Seen::Ended(_)) {
+                            memory.looked.remove(&operation);
+                        }
+                        told.push((operation, seen));
+                    }
+                }
+            }
+            Report::Probed { wave, samples } => {
+                memory.probing = false;
+                let now = (context.clock)();
+                let events = running.process.probed(wave, &samples, now);
+                append(running, context, id, engine, &events, now).await?;
+            }
+            Report::Answered(answer) => {
+                memory.probing = false;
+                let now = (context.clock)();
+                match answer {
+                    Ok(answer) => {
+                        let events = running.process.answered(answer, now);
+                        append(running, context, id, engine, &events, now).await?;
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, process = %id, "an effect failed; trying again");
+                        tokio::time::sleep(Duration::from_millis(500)).await;
+                    }
+                }
+                running.catch_up(&context.store, id).await?;
+            }
+        }
+    }
+    if told.is_empty() {
+        return Ok(());
+    }
+    loop {
+        let now = (context.clock)();
+        let events: Vec<_> =
+            told.iter().flat_map(|(operation, seen)| running.process.observed(*operation, seen, now)).collect();
+        if append(running, context, id, engine, &events, now).await? {
+            return Ok(());
+        }
+    }
+}
+
+/// Appends; false after a conflict, when the process has caught up and what was decided must be decided again.
+async fn append<P>(
+    running: &mut Running<P>,
+    context: &Context,
+    id: ProcessId,
+    engine: &Actor,
+    events: &[P::Event],
+    now: Timestamp,
+) -> Result<bool, StoreError>
+where
+    P: Process + Send,
+    P::Event: Send + Sync,
+{
+    if events.is_empty() {
+        return Ok(true);
+    }
+    match running.append(&context.store, id, engine, events, now).await {
+        Ok(()) => Ok(true),
+        Err(StoreError::Conflict(conflict)) => {
+            if conflict != store::Conflict::Stale {
+                // Whoever is in the way needs a moment.
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            Ok(false)
+        }
+        Err(other) => Err(other),
+    }
+}

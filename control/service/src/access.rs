@@ -1,0 +1,111 @@
+//! Signing in: who is behind a password, a session, a token.
+
+use crate::{Error, Result, Service};
+use argon2::Argon2;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash};
+use domain::access::Role;
+use domain::{Actor, Channel, Reason, UserId};
+use sha2::{Digest as _, Sha256};
+
+/// Who is signed in, as pages need it.
+#[derive(Clone, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct SessionUser {
+    /// Stable for ever.
+    pub id: UserId,
+    /// Their address.
+    pub email: String,
+    /// What they are.
+    pub role: Role,
+    /// Groups that approvals name.
+    pub groups: Vec<String>,
+}
+
+impl Service {
+    /// Whose address and password these are. The answer to an unknown address takes as long as to a wrong password.
+    ///
+    /// # Errors
+    /// `Unauthenticated`, without saying which of the two was wrong.
+    pub async fn sign_in(&self, email: &str, password: &str) -> Result<SessionUser> {
+        let user = self.store.user_by_email(email.trim()).await?.filter(|u| !u.disabled);
+        let hash = user.as_ref().map_or_else(|| DECOY.to_owned(), |u| u.password.clone());
+        let password = password.to_owned();
+        let right = tokio::task::spawn_blocking(move || verify(&password, &hash)).await.unwrap_or(false);
+        match user {
+            Some(u) if right => Ok(SessionUser { id: u.id, email: u.email.into(), role: u.role, groups: u.groups }),
+            _ => Err(Error::Unauthenticated(Reason::new(
+                "wrong_credentials",
+                "the e-mail address or the password is wrong; try again",
+            ))),
+        }
+    }
+
+    /// The actor behind a session's user: as they are now, not as they were when they signed in.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn console_actor(&self, id: UserId) -> Result<Option<(Actor, SessionUser)>> {
+        let Some(user) = self.store.user(id).await?.filter(|u| !u.disabled) else { return Ok(None) };
+        let actor = Actor {
+            user: Some(user.id),
+            name: user.email.to_string(),
+            groups: user.groups.clone(),
+            permissions: user.role.permissions().to_vec(),
+            channel: Channel::Console,
+        };
+        let session = SessionUser { id: user.id, email: user.email.into(), role: user.role, groups: user.groups };
+        Ok(Some((actor, session)))
+    }
+
+    /// The actor behind a bearer token.
+    ///
+    /// # Errors
+    /// `Unauthenticated`: unknown, expired, or its owner is disabled.
+    pub async fn token_actor(&self, token: &str) -> Result<Actor> {
+        let wrong = || {
+            Error::Unauthenticated(Reason::new("wrong_token", "the token is unknown or expired; make one in Settings"))
+        };
+        let found = self.store.token_by_hash(&hash_token(token)).await?.ok_or_else(wrong)?;
+        if found.expires_at.is_some_and(|at| at <= self.now()) {
+            return Err(wrong());
+        }
+        let owner = self.store.user(found.owner).await?.filter(|u| !u.disabled).ok_or_else(wrong)?;
+        let owners = owner.role.permissions();
+        Ok(Actor {
+            user: Some(owner.id),
+            name: format!("{} ({})", owner.email, found.name),
+            groups: owner.groups,
+            permissions: found.permissions.into_iter().filter(|p| owners.contains(p)).collect(),
+            channel: Channel::Api,
+        })
+    }
+}
+
+/// A hash that no password has, for addresses that nobody has.
+const DECOY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$9sTbSlTio3Biev89thdrlKKiCaYsjjYVJxGAL3swxpQ";
+
+fn verify(password: &str, hash: &str) -> bool {
+    PasswordHash::new(hash).is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+}
+
+pub(crate) async fn hash_password(password: String) -> Result<String> {
+    let hashed = tokio::task::spawn_blocking(move || {
+        let salt: [u8; 16] = rand::random();
+        Argon2::default().hash_password_with_salt(password.as_bytes(), &salt).map(|h| h.to_string())
+    });
+    match hashed.await {
+        Ok(Ok(hash)) => Ok(hash),
+        _ => Err(Error::field("password", "cannot be used; choose another")),
+    }
+}
+
+/// SHA-256 in hex: tokens are random and long, so a slow hash would add nothing.
+pub(crate) fn hash_token(token: &str) -> String {
+    Sha256::digest(token.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// `n` random characters that are easy to read and to type.
+pub(crate) fn random_text(n: usize) -> String {
+    const LETTERS: &[u8] = b"abcdefghjkmnpqrstuvwxyzACDEFGHJKLMNPQRTUVWXY3479";
+    (0..n).map(|_| char::from(LETTERS[rand::random_range(0..LETTERS.len())])).collect()
+}

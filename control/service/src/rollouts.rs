@@ -1,0 +1,365 @@
+//! Rollouts: previewing, starting, steering, deciding.
+
+use crate::{Error, Result, Service, new_id};
+use domain::access::Permission;
+use domain::plan::{BlastRadius, Plan, check, plan};
+use domain::process::ProcessKind;
+use domain::rollout::{Command, Event, Person, Rollout, State, Verdict, WaveState};
+use domain::stack::Stack;
+use domain::strategy::StrategySpec;
+use domain::timeline::Timeline;
+use domain::work::{self, Job, Piece, Repair};
+use domain::{Actor, ProcessId, StackId, StrategyId, TierId, Timestamp};
+use std::collections::BTreeMap;
+use store::{Activity, ActivityFilter, OperationRow, ProcessRow, Running, begin};
+
+/// What a rollout shall do.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub struct StartRollout {
+    /// The version; empty for the one that is live.
+    #[serde(default)]
+    pub version: String,
+    /// Tiers by key whose latest revision goes out with it.
+    #[serde(default)]
+    pub tiers: Vec<String>,
+    /// The strategy's name.
+    pub strategy: String,
+    /// Why.
+    #[serde(default)]
+    pub comment: String,
+    /// The plan that was shown; refused if it is another by now. Empty for none.
+    #[serde(default)]
+    pub plan_hash: String,
+    /// Use a version that was rolled back before.
+    #[serde(default)]
+    pub even_if_bad: bool,
+}
+
+/// A plan before it is started.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// What would be done.
+    pub plan: Plan,
+    /// What it can hurt.
+    pub radius: BlastRadius,
+    /// What it would be called.
+    pub title: String,
+    /// The strategy.
+    pub strategy: StrategySpec,
+    /// Why it cannot be started now.
+    pub obstacle: Option<String>,
+}
+
+/// A rollout as its page shows it.
+#[derive(Clone, Debug)]
+pub struct RolloutView {
+    /// The page.
+    pub timeline: Timeline,
+    /// What happened, newest first.
+    pub activity: Vec<Activity>,
+}
+
+/// A gate as its panel shows it.
+#[derive(Clone, Debug)]
+pub struct GatePanel {
+    /// The page of the rollout, where its evidence is.
+    pub timeline: Timeline,
+    /// Which wave, from 0.
+    pub wave: usize,
+    /// What the next wave changes; `None` after the last.
+    pub next: Option<(String, BlastRadius)>,
+    /// Configurations before and after, parameter by parameter, and how many stacks change so.
+    pub changes: Vec<(String, String, u32)>,
+    /// Why this person cannot decide now.
+    pub obstacle: Option<String>,
+}
+
+/// A stack as the drawer shows it.
+#[derive(Clone, Debug)]
+pub struct StackView {
+    /// Which.
+    pub stack: Stack,
+    /// Its tenants: id, slug, name.
+    pub tenants: Vec<(String, String, String)>,
+    /// What was done to it, newest first.
+    pub operations: Vec<OperationRow>,
+    /// Progress of the last operation.
+    pub log: Vec<(Timestamp, String)>,
+}
+
+impl Service {
+    /// What a rollout would do.
+    ///
+    /// # Errors
+    /// Needs `rollouts`; the field that is wrong.
+    pub async fn preview(&self, actor: &Actor, form: &StartRollout) -> Result<Preview> {
+        actor.require(Permission::Rollouts)?;
+        self.plan_of(form).await
+    }
+
+    async fn plan_of(&self, form: &StartRollout) -> Result<Preview> {
+        let live = self.store.live_release().await?;
+        let release = match form.version.trim() {
+            "" => live.clone().ok_or_else(|| Error::field("version", "is missing, and no release is live yet; choose one"))?,
+            text => {
+                let version = domain::release::parse_version(text).map_err(|e| e.within("version"))?;
+                let found = self.store.release_by_version(&version.to_string()).await?;
+                found.ok_or_else(|| Error::field("version", format!("{version} is not registered; register it first")))?
+            }
+        };
+        let strategies = self.store.strategies().await?;
+        let strategy = strategies.into_iter().find(|s| s.spec.name.as_str() == form.strategy.trim());
+        let strategy = strategy.ok_or_else(|| Error::field("strategy", "is no strategy; choose one of the list"))?.spec;
+        let mut tiers = BTreeMap::new();
+        let mut edited = vec![];
+        for (latest, live) in self.store.tiers().await? {
+            let wanted = form.tiers.iter().any(|key| key == latest.key.as_str());
+            let tier = match live {
+                Some(live) if !wanted && live != latest.revision => {
+                    self.store.tier(latest.id, Some(live)).await?.map_or(latest, |(tier, _)| tier)
+                }
+                _ => latest,
+            };
+            if wanted {
+                edited.push(format!("{} r{}", tier.spec.name, tier.revision));
+            }
+            tiers.insert(tier.id, tier);
+        }
+        for key in &form.tiers {
+            if !tiers.values().any(|t| t.key.as_str() == key) {
+                return Err(Error::field("tiers", format!("“{key}” is no tier; choose one of the list")));
+            }
+        }
+        let facts = self.store.planning_facts().await?;
+        let plan = plan(&facts, &release, &tiers, &strategy);
+        if let Err(broken) = check(&plan) {
+            return Err(Error::refused("broken_plan", format!("the plan breaks a rule: {}", broken.join("; "))));
+        }
+        let same = live.is_some_and(|l| l.id == release.id);
+        let title = match (same, edited.is_empty()) {
+            (true, false) => format!("Tier {}", edited.join(", ")),
+            (_, true) => format!("Release {}", release.version),
+            (false, false) => format!("Release {} with tier {}", release.version, edited.join(", ")),
+        };
+        let mut obstacle = release.bad.filter(|_| !form.even_if_bad).map(|bad| {
+            format!("{} was rolled back before ({}); start it only if you know that this is mended", release.version, bad.sentence)
+        });
+        if let Some(active) = self.store.open_processes().await?.into_iter().find(|p| p.kind == ProcessKind::Rollout) {
+            obstacle = Some(format!("{} has not ended yet; finish, roll back or stop it first", active.summary.title));
+        }
+        Ok(Preview { radius: plan.blast_radius(), plan, title, strategy, obstacle })
+    }
+
+    /// Starts a rollout.
+    ///
+    /// # Errors
+    /// Needs `rollouts`; the field that is wrong; the plan is not the one that was shown; another one runs.
+    pub async fn start_rollout(&self, actor: &Actor, form: &StartRollout) -> Result<ProcessId> {
+        actor.require(Permission::Rollouts)?;
+        let comment = domain::fields::bounded_text(&form.comment, 500).map_err(|e| e.within("comment"))?;
+        let preview = self.plan_of(form).await?;
+        if !form.plan_hash.is_empty() && form.plan_hash != preview.plan.hash {
+            return Err(Error::refused("plan_changed", "the plan changed since it was shown; look at it again and start"));
+        }
+        if let Some(obstacle) = preview.obstacle {
+            return Err(Error::refused("obstacle", obstacle));
+        }
+        let before = match self.store.live_release().await? {
+            None => None,
+            Some(release) => {
+                let live = self.store.tiers().await?.into_iter();
+                let tiers: BTreeMap<TierId, u32> = live.filter_map(|(t, live)| live.map(|r| (t.id, r))).collect();
+                Some(domain::plan::Target { release: release.id, version: release.version, tiers })
+            }
+        };
+        let event = Event::Started {
+            plan: Box::new(preview.plan),
+            before,
+            strategy: preview.strategy.name.to_string(),
+            on_halt: preview.strategy.on_halt,
+            title: preview.title,
+            comment,
+            by: Person::from(actor),
+        };
+        let id = new_id();
+        let mut tx = self.store.begin().await?;
+        begin::<Rollout>(&mut tx, id, actor, &event, self.now()).await?;
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    /// Rollouts, newest first.
+    ///
+    /// # Errors
+    /// Needs `view`.
+    pub async fn rollouts(&self, actor: &Actor, limit: u32) -> Result<Vec<ProcessRow>> {
+        actor.require(Permission::View)?;
+        Ok(self.store.processes(ProcessKind::Rollout, None, None, limit).await?)
+    }
+
+    /// A rollout's state, for doors that stream it.
+    ///
+    /// # Errors
+    /// Needs `view`; there is none.
+    pub async fn rollout_state(&self, actor: &Actor, id: ProcessId) -> Result<Running<Rollout>> {
+        actor.require(Permission::View)?;
+        Running::load(&self.store, id).await?.ok_or_else(|| Error::not_found("the rollout"))
+    }
+
+    /// A rollout.
+    ///
+    /// # Errors
+    /// Needs `view`; there is none.
+    pub async fn rollout(&self, actor: &Actor, id: ProcessId) -> Result<RolloutView> {
+        let running = self.rollout_state(actor, id).await?;
+        let filter = ActivityFilter {
+            stream: Some(format!("rollout/{id}")),
+            headlines: true,
+            limit: 40,
+            ..ActivityFilter::default()
+        };
+        Ok(RolloutView {
+            timeline: Timeline::of(&running.process, running.seq, self.now()),
+            activity: self.store.activity(&filter).await?,
+        })
+    }
+
+    /// Pauses, resumes, stops, retries, rolls back.
+    ///
+    /// # Errors
+    /// Needs `rollouts`; its state does not allow it.
+    pub async fn steer(&self, actor: &Actor, id: ProcessId, command: Command) -> Result<()> {
+        actor.require(Permission::Rollouts)?;
+        self.command::<Rollout>(actor, id, command).await
+    }
+
+    /// Answers a gate, for the plan that was shown.
+    ///
+    /// # Errors
+    /// Needs `decide`; the gate does not ask, or not this person, or the plan is another by now.
+    pub async fn decide(
+        &self,
+        actor: &Actor,
+        id: ProcessId,
+        wave: usize,
+        verdict: Verdict,
+        comment: &str,
+        plan_hash: &str,
+    ) -> Result<()> {
+        actor.require(Permission::Decide)?;
+        let comment = domain::fields::bounded_text(comment, 500).map_err(|e| e.within("comment"))?;
+        if verdict == Verdict::Reject && comment.is_empty() {
+            return Err(Error::field("comment", "is empty; say why you reject, so that others know what to mend"));
+        }
+        let command = Command::Decide { wave, verdict, comment, plan_hash: plan_hash.to_owned() };
+        self.command::<Rollout>(actor, id, command).await
+    }
+
+    /// What a person must see to decide.
+    ///
+    /// # Errors
+    /// Needs `view`; there is no such wave.
+    pub async fn gate(&self, actor: &Actor, id: ProcessId, wave: usize) -> Result<GatePanel> {
+        let running = self.rollout_state(actor, id).await?;
+        let rollout = &running.process;
+        let planned = rollout.plan.waves.get(wave).ok_or_else(|| Error::not_found("the wave"))?;
+        let now = self.now();
+        let trial = Command::Decide {
+            wave,
+            verdict: Verdict::Approve,
+            comment: String::new(),
+            plan_hash: rollout.plan.hash.clone(),
+        };
+        let obstacle = domain::process::Process::command(rollout, actor, trial, now).err().map(|r| r.sentence);
+        let next = rollout.plan.waves.get(wave + 1).map(|w| (w.spec.name.to_string(), w.blast_radius()));
+        let mut changes: BTreeMap<(String, String), u32> = BTreeMap::new();
+        for step in &planned.steps {
+            let from = step.from.as_ref().and_then(|d| rollout.plan.configurations.get(d));
+            if let Some(to) = rollout.plan.configurations.get(&step.to) {
+                *changes.entry(difference(from, to)).or_default() += 1;
+            }
+        }
+        Ok(GatePanel {
+            timeline: Timeline::of(rollout, running.seq, now),
+            wave,
+            next,
+            changes: changes.into_iter().map(|((from, to), n)| (from, to, n)).collect(),
+            obstacle,
+        })
+    }
+
+    /// A stack.
+    ///
+    /// # Errors
+    /// Needs `view`; there is none.
+    pub async fn stack(&self, actor: &Actor, id: StackId) -> Result<StackView> {
+        actor.require(Permission::View)?;
+        let stack = self.store.stack(id).await?.ok_or_else(|| Error::not_found("the stack"))?;
+        let operations = self.store.operations(id, 20).await?;
+        let log = match operations.first() {
+            Some(last) => self.store.operation_log(last.id).await?,
+            None => vec![],
+        };
+        let tenants = self.store.tenants_of(id).await?.into_iter();
+        let tenants = tenants.take(200).map(|t| (t.id.to_string(), t.slug.into(), t.name.into())).collect();
+        Ok(StackView { stack, tenants, operations, log })
+    }
+
+    /// Brings one stack to what it should run: the live release and its tier's live revision.
+    ///
+    /// # Errors
+    /// Needs `rollouts`; it runs that already; something else works on it.
+    pub async fn converge(&self, actor: &Actor, id: StackId) -> Result<ProcessId> {
+        actor.require(Permission::Rollouts)?;
+        let facts = self.store.planning_facts().await?.into_iter().find(|f| f.id == id);
+        let facts = facts.ok_or_else(|| Error::not_found("the stack"))?;
+        let release = self.store.live_release().await?.ok_or_else(|| Error::refused("no_release", "no release is live yet"))?;
+        let (latest, live) = self.store.tier(facts.tier, None).await?.ok_or_else(|| Error::not_found("the tier"))?;
+        let tier = self.store.tier(facts.tier, live).await?.map_or(latest, |(tier, _)| tier);
+        let (_, to) = facts.step(&release, &tier);
+        if let Some(rollout) = self.active_rollout().await? {
+            let running = self.rollout_state(actor, rollout).await?;
+            let waits = running.process.plan.waves.iter().zip(&running.process.waves).any(|(planned, wave)| {
+                matches!(wave.state, WaveState::Pending | WaveState::Running { .. })
+                    && planned.steps.iter().any(|s| s.stack == id)
+            });
+            if waits && matches!(running.process.state, State::Running) {
+                return Err(Error::refused("in_rollout", "the running rollout will update it in its wave"));
+            }
+        }
+        let event = work::Event::Started {
+            title: format!("Catching up of {}", facts.name),
+            job: Job::Converge { to: Box::new(to) },
+            piece: Some(Piece { stack: id, name: facts.name.clone(), driver: facts.driver }),
+            not_before: self.now(),
+        };
+        let process = new_id();
+        let mut tx = self.store.begin().await?;
+        begin::<Repair>(&mut tx, process, actor, &event, self.now()).await?;
+        tx.commit().await?;
+        Ok(process)
+    }
+
+    /// A strategy.
+    ///
+    /// # Errors
+    /// Needs `view`; there is none.
+    pub async fn strategy(&self, actor: &Actor, id: StrategyId) -> Result<domain::strategy::Strategy> {
+        actor.require(Permission::View)?;
+        self.store.strategy(id).await?.ok_or_else(|| Error::not_found("the strategy"))
+    }
+}
+
+/// What differs between two configurations, as two lines: `1.0.0 workers=2` and `1.1.0 workers=4`.
+fn difference(from: Option<&domain::Configuration>, to: &domain::Configuration) -> (String, String) {
+    let mut before = vec![from.map_or_else(|| "nothing".to_owned(), |c| c.version.to_string())];
+    let mut after = vec![to.version.to_string()];
+    for (name, value) in &to.parameters {
+        let was = from.and_then(|c| c.parameters.get(name));
+        if was != Some(value) {
+            before.push(was.map_or_else(|| format!("no {name}"), |was| format!("{name}={was}")));
+            after.push(format!("{name}={value}"));
+        }
+    }
+    (before.join(" "), after.join(" "))
+}

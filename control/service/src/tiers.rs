@@ -1,0 +1,219 @@
+//! Tiers: every edit is a new revision; a rollout makes it live.
+
+use crate::{Error, Result, Service, new_id};
+use domain::access::Permission;
+use domain::invalid::Problems;
+use domain::parameter::{Kind, Parameter, Value};
+use domain::tier::{DeploymentModel, SignupPolicy, Tier, TierSpec};
+use domain::{Actor, DisplayName, Region, Slug, TierId};
+
+/// What a form or an API says of a tier.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub struct TierForm {
+    /// Short and stable; only for a new tier.
+    #[serde(default)]
+    pub key: String,
+    /// What people call it.
+    pub name: String,
+    /// One line for customers.
+    #[serde(default)]
+    pub description: String,
+    /// As customers read it.
+    #[serde(default)]
+    pub price: String,
+    /// `pool`, `silo` or `hybrid`.
+    pub model: String,
+    /// Components in the shared stack, separated by commas; for `hybrid`.
+    #[serde(default)]
+    pub shared: String,
+    /// Components in the own stack, separated by commas; for `hybrid`.
+    #[serde(default)]
+    pub dedicated: String,
+    /// `closed`, `automatic` or `needs_acceptance`.
+    pub signup: String,
+    /// Separated by commas.
+    pub regions: String,
+    /// Tenants in one pool stack.
+    #[serde(default)]
+    pub pool_capacity: String,
+    /// Values by parameter name, as texts; parameters that are left out keep their values.
+    #[serde(default)]
+    pub values: std::collections::BTreeMap<String, String>,
+    /// All parameters, typed; `None` keeps the tier's own, or for a new tier those of the sample application.
+    #[serde(default)]
+    pub parameters: Option<Vec<Parameter>>,
+}
+
+/// A tier as its card shows it.
+#[derive(Clone, Debug)]
+pub struct TierCard {
+    /// At its latest revision.
+    pub tier: Tier,
+    /// The revision that is live.
+    pub live: Option<u32>,
+    /// How many stacks.
+    pub stacks: i64,
+    /// How many tenants.
+    pub tenants: i64,
+}
+
+impl Service {
+    /// All tiers.
+    ///
+    /// # Errors
+    /// Needs `view`.
+    pub async fn tiers(&self, actor: &Actor) -> Result<Vec<TierCard>> {
+        actor.require(Permission::View)?;
+        let sizes = self.store.tier_sizes().await?;
+        let tiers = self.store.tiers().await?.into_iter();
+        Ok(tiers
+            .map(|(tier, live)| {
+                let size = sizes.iter().find(|(key, ..)| key == tier.key.as_str());
+                let (stacks, tenants) = size.map_or((0, 0), |(_, s, t)| (*s, *t));
+                TierCard { tier, live, stacks, tenants }
+            })
+            .collect())
+    }
+
+    /// A tier with all its revisions, newest first.
+    ///
+    /// # Errors
+    /// Needs `view`; there is none.
+    pub async fn tier(&self, actor: &Actor, id: TierId) -> Result<(TierCard, Vec<Tier>)> {
+        let cards = self.tiers(actor).await?;
+        let card = cards.into_iter().find(|c| c.tier.id == id).ok_or_else(|| Error::not_found("the tier"))?;
+        Ok((card, self.store.tier_revisions(id).await?))
+    }
+
+    /// Saves a new tier, or a new revision of one. A tier that nobody lives on is live at once; otherwise a
+    /// rollout takes the revision to its stacks.
+    ///
+    /// # Errors
+    /// Needs `tiers`; the field that is wrong.
+    pub async fn save_tier(&self, actor: &Actor, id: Option<TierId>, form: TierForm) -> Result<Tier> {
+        actor.require(Permission::Tiers)?;
+        let before = match id {
+            None => None,
+            Some(id) => Some(self.store.tier(id, None).await?.ok_or_else(|| Error::not_found("the tier"))?.0),
+        };
+        let mut problems = Problems::default();
+        let key = match &before {
+            Some(tier) => Some(tier.key.clone()),
+            None => problems.take("key", form.key.parse::<Slug>()),
+        };
+        let spec = form.spec(before.as_ref().map(|t| &t.spec), &mut problems);
+        let (Some(key), Some(spec)) = (key, spec) else { return Err(problems.into_invalid().into()) };
+        problems.finish(())?;
+        spec.check()?;
+        if before.as_ref().is_some_and(|b| b.spec == spec) {
+            return Err(Error::refused("unchanged", "nothing differs from the saved revision"));
+        }
+        if before.is_none() && self.store.tier_by_key(&key).await?.is_some() {
+            return Err(Error::field("key", "is another tier's already; choose another"));
+        }
+        let tier = Tier {
+            id: before.as_ref().map_or_else(new_id, |t| t.id),
+            key,
+            revision: before.as_ref().map_or(1, |t| t.revision + 1),
+            spec,
+            saved_at: self.now(),
+            saved_by: actor.name.clone(),
+        };
+        let empty = self.tier_is_empty(&tier).await?;
+        let mut tx = self.store.begin().await?;
+        tx.save_tier(&tier).await?;
+        if empty {
+            tx.set_live_revision(tier.id, tier.revision).await?;
+        }
+        let sentence = format!("{} saved revision {} of the tier {}", actor.name, tier.revision, tier.spec.name);
+        let event = self.event("tier_saved", sentence, &tier.spec);
+        tx.record(&format!("tier/{}", tier.id), Some(tier.id.to_string()), actor, event).await?;
+        tx.commit().await?;
+        Ok(tier)
+    }
+
+    async fn tier_is_empty(&self, tier: &Tier) -> Result<bool> {
+        let sizes = self.store.tier_sizes().await?;
+        Ok(sizes.iter().find(|(key, ..)| key == tier.key.as_str()).is_none_or(|(_, stacks, _)| *stacks == 0))
+    }
+}
+
+impl TierForm {
+    fn spec(self, before: Option<&TierSpec>, problems: &mut Problems) -> Option<TierSpec> {
+        let name = problems.take("name", self.name.parse::<DisplayName>());
+        let signup = problems.take("signup", self.signup.parse::<SignupPolicy>());
+        let mut regions: Vec<Region> = vec![];
+        for word in words(&self.regions) {
+            regions.extend(problems.take("regions", word.parse()));
+        }
+        let model = match self.model.trim() {
+            "pool" => DeploymentModel::Pool,
+            "silo" => DeploymentModel::Silo,
+            "hybrid" => DeploymentModel::Hybrid { shared: words(&self.shared), dedicated: words(&self.dedicated) },
+            _ => {
+                problems.note("model", "must be one of pool, silo, hybrid");
+                return None;
+            }
+        };
+        let capacity = match self.pool_capacity.trim() {
+            "" => before.map_or(100, |b| b.pool_capacity),
+            text => match text.parse() {
+                Ok(n) => n,
+                Err(_) => {
+                    problems.note("pool_capacity", "is not a whole number; write how many tenants share a stack");
+                    return None;
+                }
+            },
+        };
+        let mut parameters =
+            self.parameters.unwrap_or_else(|| before.map_or_else(default_parameters, |b| b.parameters.clone()));
+        for (name, text) in &self.values {
+            match parameters.iter_mut().find(|p| p.name == *name) {
+                None => problems.note(name.clone(), "is not a parameter of this tier; remove it"),
+                Some(parameter) => {
+                    if let Some(value) = problems.take(name, parameter.kind.parse(text)) {
+                        parameter.value = value;
+                    }
+                }
+            }
+        }
+        Some(TierSpec {
+            name: name?,
+            description: self.description.trim().to_owned(),
+            price: self.price.trim().to_owned(),
+            model,
+            signup: signup?,
+            regions,
+            pool_capacity: capacity,
+            parameters,
+        })
+    }
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|w| !w.is_empty()).map(str::to_owned).collect()
+}
+
+/// What the bundled sample application takes.
+#[must_use]
+pub fn default_parameters() -> Vec<Parameter> {
+    let number = |name: &str, min, max, unit: &str, value| Parameter {
+        name: name.into(),
+        component: String::new(),
+        kind: Kind::Integer { min, max, unit: unit.into() },
+        value: Value::Integer(value),
+    };
+    let switch = |name: &str, value| Parameter {
+        name: name.into(),
+        component: String::new(),
+        kind: Kind::Boolean,
+        value: Value::Boolean(value),
+    };
+    vec![
+        number("memory_mb", 16, 1024, "MiB", 32),
+        number("workers", 1, 32, "", 2),
+        number("rate_limit_rps", 1, 10_000, "requests/s", 20),
+        switch("reports", false),
+        switch("export", false),
+    ]
+}

@@ -1,0 +1,152 @@
+//! What pages show that belongs to nobody in particular: the overview, the inbox, the record, the settings.
+
+use crate::tiers::TierForm;
+use crate::{Result, Service, strategies};
+use domain::Actor;
+use domain::access::Permission;
+use domain::process::ProcessKind;
+use domain::release::Release;
+use store::{Activity, ActivityFilter, Behind, Message, OpenGate, ProcessRow, Signup, TierVersions};
+
+/// The first page.
+#[derive(Clone, Debug)]
+pub struct Overview {
+    /// What the fleet runs.
+    pub live: Option<Release>,
+    /// Tiers × versions, in tenants.
+    pub versions: Vec<TierVersions>,
+    /// Tenants by state.
+    pub states: Vec<(String, i64)>,
+    /// The rollout that runs or waits.
+    pub rollout: Option<ProcessRow>,
+    /// Gates that ask.
+    pub gates: Vec<OpenGate>,
+    /// Processes that wait for a person.
+    pub stuck: Vec<ProcessRow>,
+    /// Registrations that wait for a person.
+    pub signups: Vec<Signup>,
+    /// The catch-up list.
+    pub behind: Vec<Behind>,
+    /// What happened last.
+    pub activity: Vec<Activity>,
+    /// What is still to be done in a new installation.
+    pub checklist: Option<Checklist>,
+}
+
+/// What is still to be done in a new installation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Checklist {
+    /// A tier exists.
+    pub tiers: bool,
+    /// A release is live.
+    pub release: bool,
+    /// A tenant exists.
+    pub tenants: bool,
+}
+
+/// What the settings page shows beside users and tokens.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The last messages.
+    pub mail: Vec<Message>,
+}
+
+impl Service {
+    /// The first page.
+    ///
+    /// # Errors
+    /// Needs `view`.
+    pub async fn overview(&self, actor: &Actor) -> Result<Overview> {
+        actor.require(Permission::View)?;
+        let live = self.store.live_release().await?;
+        let open = self.store.open_processes().await?;
+        let states = self.store.tenant_states().await?;
+        let tiers = !self.store.tiers().await?.is_empty();
+        let checklist = Checklist { tiers, release: live.is_some(), tenants: !states.is_empty() };
+        let done = checklist.tiers && checklist.release && checklist.tenants;
+        let filter = ActivityFilter { headlines: true, limit: 12, ..ActivityFilter::default() };
+        let version = live.as_ref().map(|r| r.version.to_string());
+        Ok(Overview {
+            versions: self.store.tier_versions().await?,
+            states,
+            rollout: open.iter().find(|p| p.kind == ProcessKind::Rollout).cloned(),
+            stuck: open.into_iter().filter(|p| p.summary.waits_for_person).collect(),
+            gates: self.store.asking_gates().await?,
+            signups: self.store.waiting_signups().await?,
+            behind: self.store.behind(version.as_deref()).await?,
+            activity: self.store.activity(&filter).await?,
+            checklist: (!done).then_some(checklist),
+            live,
+        })
+    }
+
+    /// The record.
+    ///
+    /// # Errors
+    /// Needs `view`.
+    pub async fn activity(&self, actor: &Actor, filter: &ActivityFilter) -> Result<Vec<Activity>> {
+        actor.require(Permission::View)?;
+        Ok(self.store.activity(filter).await?)
+    }
+
+    /// The record after a position, oldest first.
+    ///
+    /// # Errors
+    /// Needs `view`.
+    pub async fn feed(&self, actor: &Actor, after: i64, limit: u32) -> Result<Vec<Activity>> {
+        actor.require(Permission::View)?;
+        Ok(self.store.feed(after, limit.clamp(1, 500)).await?)
+    }
+
+    /// What the settings page shows.
+    ///
+    /// # Errors
+    /// Needs `settings`.
+    pub async fn settings(&self, actor: &Actor) -> Result<Settings> {
+        actor.require(Permission::Settings)?;
+        Ok(Settings { mail: self.store.messages(50).await? })
+    }
+
+    /// Two tiers to begin with, for the bundled sample application: a shared one and a dedicated one.
+    ///
+    /// # Errors
+    /// Needs `tiers`; they exist.
+    pub async fn add_sample_tiers(&self, actor: &Actor) -> Result<()> {
+        let form = |key: &str, name: &str, description: &str, price: &str, model: &str, values: &[(&str, &str)]| TierForm {
+            key: key.into(),
+            name: name.into(),
+            description: description.into(),
+            price: price.into(),
+            model: model.into(),
+            signup: "automatic".into(),
+            regions: "local".into(),
+            pool_capacity: "1000".into(),
+            values: values.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            ..TierForm::default()
+        };
+        let basic = form("basic", "Basic", "A shared workspace, ready at once.", "19 € a month", "pool", &[]);
+        let premium = form(
+            "premium",
+            "Premium",
+            "An environment of your own, with reports and export.",
+            "190 € a month",
+            "silo",
+            &[("memory_mb", "128"), ("workers", "8"), ("rate_limit_rps", "200"), ("reports", "on"), ("export", "on")],
+        );
+        self.save_tier(actor, None, basic).await?;
+        self.save_tier(actor, None, premium).await.map(drop)
+    }
+
+    /// Gives a new installation a strategy to begin with.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn first_strategy(&self) -> Result<()> {
+        if !self.store.strategies().await?.is_empty() {
+            return Ok(());
+        }
+        let mut actor = Actor::engine();
+        actor.permissions = vec![Permission::Strategies];
+        self.save_strategy(&actor, None, strategies::first_strategy()?).await.map(drop)
+    }
+}

@@ -1,0 +1,158 @@
+//! Processes in memory: loaded by replaying their logs, changed by appending to them.
+
+use crate::{Append, NewEvent, Store, StoreError, Tx, stream};
+use domain::process::{Process, Record};
+use domain::{Actor, ProcessId, Timestamp};
+
+/// A process as loaded from its log.
+pub struct Running<P> {
+    /// Its state.
+    pub process: P,
+    /// How many events made it.
+    pub seq: i64,
+}
+
+impl<P: Process> Running<P> {
+    /// Loads a process by replaying its log; `None` if it has none.
+    ///
+    /// # Errors
+    /// The database failed, or the log holds an event that does not fit.
+    pub async fn load(store: &Store, id: ProcessId) -> Result<Option<Self>, StoreError> {
+        let events = store.events(&stream(P::KIND, id), 0).await?;
+        let Some((first, rest)) = events.split_first() else { return Ok(None) };
+        let process = P::begin(id, &parse::<P>(&first.body)?, first.at).map_err(illegal)?;
+        let mut running = Self { process, seq: first.seq };
+        running.fold(rest)?;
+        Ok(Some(running))
+    }
+
+    /// Applies what others appended meanwhile.
+    ///
+    /// # Errors
+    /// As [`Running::load`].
+    pub async fn catch_up(&mut self, store: &Store, id: ProcessId) -> Result<(), StoreError> {
+        let events = store.events(&stream(P::KIND, id), self.seq).await?;
+        self.fold(&events)
+    }
+
+    fn fold(&mut self, events: &[crate::StoredEvent]) -> Result<(), StoreError> {
+        for event in events {
+            self.process.apply(&parse::<P>(&event.body)?, event.at).map_err(illegal)?;
+            self.seq = event.seq;
+        }
+        Ok(())
+    }
+
+    /// Appends events with all that belongs to them in one transaction, then is in the state after them.
+    ///
+    /// # Errors
+    /// A conflict: others were first. The state is then loaded anew; decide again.
+    pub async fn append(
+        &mut self,
+        store: &Store,
+        id: ProcessId,
+        actor: &Actor,
+        events: &[P::Event],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let written = self.write(store, id, actor, events, now).await;
+        if written.is_err() {
+            // The state ran ahead of the log.
+            if let Some(fresh) = Self::load(store, id).await? {
+                *self = fresh;
+            }
+        }
+        written
+    }
+
+    async fn write(
+        &mut self,
+        store: &Store,
+        id: ProcessId,
+        actor: &Actor,
+        events: &[P::Event],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (new, records) = prepare(&mut self.process, events, now)?;
+        let summary = self.process.summary(now);
+        let append = Append {
+            id,
+            kind: P::KIND,
+            actor,
+            after: self.seq,
+            events: &new,
+            summary: &summary,
+            wake_at: None,
+            records: &records,
+            at: now,
+        };
+        let mut tx = store.begin().await?;
+        let seq = tx.append(append).await?;
+        tx.commit().await?;
+        self.seq = seq;
+        Ok(())
+    }
+}
+
+/// Begins a process with its first events, in a transaction that the caller commits.
+///
+/// # Errors
+/// A conflict, as [`Tx::append`]; or the events do not fit.
+pub async fn begin<P: Process>(
+    tx: &mut Tx,
+    id: ProcessId,
+    actor: &Actor,
+    first: &P::Event,
+    now: Timestamp,
+) -> Result<P, StoreError> {
+    let process = P::begin(id, first, now).map_err(illegal)?;
+    let records = process.records(first, now);
+    let summary = process.summary(now);
+    let event = NewEvent {
+        kind: P::kind_of(first),
+        sentence: process.sentence_of(first),
+        body: serde_json::to_string(first).map_err(|e| StoreError::Damaged(e.to_string()))?,
+        at: now,
+    };
+    let append = Append {
+        id,
+        kind: P::KIND,
+        actor,
+        after: 0,
+        events: &[event],
+        summary: &summary,
+        wake_at: None,
+        records: &records,
+        at: now,
+    };
+    tx.append(append).await?;
+    Ok(process)
+}
+
+fn prepare<P: Process>(
+    process: &mut P,
+    events: &[P::Event],
+    now: Timestamp,
+) -> Result<(Vec<NewEvent>, Vec<Record>), StoreError> {
+    let mut new = Vec::with_capacity(events.len());
+    let mut records = vec![];
+    for event in events {
+        process.apply(event, now).map_err(illegal)?;
+        records.extend(process.records(event, now));
+        new.push(NewEvent {
+            kind: P::kind_of(event),
+            sentence: process.sentence_of(event),
+            body: serde_json::to_string(event).map_err(|e| StoreError::Damaged(e.to_string()))?,
+            at: now,
+        });
+    }
+    Ok((new, records))
+}
+
+fn parse<P: Process>(body: &str) -> Result<P::Event, StoreError> {
+    serde_json::from_str(body).map_err(|e| StoreError::Damaged(format!("an event of a {}: {e}", P::KIND)))
+}
+
+fn illegal(illegal: domain::process::Illegal) -> StoreError {
+    StoreError::Damaged(illegal.to_string())
+}
