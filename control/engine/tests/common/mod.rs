@@ -1,0 +1,173 @@
+//! One builder for tests of the whole control plane on a real database, with a scripted driver and a manual clock.
+#![allow(dead_code, missing_docs, clippy::unwrap_used)]
+
+use domain::access::{Channel, Role};
+use domain::process::ProcessKind;
+use domain::release::DriverKind;
+use domain::strategy::StrategySpec;
+use domain::{Actor, ProcessId, Timestamp, UserId};
+use drivers::scripted::{Fate, Scripted};
+use drivers::{Change, Driver};
+use service::{NewRelease, NewTenant, Service, StartRollout, TierForm};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+use store::Store;
+use tokio_util::sync::CancellationToken;
+
+pub struct TestApp {
+    pub store: Store,
+    pub service: Service,
+    pub driver: Scripted,
+    pub clock: Arc<AtomicI64>,
+    pub admin: Actor,
+    pub url: String,
+    shutdown: CancellationToken,
+    engine: Option<tokio::task::JoinHandle<()>>,
+    _folder: tempfile::TempDir,
+}
+
+impl TestApp {
+    /// Two tiers, `releases` registered, the first of them live.
+    pub async fn with(releases: &[&str], script: impl Fn(&Change) -> Fate + Send + Sync + 'static) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("test.db").display());
+        let store = Store::open(&url).await.unwrap();
+        let start = engine::system_clock()();
+        let clock = Arc::new(AtomicI64::new(start.0));
+        let read = clock.clone();
+        let check: service::ArtifactCheck = Arc::new(|_| Ok(()));
+        let service = Service::new(
+            store.clone(),
+            Arc::new(move || Timestamp(read.load(Ordering::SeqCst))),
+            BTreeMap::from([(DriverKind::Local, check)]),
+            "http://{slug}.localhost",
+        );
+        let admin = person(1, "admin@example.com", Role::Admin);
+        let mut app = Self {
+            store,
+            service,
+            driver: Scripted::new(script),
+            clock,
+            admin,
+            url,
+            shutdown: CancellationToken::new(),
+            engine: None,
+            _folder: folder,
+        };
+        app.service.add_sample_tiers(&app.admin).await.unwrap();
+        app.start();
+        for version in releases {
+            let artifacts = BTreeMap::from([(DriverKind::Local, serde_json::json!({ "build": version }))]);
+            let release = NewRelease { version: (*version).into(), artifacts, ..NewRelease::default() };
+            app.service.add_release(&app.admin, release).await.unwrap();
+        }
+        app.strategy("At once", r#"[{"name":"All","selector":"everyone","concurrency":"100%","tolerance":"0","mode":"soft","attempts":2,"gate":{"bake":0,"checks":[],"grace":0,"approval":null}}]"#).await;
+        let first = app.rollout(releases[0], "At once").await;
+        app.until(first, "succeeded").await;
+        app
+    }
+
+    pub fn start(&mut self) {
+        self.shutdown = CancellationToken::new();
+        let clock = self.clock.clone();
+        let driver: Arc<dyn Driver> = Arc::new(self.driver.clone());
+        let drivers = Arc::new(BTreeMap::from([(DriverKind::Local, driver)]));
+        let clock: engine::Clock = Arc::new(move || Timestamp(clock.load(Ordering::SeqCst)));
+        self.engine = Some(tokio::spawn(engine::run(self.store.clone(), drivers, clock, self.shutdown.clone())));
+    }
+
+    /// Ends the engine wherever it is, as a crash would.
+    pub async fn crash(&mut self) {
+        self.shutdown.cancel();
+        if let Some(engine) = self.engine.take() {
+            engine.abort();
+            let _ = engine.await;
+        }
+    }
+
+    pub fn pass(&self, ms: i64) {
+        self.clock.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    pub async fn strategy(&self, name: &str, waves: &str) {
+        let spec: StrategySpec =
+            serde_json::from_str(&format!(r#"{{"name":"{name}","on_halt":"stay","waves":{waves}}}"#)).unwrap();
+        self.service.save_strategy(&self.admin, None, spec).await.unwrap();
+    }
+
+    pub async fn tenant(&self, slug: &str, tier: &str) -> domain::TenantId {
+        let form = NewTenant {
+            name: slug.into(),
+            slug: slug.into(),
+            email: format!("{slug}@example.com"),
+            tier: tier.into(),
+            ..NewTenant::default()
+        };
+        self.service.add_tenant(&self.admin, form).await.unwrap()
+    }
+
+    pub async fn active(&self, id: domain::TenantId) {
+        let store = self.store.clone();
+        eventually("the tenant is active", || {
+            let store = store.clone();
+            async move { store.tenant(id).await.unwrap().unwrap().state == domain::tenant::TenantState::Active }
+        })
+        .await;
+    }
+
+    pub async fn rollout(&self, version: &str, strategy: &str) -> ProcessId {
+        let form = StartRollout { version: version.into(), strategy: strategy.into(), ..StartRollout::default() };
+        self.service.start_rollout(&self.admin, &form).await.unwrap()
+    }
+
+    /// Waits until the rollout has this status; the clock runs a second with each look.
+    pub async fn until(&self, id: ProcessId, status: &str) {
+        let begin = Instant::now();
+        loop {
+            let row = self.store.process(id).await.unwrap().unwrap();
+            if row.summary.status == status {
+                return;
+            }
+            assert!(
+                begin.elapsed() < Duration::from_secs(30),
+                "still “{}” ({}), not “{status}”",
+                row.summary.status,
+                row.summary.sentence
+            );
+            self.pass(200);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub async fn rollout_rows(&self) -> usize {
+        self.store.processes(ProcessKind::Rollout, None, None, 100).await.unwrap().len()
+    }
+
+    pub async fn tier(&self, key: &str, form: TierForm) {
+        self.service.save_tier(&self.admin, None, TierForm { key: key.into(), ..form }).await.unwrap();
+    }
+}
+
+pub fn person(n: u128, email: &str, role: Role) -> Actor {
+    Actor {
+        user: Some(UserId(uuid::Uuid::from_u128(n))),
+        name: email.into(),
+        groups: vec![],
+        permissions: role.permissions().to_vec(),
+        channel: Channel::Console,
+    }
+}
+
+pub async fn eventually<F, Fut>(what: &str, holds: F)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = bool>,
+{
+    let begin = Instant::now();
+    while !holds().await {
+        assert!(begin.elapsed() < Duration::from_secs(30), "it never happened that {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
