@@ -1,0 +1,135 @@
+//! What a stack's folder says: one file, replaced whole, synced before anything is done about it.
+
+use super::process::Instance;
+use crate::{Change, Goal, Served};
+use domain::process::{OperationKind, Outcome};
+use domain::{OperationId, Reason};
+use serde::{Deserialize, Serialize};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// What the folder says.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Saved {
+    /// What runs and shall run.
+    pub current: Option<Instance>,
+    /// What is being done.
+    pub operation: Option<Job>,
+    /// What was done last, newest at the end.
+    pub done: Vec<(OperationId, Outcome)>,
+}
+
+/// A change as it is kept until it is done.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Job {
+    pub token: OperationId,
+    pub name: String,
+    pub kind: OperationKind,
+    pub to: Option<Wanted>,
+}
+
+/// What a stack shall run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Wanted {
+    pub artifact: serde_json::Value,
+    pub tier: String,
+    pub model: String,
+    pub parameters: std::collections::BTreeMap<String, serde_json::Value>,
+    pub digest: String,
+    pub tenants: Vec<Served>,
+}
+
+impl From<&Change> for Job {
+    fn from(change: &Change) -> Self {
+        Self { token: change.token, name: change.name.clone(), kind: change.kind, to: change.to.as_ref().map(wanted) }
+    }
+}
+
+fn wanted(goal: &Goal) -> Wanted {
+    let json = |value: &domain::parameter::Value| serde_json::to_value(value).unwrap_or_default();
+    Wanted {
+        artifact: goal.artifact.clone(),
+        tier: goal.tier.clone(),
+        model: goal.model.clone(),
+        parameters: goal.configuration.parameters.iter().map(|(k, v)| (k.clone(), json(v))).collect(),
+        digest: goal.configuration.digest.0.clone(),
+        tenants: goal.tenants.clone(),
+    }
+}
+
+impl Saved {
+    pub(super) fn ended(&self, token: OperationId) -> Option<Outcome> {
+        self.done.iter().find(|(done, _)| *done == token).map(|(_, outcome)| outcome.clone())
+    }
+}
+
+/// A stack in memory.
+pub(super) struct StackState {
+    pub folder: PathBuf,
+    pub saved: Saved,
+    /// Restarts in a row, for the supervisor's back-off.
+    pub restarts: u32,
+    pub restart_at: Option<std::time::Instant>,
+}
+
+impl StackState {
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self { folder, saved: Saved::default(), restarts: 0, restart_at: None }
+    }
+
+    pub(super) fn save(&self) -> Result<(), Reason> {
+        let json = serde_json::to_vec(&self.saved).unwrap_or_default();
+        self.write("state.json", &json)
+    }
+
+    /// Ends the operation with its outcome.
+    pub(super) fn finish(&mut self, token: OperationId, outcome: Outcome) -> Result<(), Reason> {
+        self.saved.operation = None;
+        self.saved.done.push((token, outcome));
+        let too_many = self.saved.done.len().saturating_sub(20);
+        self.saved.done.drain(..too_many);
+        self.save()
+    }
+
+    /// Only the instance that runs is on the lease, and the one that is being started.
+    pub(super) fn write_lease(&self) {
+        let current = self.saved.current.as_ref().map(|i| i.id.clone()).unwrap_or_default();
+        let _ = self.write("lease", current.as_bytes());
+    }
+
+    pub(super) fn lease_also(&self, starting: &str) -> Result<(), Reason> {
+        let current = self.saved.current.as_ref().map(|i| i.id.as_str()).unwrap_or_default();
+        self.write("lease", format!("{current}\n{starting}").as_bytes())
+    }
+
+    pub(super) fn write_tenants(&self, tenants: &[Served]) -> Result<(), Reason> {
+        self.write("tenants.json", &serde_json::to_vec(tenants).unwrap_or_default())
+    }
+
+    pub(super) fn first_tenant(&self) -> Option<String> {
+        let text = std::fs::read(self.folder.join("tenants.json")).ok()?;
+        let tenants: Vec<Served> = serde_json::from_slice(&text).ok()?;
+        tenants.into_iter().next().map(|t| t.slug)
+    }
+
+    pub(super) fn write(&self, name: &str, content: &[u8]) -> Result<(), Reason> {
+        let replace = || -> std::io::Result<()> {
+            std::fs::create_dir_all(&self.folder)?;
+            let temporary = self.folder.join(format!(".{name}.new"));
+            let mut file = std::fs::File::create(&temporary)?;
+            file.write_all(content)?;
+            file.sync_all()?;
+            std::fs::rename(temporary, self.folder.join(name))
+        };
+        replace().map_err(|e| {
+            Reason::new("data_folder", format!("the folder {} cannot be written: {e}", self.folder.display()))
+        })
+    }
+}
+
+pub(super) fn load(folder: &Path) -> Result<Option<Saved>, Reason> {
+    let Ok(text) = std::fs::read(folder.join("state.json")) else { return Ok(None) };
+    serde_json::from_slice(&text).map(Some).map_err(|e| {
+        Reason::new("data_folder", format!("{} cannot be read ({e}); restore or remove it", folder.join("state.json").display()))
+    })
+}

@@ -1,0 +1,169 @@
+//! The local driver with real processes.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use domain::process::{OperationKind, Outcome};
+use domain::{Configuration, Digest, OperationId, ReleaseId, StackId, TierId};
+use drivers::local::{Local, OnExit, Program};
+use drivers::{Change, Driver, Goal, Observation, Served, Submitted};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+async fn open(root: &Path) -> Local {
+    let program = Program { path: env!("CARGO_BIN_EXE_sample-app").into(), args: vec![] };
+    Local::open(root.to_owned(), program).await.unwrap()
+}
+
+fn change(n: u128, kind: OperationKind, build: &str) -> Change {
+    let configuration = Configuration {
+        release: ReleaseId(Uuid::from_u128(1)),
+        version: build.parse().unwrap(),
+        tier: TierId(Uuid::from_u128(2)),
+        tier_revision: 1,
+        parameters: [("workers".to_owned(), domain::parameter::Value::Integer(3))].into(),
+        digest: Digest(format!("digest-of-{build}")),
+    };
+    let tenants = vec![Served { id: "1".into(), slug: "acme".into(), name: "Acme".into() }];
+    let goal = Goal {
+        configuration,
+        artifact: serde_json::json!({ "app": "orders", "build": build }),
+        tier: "basic".into(),
+        model: "pool".into(),
+        components: vec![],
+        tenants,
+    };
+    Change {
+        token: OperationId(Uuid::from_u128(n)),
+        stack: StackId(Uuid::from_u128(9)),
+        name: "pool-1".into(),
+        kind,
+        to: (kind != OperationKind::Delete).then_some(goal),
+    }
+}
+
+async fn end_of(driver: &Local, change: &Change) -> Outcome {
+    let begin = Instant::now();
+    loop {
+        let seen = driver.observe(&[(change.token, change.name.clone())]).await.unwrap();
+        if let Observation::Ended(outcome) = &seen[0] {
+            return outcome.clone();
+        }
+        assert!(begin.elapsed() < Duration::from_secs(40), "the operation never ended");
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+}
+
+async fn perform(driver: &Local, change: &Change) -> Outcome {
+    assert_eq!(driver.submit(change).await.unwrap(), Submitted::Accepted);
+    end_of(driver, change).await
+}
+
+fn runs(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Succeeded { digest: Some(digest), .. } => digest.0.clone(),
+        other => format!("{other:?}"),
+    }
+}
+
+async fn page(driver: &Local, stack: &str) -> String {
+    let at = driver.endpoint(stack).unwrap();
+    let mut stream = tokio::net::TcpStream::connect(at).await.unwrap();
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: acme.localhost\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    text
+}
+
+#[tokio::test]
+async fn a_stack_is_made_updated_kept_when_an_update_fails_and_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let driver = open(folder.path()).await;
+    let create = change(1, OperationKind::Create, "1.0.0");
+    let created = perform(&driver, &create).await;
+    assert_eq!(runs(&created), "digest-of-1.0.0");
+    let first = page(&driver, "pool-1").await;
+    assert!(first.contains("Acme") && first.contains("1.0.0") && first.contains("workers"), "{first}");
+    assert_eq!(driver.submit(&create).await.unwrap(), Submitted::Ended(created), "the token takes effect once");
+
+    assert_eq!(runs(&perform(&driver, &change(2, OperationKind::Update, "1.1.0")).await), "digest-of-1.1.0");
+    assert!(page(&driver, "pool-1").await.contains("1.1.0"));
+
+    match perform(&driver, &change(3, OperationKind::Update, "1.3.0")).await {
+        Outcome::Failed { reason, running, .. } => {
+            assert!(reason.sentence.contains("price list"), "the log's first error is the reason: {reason}");
+            assert_eq!(running, Some(Digest("digest-of-1.1.0".into())), "the former process goes on");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(page(&driver, "pool-1").await.contains("1.1.0"));
+
+    let gone = perform(&driver, &change(4, OperationKind::Delete, "1.1.0")).await;
+    assert!(matches!(gone, Outcome::Succeeded { digest: None, .. }));
+    assert!(driver.endpoint("pool-1").is_none());
+    assert!(!folder.path().join("pool-1/orders.db").exists());
+    driver.shutdown(OnExit::Stop).await;
+}
+
+#[tokio::test]
+async fn what_breaks_under_use_is_seen_in_samples() {
+    let folder = tempfile::tempdir().unwrap();
+    let driver = open(folder.path()).await;
+    perform(&driver, &change(1, OperationKind::Create, "1.4.0")).await;
+    let stacks = [(StackId(Uuid::from_u128(9)), "pool-1".to_owned())];
+    driver.probe(&stacks).await;
+    let sample = driver.probe(&stacks).await.remove(0);
+    assert_eq!(sample.down, None);
+    assert!(sample.errors * 2 > sample.requests, "{sample:?}");
+    driver.shutdown(OnExit::Stop).await;
+}
+
+#[tokio::test]
+async fn processes_are_adopted_restarted_and_end_with_their_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let driver = open(folder.path()).await;
+    let created = perform(&driver, &change(1, OperationKind::Create, "1.0.0")).await;
+    let pid = |outcome: &Outcome| match outcome {
+        Outcome::Succeeded { outputs, .. } => outputs["process"].parse::<i32>().unwrap(),
+        Outcome::Failed { .. } => panic!("{outcome:?}"),
+    };
+    let first = pid(&created);
+    let address = driver.endpoint("pool-1").unwrap();
+    driver.shutdown(OnExit::Keep).await;
+    drop(driver);
+
+    let driver = open(folder.path()).await;
+    assert_eq!(driver.endpoint("pool-1"), Some(address), "adopted, not started anew");
+    assert!(page(&driver, "pool-1").await.contains("1.0.0"));
+
+    rustix::process::kill_process(rustix::process::Pid::from_raw(first).unwrap(), rustix::process::Signal::KILL).unwrap();
+    let begin = Instant::now();
+    while driver.endpoint("pool-1").is_none_or(|at| at == address) {
+        assert!(begin.elapsed() < Duration::from_secs(20), "it was not started again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(page(&driver, "pool-1").await.contains("1.0.0"));
+
+    driver.shutdown(OnExit::Keep).await;
+    let at = driver.endpoint("pool-1").unwrap();
+    drop(folder);
+    let begin = Instant::now();
+    while tokio::net::TcpStream::connect(at).await.is_ok() {
+        assert!(begin.elapsed() < Duration::from_secs(10), "an orphan lives on");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_operation_cut_short_is_finished_by_the_next_driver() {
+    let folder = tempfile::tempdir().unwrap();
+    let driver = open(folder.path()).await;
+    let slow = change(1, OperationKind::Create, "1.2.0");
+    assert_eq!(driver.submit(&slow).await.unwrap(), Submitted::Accepted);
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    driver.shutdown(OnExit::Keep).await;
+    let driver = open(folder.path()).await;
+    assert_eq!(runs(&end_of(&driver, &slow).await), "digest-of-1.2.0");
+    assert!(page(&driver, "pool-1").await.contains("1.2.0"));
+    driver.shutdown(OnExit::Stop).await;
+}

@@ -1,0 +1,202 @@
+//! Serves the sample until it is told to end, or until its lease is gone.
+
+use crate::build::Fault;
+use crate::orders::{Order, Orders};
+use crate::{Config, Tenant, page};
+use anyhow::Context as _;
+use axum::extract::{Form, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::Semaphore;
+
+struct App {
+    config: Config,
+    orders: Orders,
+    workers: Semaphore,
+    rate: i64,
+    window: Mutex<(Instant, i64)>,
+    requests: AtomicU64,
+    errors: AtomicU64,
+    started: Instant,
+    tenants: Mutex<(Option<SystemTime>, Arc<Vec<Tenant>>)>,
+}
+
+/// Runs until `shutdown`, or until the lease is gone.
+///
+/// # Errors
+/// The port is taken, the data folder cannot be used, or this build fails at its start.
+pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
+    println!("orders {} of {} starts on port {}", config.build.version, config.stack, config.port);
+    if config.build.fault == Some(Fault::FailsAtStart) {
+        anyhow::bail!("cannot read the price list: unknown currency column (this build is broken)");
+    }
+    tokio::time::sleep(Duration::from_secs(config.build.start_seconds)).await;
+    let number = |name: &str, otherwise| config.parameters.get(name).and_then(serde_json::Value::as_i64).unwrap_or(otherwise);
+    let orders = Orders::open(&config.data, number("memory_mb", 32)).await.context("opening orders.db")?;
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", config.port))
+        .await
+        .with_context(|| format!("port {} cannot be used", config.port))?;
+    let app = Arc::new(App {
+        workers: Semaphore::new(usize::try_from(number("workers", 2)).unwrap_or(2)),
+        rate: number("rate_limit_rps", 100),
+        window: Mutex::new((Instant::now(), 0)),
+        requests: AtomicU64::new(0),
+        errors: AtomicU64::new(0),
+        started: Instant::now(),
+        tenants: Mutex::new((None, Arc::default())),
+        orders,
+        config,
+    });
+    let lease = lease_lost(app.clone());
+    let router = Router::new()
+        .route("/", get(index))
+        .route("/orders", post(add_form))
+        .route("/api/orders", get(list).post(add))
+        .route("/healthz", get(healthz))
+        .route("/metrics", get(metrics))
+        .with_state(app);
+    println!("ready");
+    let end = async move {
+        tokio::select! { () = shutdown => {}, () = lease => {} }
+    };
+    axum::serve(listener, router).with_graceful_shutdown(end).await?;
+    println!("ended");
+    Ok(())
+}
+
+/// Returns when the lease file is gone or does not name this instance, twice in a row.
+async fn lease_lost(app: Arc<App>) {
+    let mut missed = 0;
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let named = std::fs::read_to_string(&app.config.lease).is_ok_and(|text| text.contains(&app.config.instance));
+        missed = if named { 0 } else { missed + 1 };
+        if missed >= 2 {
+            println!("the lease is gone");
+            return;
+        }
+    }
+}
+
+impl App {
+    fn tenants(&self) -> Arc<Vec<Tenant>> {
+        let changed = std::fs::metadata(&self.config.tenants).and_then(|m| m.modified()).ok();
+        let mut known = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.0 != changed || changed.is_none() {
+            let read = std::fs::read(&self.config.tenants).ok().and_then(|b| serde_json::from_slice(&b).ok());
+            if let Some(tenants) = read {
+                *known = (changed, Arc::new(tenants));
+            }
+        }
+        known.1.clone()
+    }
+
+    fn tenant(&self, headers: &HeaderMap) -> Option<Tenant> {
+        let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
+        let slug = text("x-tidegate-tenant").or_else(|| text("host").and_then(|h| h.split('.').next()))?;
+        self.tenants().iter().find(|t| t.slug == slug).cloned()
+    }
+
+    /// Counts a request and, for the build that breaks under use, fails seven of eight.
+    fn fails(&self) -> bool {
+        let n = self.requests.fetch_add(1, Ordering::Relaxed);
+        let fails = self.config.build.fault == Some(Fault::FailsUnderUse) && !n.is_multiple_of(8);
+        if fails {
+            self.errors.fetch_add(1, Ordering::Relaxed);
+        }
+        fails
+    }
+
+    fn over_rate(&self) -> bool {
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        if window.0.elapsed() >= Duration::from_secs(1) {
+            *window = (Instant::now(), 0);
+        }
+        window.1 += 1;
+        window.1 > self.rate
+    }
+}
+
+/// What every request of a tenant passes: its tenant, the rate, a worker, the build's weakness.
+async fn admit<'a>(app: &'a App, headers: &HeaderMap) -> Result<(Tenant, tokio::sync::SemaphorePermit<'a>), Response> {
+    let Some(tenant) = app.tenant(headers) else {
+        let text = page::message("Unknown workspace", "Nobody with this address is served here.");
+        return Err((StatusCode::NOT_FOUND, Html(text)).into_response());
+    };
+    if app.over_rate() {
+        let text = page::message("Too many requests", "Your plan's rate is used up; try again in a second.");
+        return Err((StatusCode::TOO_MANY_REQUESTS, Html(text)).into_response());
+    }
+    let Ok(permit) = app.workers.acquire().await else { return Err(StatusCode::SERVICE_UNAVAILABLE.into_response()) };
+    if app.fails() {
+        let text = page::message("Something went wrong", "This build is broken under use.");
+        return Err((StatusCode::INTERNAL_SERVER_ERROR, Html(text)).into_response());
+    }
+    Ok((tenant, permit))
+}
+
+async fn index(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    match admit(&app, &headers).await {
+        Ok((tenant, _permit)) => match app.orders.list(&tenant.slug).await {
+            Ok(orders) => Html(page::page(&app.config, &tenant, &orders)).into_response(),
+            Err(error) => broken(&app, &error),
+        },
+        Err(response) => response,
+    }
+}
+
+async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    match admit(&app, &headers).await {
+        Ok((tenant, _permit)) => match app.orders.list(&tenant.slug).await {
+            Ok(orders) => Json(orders).into_response(),
+            Err(error) => broken(&app, &error),
+        },
+        Err(response) => response,
+    }
+}
+
+async fn add(State(app): State<Arc<App>>, headers: HeaderMap, Json(order): Json<Order>) -> Response {
+    store(&app, &headers, &order).await.map_or_else(|r| r, |id| (StatusCode::CREATED, Json(id)).into_response())
+}
+
+async fn add_form(State(app): State<Arc<App>>, headers: HeaderMap, Form(order): Form<Order>) -> Response {
+    store(&app, &headers, &order).await.map_or_else(|r| r, |_| Redirect::to("/").into_response())
+}
+
+async fn store(app: &App, headers: &HeaderMap, order: &Order) -> Result<i64, Response> {
+    let fits = |text: &str| (1..=80).contains(&text.trim().chars().count());
+    if !fits(&order.customer) || !fits(&order.item) || !(1..=9999).contains(&order.quantity) {
+        let text = "customer and item take 1 to 80 characters, quantity 1 to 9999";
+        return Err((StatusCode::UNPROCESSABLE_ENTITY, text).into_response());
+    }
+    let (tenant, _permit) = admit(app, headers).await?;
+    app.orders.add(&tenant.slug, order).await.map_err(|error| broken(app, &error))
+}
+
+fn broken(app: &App, error: &sqlx::Error) -> Response {
+    app.errors.fetch_add(1, Ordering::Relaxed);
+    println!("error: {error}");
+    StatusCode::INTERNAL_SERVER_ERROR.into_response()
+}
+
+async fn healthz(State(app): State<Arc<App>>) -> Response {
+    let c = &app.config;
+    Json(serde_json::json!({
+        "status": "ok", "stack": c.stack, "instance": c.instance, "version": c.build.version, "digest": c.digest,
+    }))
+    .into_response()
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let (requests, errors) = (app.requests.load(Ordering::Relaxed), app.errors.load(Ordering::Relaxed));
+    let text = format!(
+        "# TYPE orders_requests_total counter\norders_requests_total {requests}\n# TYPE orders_errors_total counter\norders_errors_total {errors}\n# TYPE orders_uptime_seconds gauge\norders_uptime_seconds {}\n",
+        app.started.elapsed().as_secs()
+    );
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}
