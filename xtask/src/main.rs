@@ -1,2 +1,127 @@
-//! xtask
-fn main() {}
+//! What a person runs: `cargo xtask serve`, `test`, `check`, `build`.
+
+mod packages;
+mod postgres;
+mod site;
+mod steps;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use steps::{cargo, run, root, say};
+use std::process::Command;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Builds, runs, tests and checks Tidegate")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build everything and start the server on 127.0.0.1:3000.
+    Serve {
+        /// The deployable single file, optimized.
+        #[arg(long)]
+        release: bool,
+        /// For the server: `-- --port 4000 --data /var/lib/tidegate`.
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Build everything.
+    Build {
+        /// The deployable single file, optimized.
+        #[arg(long)]
+        release: bool,
+    },
+    /// Install what tests need, then run them all.
+    Test {
+        /// Only these: `unit`, `system`, `browser`.
+        #[arg(long, value_parser = ["unit", "system", "browser"])]
+        only: Option<String>,
+    },
+    /// Formatting and lints.
+    Check,
+}
+
+fn main() -> Result<()> {
+    match Args::parse().task {
+        Task::Serve { release, args } => {
+            let binary = build(release)?;
+            say("Starting Tidegate (Ctrl-C ends it)");
+            let mut command = Command::new(binary);
+            command.arg("serve").args(args).current_dir(root());
+            let status = command.status()?;
+            std::process::exit(status.code().unwrap_or(1));
+        }
+        Task::Build { release } => {
+            let binary = build(release)?;
+            let size = std::fs::metadata(&binary)?.len() / 1_000_000;
+            say(&format!("Done: {} ({size} MB)", binary.display()));
+            Ok(())
+        }
+        Task::Test { only } => test(only.as_deref()),
+        Task::Check => check(),
+    }
+}
+
+fn build(release: bool) -> Result<std::path::PathBuf> {
+    packages::c_compiler()?;
+    site::build(release)?;
+    let profile: &[&str] = if release { &["--release"] } else { &[] };
+    run("Building the server", cargo().args(["build", "-p", "server"]).args(profile))?;
+    Ok(root().join("target").join(if release { "release" } else { "debug" }).join("tidegate"))
+}
+
+fn test(only: Option<&str>) -> Result<()> {
+    let wants = |part: &str| only.is_none_or(|only| only == part);
+    let nextest = packages::nextest();
+    let postgres = if wants("unit") || wants("system") { Some(postgres::Cluster::start()?) } else { None };
+    let binary = build(false)?;
+    let suite = |packages: &[&str]| {
+        let mut command = cargo();
+        let (verb, run): (&[&str], &[&str]) = if nextest { (&["nextest"], &["run"]) } else { (&["test"], &[]) };
+        command.args(verb).args(run);
+        for package in packages {
+            command.args(["-p", package]);
+        }
+        if let Some(cluster) = &postgres {
+            command.env("TIDEGATE_TEST_POSTGRES", cluster.url());
+        }
+        command.env("TIDEGATE_BIN", &binary);
+        command
+    };
+    if wants("unit") {
+        let all = ["domain", "store", "service", "drivers", "engine", "sample", "server"];
+        run("Running the unit tests", &mut suite(&all))?;
+    }
+    if wants("system") {
+        run("Running the whole-system tests", &mut suite(&["system-tests"]))?;
+    }
+    if wants("browser") {
+        let folder = root().join("tests/browser");
+        packages::browser(&folder)?;
+        let mut node = Command::new("node");
+        node.args(["--test", "--test-timeout=300000", "main-job.test.mjs"]).current_dir(&folder);
+        run("Running the browser suite", node.env("TIDEGATE_BIN", &binary))?;
+    }
+    drop(postgres);
+    say("All tests passed");
+    Ok(())
+}
+
+fn check() -> Result<()> {
+    run("Checking the formatting", cargo().args(["fmt", "--all", "--check"]))?;
+    let deny = ["--", "-D", "warnings"];
+    let server = ["domain", "store", "service", "drivers", "engine", "sample", "server", "system-tests", "xtask"];
+    let mut clippy = cargo();
+    clippy.args(["clippy", "--all-targets"]);
+    for package in server {
+        clippy.args(["-p", package]);
+    }
+    run("Linting the server", clippy.args(deny))?;
+    packages::wasm_target()?;
+    let mut clippy = cargo();
+    clippy.args(["clippy", "-p", "frontend", "--target", "wasm32-unknown-unknown", "--target-dir", "target/wasm"]);
+    run("Linting the front end", clippy.args(deny))
+}

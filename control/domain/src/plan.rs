@@ -171,6 +171,13 @@ impl StackFacts {
         }
     }
 
+    /// The wave of a strategy that takes this stack: the first whose selector does.
+    #[must_use]
+    pub fn wave_in(&self, strategy: &StrategySpec) -> Option<usize> {
+        let candidate = self.candidate();
+        strategy.waves.iter().position(|wave| wave.selector.selects(&candidate))
+    }
+
     /// The step that takes this stack to `release` and `tier`, with the configurations it names.
     #[must_use]
     pub fn step(&self, release: &Release, tier: &Tier) -> (Step, Configuration) {

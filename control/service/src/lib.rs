@@ -20,7 +20,7 @@ pub use releases::NewRelease;
 pub use rollouts::{GatePanel, Preview, RolloutView, StackView, StartRollout};
 pub use signup::{Offer, Progress, SignupForm};
 pub use tenants::{NewTenant, TenantDetail};
-pub use tiers::{TierCard, TierForm};
+pub use tiers::{TierCard, TierForm, default_parameters};
 pub use views::{Checklist, Overview, Settings};
 
 use domain::process::Process;

@@ -43,6 +43,23 @@ impl Service {
         Ok(strategy.id)
     }
 
+    /// Who would land in which wave now: name, stacks, tenants.
+    ///
+    /// # Errors
+    /// Needs `view`; the field that is wrong.
+    pub async fn preview_strategy(&self, actor: &Actor, spec: &StrategySpec) -> Result<Vec<(String, u32, u32)>> {
+        actor.require(Permission::View)?;
+        spec.check()?;
+        let mut waves: Vec<_> = spec.waves.iter().map(|w| (w.name.to_string(), 0, 0)).collect();
+        for facts in self.store.planning_facts().await? {
+            if let Some(i) = facts.wave_in(spec) {
+                waves[i].1 += 1;
+                waves[i].2 += u32::try_from(facts.tenants.len()).unwrap_or(u32::MAX);
+            }
+        }
+        Ok(waves)
+    }
+
     /// Takes a strategy away.
     ///
     /// # Errors

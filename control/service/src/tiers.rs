@@ -132,6 +132,36 @@ impl Service {
         Ok(tier)
     }
 
+    /// What saving and rolling out an edited tier would change, one sentence.
+    ///
+    /// # Errors
+    /// Needs `view`; the field that is wrong.
+    pub async fn preview_tier(&self, actor: &Actor, id: TierId, form: TierForm) -> Result<String> {
+        actor.require(Permission::View)?;
+        let (before, _) = self.store.tier(id, None).await?.ok_or_else(|| Error::not_found("the tier"))?;
+        let mut problems = Problems::default();
+        let spec = form.spec(Some(&before.spec), &mut problems);
+        let Some(spec) = spec else { return Err(problems.into_invalid().into()) };
+        problems.finish(())?;
+        spec.check()?;
+        if spec == before.spec {
+            return Ok("Nothing is changed yet.".to_owned());
+        }
+        let Some(release) = self.store.live_release().await? else {
+            return Ok("Changes no stack: no release is live yet.".to_owned());
+        };
+        let edited = Tier { spec, ..before };
+        let facts = self.store.planning_facts().await?;
+        let (mut stacks, mut tenants) = (0, 0);
+        for facts in facts.iter().filter(|f| f.tier == id) {
+            if matches!(facts.step(&release, &edited).0.change, domain::plan::Change::Update) {
+                stacks += 1;
+                tenants += facts.tenants.len();
+            }
+        }
+        Ok(format!("This changes {stacks} stacks with {tenants} tenants, once it is rolled out."))
+    }
+
     async fn tier_is_empty(&self, tier: &Tier) -> Result<bool> {
         let sizes = self.store.tier_sizes().await?;
         Ok(sizes.iter().find(|(key, ..)| key == tier.key.as_str()).is_none_or(|(_, stacks, _)| *stacks == 0))

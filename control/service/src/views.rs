@@ -98,6 +98,28 @@ impl Service {
         Ok(self.store.feed(after, limit.clamp(1, 500)).await?)
     }
 
+    /// Counts in Prometheus' text format: tenants by state, open processes by kind, stacks behind.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn metrics(&self) -> Result<String> {
+        use std::fmt::Write as _;
+        let mut text = String::from("# TYPE tidegate_tenants gauge\n");
+        for (state, n) in self.store.tenant_states().await? {
+            let _ = writeln!(text, "tidegate_tenants{{state=\"{state}\"}} {n}");
+        }
+        text += "# TYPE tidegate_processes_open gauge\n";
+        let open = self.store.open_processes().await?;
+        for kind in ProcessKind::ALL {
+            let n = open.iter().filter(|p| p.kind == *kind).count();
+            let _ = writeln!(text, "tidegate_processes_open{{kind=\"{kind}\"}} {n}");
+        }
+        let live = self.store.live_release().await?.map(|r| r.version.to_string());
+        let behind = self.store.behind(live.as_deref()).await?.len();
+        let _ = writeln!(text, "# TYPE tidegate_stacks_behind gauge\ntidegate_stacks_behind {behind}");
+        Ok(text)
+    }
+
     /// What the settings page shows.
     ///
     /// # Errors

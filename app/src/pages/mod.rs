@@ -1,0 +1,87 @@
+//! Every page, on one screen.
+
+mod activity;
+mod approvals;
+mod overview;
+mod releases;
+mod rollouts;
+mod settings;
+mod sign_in;
+mod signup;
+mod stacks;
+mod strategies;
+mod tenants;
+mod tiers;
+
+use crate::session::{Ui, Visitor};
+use crate::shell::{Frame, render_error};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::Request;
+use leptos::prelude::provide_context;
+use service::Error;
+
+/// All pages and their server functions.
+pub fn router(ui: Ui) -> Router {
+    Router::new()
+        .route("/", get(overview::show))
+        .route("/sign-in", get(sign_in::show))
+        .route("/tenants", get(tenants::list))
+        .route("/tenants/new", get(tenants::new))
+        .route("/tenants/{id}", get(tenants::show))
+        .route("/stacks/{id}", get(stacks::show))
+        .route("/stacks/{id}/drawer", get(stacks::drawer))
+        .route("/tiers", get(tiers::list))
+        .route("/tiers/new", get(tiers::new))
+        .route("/tiers/{id}", get(tiers::edit))
+        .route("/tiers/preview", post(tiers::preview))
+        .route("/releases", get(releases::list))
+        .route("/strategies", get(strategies::list))
+        .route("/strategies/{id}", get(strategies::edit))
+        .route("/strategies/preview", post(strategies::preview))
+        .route("/rollouts", get(rollouts::list))
+        .route("/rollouts/new", get(rollouts::new))
+        .route("/rollouts/{id}", get(rollouts::show))
+        .route("/gates/{rollout}/{wave}", get(approvals::gate))
+        .route("/approvals", get(approvals::list))
+        .route("/activity", get(activity::list))
+        .route("/settings", get(settings::show))
+        .route("/signup", get(signup::form))
+        .route("/signup/sent", get(signup::sent))
+        .route("/welcome/{token}", get(signup::welcome))
+        .route("/do/{*name}", post(server_fn))
+        .fallback(missing)
+        .with_state(ui)
+}
+
+async fn server_fn(State(ui): State<Ui>, request: Request<Body>) -> Response {
+    let service = ui.service.clone();
+    leptos_axum::handle_server_fns_with_context(move || provide_context(service.clone()), request).await.into_response()
+}
+
+async fn missing(State(ui): State<Ui>, visitor: Visitor) -> Response {
+    let frame = match visitor.user {
+        Some((_, user)) => Frame::Console { user, current: "", wide: false },
+        None => Frame::Public { body: "public", refresh: false },
+    };
+    render_error(&ui, frame, Error::not_found("this page")).await
+}
+
+/// The page, or the page that says why not.
+macro_rules! page {
+    ($ui:expr, $frame:expr, $result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(error) => return $crate::shell::render_error(&$ui, $frame, error.into()).await,
+        }
+    };
+}
+pub(crate) use page;
+
+/// An id in a path, or “not found”.
+pub(crate) fn id<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Error> {
+    text.parse().map_err(|_| Error::not_found(what))
+}

@@ -1,0 +1,162 @@
+//! Starts everything, and ends it in good order.
+
+use crate::config::{Config, OnExit};
+use crate::live::{Hub, Live};
+use crate::router::{Doors, router};
+use crate::sessions::Sessions;
+use crate::tenants::Tenants;
+use crate::assets;
+use anyhow::{Context as _, Result, bail};
+use app::Ui;
+use axum::serve::ListenerExt as _;
+use domain::release::DriverKind;
+use drivers::Driver;
+use drivers::local::{Local, Program};
+use engine::{Drivers, MailConfig, Mailer};
+use leptos::config::LeptosOptions;
+use service::{ArtifactCheck, Service};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use store::Store;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Runs the server until it is told to end.
+pub async fn run(config: Config) -> Result<()> {
+    let admin = config.check()?;
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_new(&config.log).context("--log")?)
+        .with_target(false)
+        .with_writer(std::io::stderr)
+        .init();
+    let _lock = lock(&config.data)?;
+    let listener = tokio::net::TcpListener::bind((config.host, config.port)).await;
+    let listener = listener.with_context(|| {
+        format!("port {} on {} cannot be used; choose another with --port", config.port, config.host)
+    })?;
+    let address = listener.local_addr()?;
+    let store = Store::open(&config.database()).await?;
+    let clock = engine::system_clock();
+    let local = open_driver(&config).await?;
+    let driver: Arc<dyn Driver> = Arc::new(local.clone());
+    let drivers: Arc<Drivers> = Arc::new(BTreeMap::from([(DriverKind::Local, driver.clone())]));
+    let port = address.port();
+    let base = config.base_url.clone().unwrap_or_else(|| format!("http://localhost:{port}"));
+    let tenant_url = tenant_url(&config, port);
+    let check: ArtifactCheck = Arc::new(move |artifact| driver.check_artifact(artifact));
+    let checks = BTreeMap::from([(DriverKind::Local, check)]);
+    let service = Service::new(store.clone(), clock.clone(), checks, &tenant_url);
+    let first = service.first_admin(&admin).await?;
+    service.first_strategy().await?;
+
+    let shutdown = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    tasks.spawn(engine::run(store.clone(), drivers.clone(), clock.clone(), shutdown.clone()));
+    let mail = match &config.smtp {
+        Some(url) => MailConfig::Smtp(url.clone()),
+        None => MailConfig::Folder(config.data.join("mail")),
+    };
+    let mailer = Mailer { config: mail, from: config.mail_from.clone(), base: base.clone(), tenant_url: tenant_url.clone() };
+    let mailing = mailer.run(store.clone(), clock.clone(), shutdown.clone());
+    tasks.spawn(async move {
+        if let Err(error) = mailing.await {
+            tracing::error!(error, "no messages are sent");
+        }
+    });
+    tasks.spawn(tidy(store.clone(), clock.clone(), shutdown.clone()));
+
+    let folder: Arc<str> = assets::folder().into();
+    let options = LeptosOptions::builder().output_name("tidegate").site_pkg_dir(format!("static/{folder}")).build();
+    let doors = Doors {
+        ui: Ui { service: service.clone(), options },
+        live: Live { service, hub: Hub::default(), shutdown: shutdown.clone() },
+        tenants: Tenants::new(store.clone(), drivers, &config.tenant_domain),
+        sessions: Sessions { store, clock },
+        folder,
+        secure_cookie: base.starts_with("https://"),
+    };
+    announce(&base, &address, first.as_ref());
+
+    let app = router(doors).into_make_service_with_connect_info::<SocketAddr>();
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
+    let end = shutdown.clone();
+    let serving = axum::serve(listener, app).with_graceful_shutdown(async move {
+        let _ = ending().await;
+        end.cancel();
+    });
+    serving.await.context("serving")?;
+    shutdown.cancel();
+    tasks.close();
+    let _ = tokio::time::timeout(Duration::from_secs(12), tasks.wait()).await;
+    local
+        .shutdown(match config.on_exit {
+            OnExit::Stop => drivers::local::OnExit::Stop,
+            OnExit::Keep => drivers::local::OnExit::Keep,
+        })
+        .await;
+    Ok(())
+}
+
+/// One server for a data folder: two would both look after its processes.
+fn lock(data: &Path) -> Result<std::fs::File> {
+    std::fs::create_dir_all(data)
+        .with_context(|| format!("the data folder {} cannot be made; choose another with --data", data.display()))?;
+    let path = data.join("lock");
+    let file = std::fs::File::create(&path)
+        .with_context(|| format!("the data folder {} cannot be written; choose another with --data", data.display()))?;
+    if file.try_lock().is_err() {
+        bail!("another server uses the data folder {}; end it, or choose another with --data", data.display());
+    }
+    Ok(file)
+}
+
+async fn open_driver(config: &Config) -> Result<Local> {
+    // By its process, not by its name: the file may be replaced while this server runs.
+    let path = format!("/proc/{}/exe", std::process::id()).into();
+    let program = Program { path, args: vec!["sample-app".to_owned()] };
+    Local::open(config.data.join("stacks"), program).await.map_err(|reason| anyhow::anyhow!(reason.sentence))
+}
+
+fn tenant_url(config: &Config, port: u16) -> String {
+    let secure = config.base_url.as_ref().is_some_and(|url| url.starts_with("https://"));
+    match (secure, config.base_url.is_some()) {
+        (true, _) => format!("https://{{slug}}.{}", config.tenant_domain),
+        (false, _) => format!("http://{{slug}}.{}:{port}", config.tenant_domain),
+    }
+}
+
+fn announce(base: &str, address: &SocketAddr, first: Option<&(domain::Email, String)>) {
+    println!("Tidegate listens on http://{address}");
+    println!("  console   {base}/");
+    println!("  sign-up   {base}/signup");
+    if let Some((email, password)) = first {
+        println!("  sign in as {email} with the password {password}");
+        println!("  (made at this first start and shown only now)");
+    }
+}
+
+async fn tidy(store: Store, clock: engine::Clock, shutdown: CancellationToken) {
+    loop {
+        if let Err(error) = store.tidy(clock()).await {
+            tracing::warn!(%error, "old sessions stay");
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_secs(3600)) => {}
+        }
+    }
+}
+
+/// Ctrl-C, or the signal of a service manager.
+pub async fn ending() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        done = tokio::signal::ctrl_c() => done,
+        _ = terminate.recv() => Ok(()),
+    }
+}
