@@ -3,6 +3,8 @@
 //! Pages are rendered on the server and are whole without WebAssembly; links and forms are plain. What must
 //! move by itself is an island. Sign-up and the gate panel load no WebAssembly at all.
 
+#![recursion_limit = "512"]
+
 pub mod islands;
 
 #[cfg(feature = "ssr")]

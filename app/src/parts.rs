@@ -6,10 +6,10 @@ use leptos::prelude::*;
 use store::Activity;
 
 /// An icon of the sprite.
-pub fn icon(name: &str) -> impl IntoView + use<> {
+pub fn icon(name: &str) -> AnyView {
     let pkg = use_context::<Pkg>().map(|p| p.0).unwrap_or_default();
     let href = format!("{pkg}/icons.svg#{name}");
-    view! { <svg class="icon" aria-hidden="true"><use href=href></use></svg> }
+    view! { <svg class="icon" aria-hidden="true"><use href=href></use></svg> }.into_any()
 }
 
 /// The folder of the front end's files.
@@ -17,9 +17,27 @@ pub fn icon(name: &str) -> impl IntoView + use<> {
 pub struct Pkg(pub String);
 
 /// A state's chip: colour and shape come from the style sheet, the word stands in the text.
-pub fn state(word: &str) -> impl IntoView + use<> {
+pub fn state(word: &str) -> AnyView {
     let text = sentence_case(word);
-    view! { <span class="state" data-state=word.to_owned()>{text}</span> }
+    view! { <span class="state" data-state=word.to_owned()>{text}</span> }.into_any()
+}
+
+/// A state's chip whose shape is another vocabulary's.
+pub fn state_as(shape: &'static str, word: &str) -> AnyView {
+    let text = sentence_case(word);
+    view! { <span class="state" data-state=shape>{text}</span> }.into_any()
+}
+
+/// The shape of a stack's status.
+pub const fn tone(status: domain::stack::StackStatus) -> &'static str {
+    use domain::stack::StackStatus as S;
+    match status {
+        S::Creating => "in_progress",
+        S::Live => "healthy",
+        S::Failed => "failed",
+        S::Deleting => "offboarding",
+        S::Deleted => "offboarded",
+    }
 }
 
 /// `rolled_back` becomes `Rolled back`.
@@ -30,8 +48,8 @@ pub fn sentence_case(word: &str) -> String {
 }
 
 /// An instant, short, with the machine's form beside it.
-pub fn time(at: Timestamp) -> impl IntoView {
-    view! { <time datetime=at.rfc3339() title=format!("{} UTC", at.human())>{at.human()}</time> }
+pub fn time(at: Timestamp) -> AnyView {
+    view! { <time datetime=at.rfc3339() title=format!("{} UTC", at.human())>{at.human()}</time> }.into_any()
 }
 
 /// A text field with its label, hint and problem.
@@ -42,7 +60,7 @@ pub fn field(
     hint: &'static str,
     value: &str,
     kind: &'static str,
-) -> impl IntoView + use<> {
+) -> AnyView {
     let problem = flash.problem(name);
     let value = if kind == "password" { String::new() } else { flash.value(name, value) };
     let described = format!("{name}-h {name}-e");
@@ -61,6 +79,7 @@ pub fn field(
             {problem.map(|text| view! { <p class="field-error" id=format!("{name}-e")>{text}</p> })}
         </div>
     }
+    .into_any()
 }
 
 /// A choice of a few words.
@@ -70,7 +89,7 @@ pub fn select(
     label: &'static str,
     options: Vec<(String, String)>,
     value: &str,
-) -> impl IntoView + use<> {
+) -> AnyView {
     let problem = flash.problem(name);
     let value = flash.value(name, value);
     let options: Vec<_> = options
@@ -87,6 +106,7 @@ pub fn select(
             {problem.map(|text| view! { <p class="field-error">{text}</p> })}
         </div>
     }
+    .into_any()
 }
 
 /// What happened, newest first.
@@ -117,7 +137,7 @@ pub fn count(n: impl Into<i64>, what: &str) -> String {
 }
 
 /// A button that is a form of its own: one server function, a few hidden values.
-pub fn post(action: &str, label: &str, class: &str, values: &[(&str, String)]) -> impl IntoView + use<> {
+pub fn post(action: &str, label: &str, class: &str, values: &[(&str, String)]) -> AnyView {
     let hidden: Vec<_> = values
         .iter()
         .map(|(name, value)| view! { <input type="hidden" name=(*name).to_owned() value=value.clone() /> })
@@ -128,4 +148,5 @@ pub fn post(action: &str, label: &str, class: &str, values: &[(&str, String)]) -
             <button class=class.to_owned() type="submit">{label.to_owned()}</button>
         </form>
     }
+    .into_any()
 }

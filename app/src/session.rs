@@ -113,7 +113,8 @@ pub async fn take_flash(session: &Session) -> Flash {
 
 /// A plain answer where no page can be made.
 pub fn failure(error: &Error) -> Response {
-    let status = http::StatusCode::from_u16(error.status()).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    let status =
+        http::StatusCode::from_u16(error.status()).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     (status, error.to_string()).into_response()
 }
 
@@ -139,7 +140,9 @@ pub async fn actor() -> Result<(Service, Actor), Error> {
 /// # Errors
 /// There is none.
 pub async fn session() -> Result<Session, Error> {
-    leptos_axum::extract::<Session>().await.map_err(|_| Error::refused("no_session", "your browser sends no session; allow cookies"))
+    leptos_axum::extract::<Session>()
+        .await
+        .map_err(|_| Error::refused("no_session", "your browser sends no session; allow cookies"))
 }
 
 /// Ends a form: on to `to` with a word, or back to the form with what is wrong and what was written.
@@ -177,7 +180,11 @@ fn failed(error: &Error, values: &impl Serialize) -> Flash {
     Flash { failed: Some(error.to_string()), problems, values: flat, ..Flash::default() }
 }
 
-fn flatten(prefix: &str, fields: serde_json::Map<String, serde_json::Value>, into: &mut HashMap<String, String>) {
+fn flatten(
+    prefix: &str,
+    fields: serde_json::Map<String, serde_json::Value>,
+    into: &mut HashMap<String, String>,
+) {
     for (name, value) in fields {
         let name = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
         match value {

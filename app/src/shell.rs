@@ -64,7 +64,7 @@ pub async fn render<V: IntoView + 'static>(
     let (options, title) = (ui.options.clone(), title.into());
     let app = move || {
         secure(&expect_context::<ResponseOptions>(), status);
-        document(options.clone(), frame.clone(), title.clone(), flash.clone(), content.clone()())
+        document(options.clone(), frame.clone(), title.clone(), flash.clone(), content().into_any())
     };
     let pkg = crate::parts::Pkg(format!("/{}", ui.options.site_pkg_dir));
     let handler = leptos_axum::render_app_async_with_context(move || provide_context(pkg.clone()), app);
@@ -116,7 +116,7 @@ fn document(
     frame: Frame,
     title: String,
     flash: Flash,
-    content: impl IntoView + 'static,
+    content: AnyView,
 ) -> impl IntoView {
     let pkg = format!("/{}", options.site_pkg_dir);
     let refresh = matches!(frame, Frame::Public { refresh: true, .. });
@@ -142,7 +142,7 @@ fn document(
                 <meta charset="utf-8" />
                 <meta name="viewport" content="width=device-width, initial-scale=1" />
                 {refresh.then(|| view! { <meta http-equiv="refresh" content="2" /> })}
-                <title>{title}" · Tidegate"</title>
+                <title>{format!("{title} · Tidegate")}</title>
                 <link rel="icon" type="image/svg+xml" href=format!("{pkg}/favicon.svg") />
                 <link rel="stylesheet" href=format!("{pkg}/style.css") />
                 {scripts}
@@ -157,7 +157,7 @@ fn console(
     current: &'static str,
     wide: bool,
     flash: Flash,
-    content: impl IntoView + 'static,
+    content: AnyView,
 ) -> impl IntoView {
     let may = user.role.permissions();
     let links = NAV.iter().filter(|(.., needs)| may.contains(needs)).map(|(href, label, name, _)| {
@@ -183,6 +183,7 @@ fn console(
                 <nav class="nav" aria-label="Main">
                     {links}
                     <div class="nav-foot">
+                        <Live />
                         <span class="user-chip">{user.email.clone()} " " <small>{role}</small></span>
                         <form method="post" action="/do/sign_out">
                             <button class="link-button" type="submit">"Sign out"</button>
@@ -194,13 +195,13 @@ fn console(
                 {toasts(&flash)}
                 {content}
             </main>
-            <Live />
         </body>
     }
 }
 
 fn toasts(flash: &Flash) -> impl IntoView + use<> {
-    let done = flash.done.clone().map(|text| view! { <p class="alert alert-success" role="status">{text}</p> });
+    let done =
+        flash.done.clone().map(|text| view! { <p class="alert alert-success" role="status">{text}</p> });
     let secret = flash.secret.clone().map(|text| {
         view! {
             <div class="alert alert-success" role="status">

@@ -19,16 +19,22 @@ pub fn folder() -> String {
 }
 
 /// Serves one file.
-pub async fn serve(State(folder): State<Arc<str>>, Path((pkg, name)): Path<(String, String)>, headers: HeaderMap) -> Response {
+pub async fn serve(
+    State(folder): State<Arc<str>>,
+    Path((pkg, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
     if pkg != *folder {
         return StatusCode::NOT_FOUND.into_response();
     }
     let accepts = headers.get(header::ACCEPT_ENCODING).and_then(|v| v.to_str().ok()).unwrap_or("");
-    let wants = |coding: &str| accepts.split(',').any(|a| a.split(';').next().is_some_and(|a| a.trim() == coding));
+    let wants =
+        |coding: &str| accepts.split(',').any(|a| a.split(';').next().is_some_and(|a| a.trim() == coding));
     let forms = [("br", ".br"), ("gzip", ".gz")];
-    let packed = forms.into_iter().filter(|(coding, _)| wants(coding)).find_map(|(coding, ending)| {
-        Site::get(&format!("{name}{ending}")).map(|file| (Some(coding), file))
-    });
+    let packed = forms
+        .into_iter()
+        .filter(|(coding, _)| wants(coding))
+        .find_map(|(coding, ending)| Site::get(&format!("{name}{ending}")).map(|file| (Some(coding), file)));
     let Some((coding, file)) = packed.or_else(|| Site::get(&name).map(|file| (None, file))) else {
         return StatusCode::NOT_FOUND.into_response();
     };

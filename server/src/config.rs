@@ -57,7 +57,10 @@ impl Config {
     /// The admin's address and the database's, checked.
     pub fn check(&self) -> Result<Email> {
         let Ok(email) = self.admin_email.parse::<Email>() else {
-            bail!("--admin-email “{}” is not an e-mail address; write it like admin@example.com", self.admin_email);
+            bail!(
+                "--admin-email “{}” is not an e-mail address; write it like admin@example.com",
+                self.admin_email
+            );
         };
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.' || c == '-';
         if self.tenant_domain.is_empty() || !self.tenant_domain.chars().all(plain) {

@@ -90,7 +90,9 @@ pub async fn rollout(
     };
     let channel = match live.hub.channel(&live.service, &actor, id).await {
         Ok(channel) => channel,
-        Err(error) => return StatusCode::from_u16(error.status()).unwrap_or(StatusCode::NOT_FOUND).into_response(),
+        Err(error) => {
+            return StatusCode::from_u16(error.status()).unwrap_or(StatusCode::NOT_FOUND).into_response();
+        }
     };
     let last = headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
     let from = last.unwrap_or(from.from);
@@ -103,7 +105,9 @@ pub async fn rollout(
     let rest = BroadcastStream::new(patches).filter_map(move |change| {
         let event = match change {
             Ok(change) if change.from < seq => None,
-            Ok(change) => Some(Ok(Event::default().event("patch").id(change.seq.to_string()).data(&change.json))),
+            Ok(change) => {
+                Some(Ok(Event::default().event("patch").id(change.seq.to_string()).data(&change.json)))
+            }
             // It listens too slowly: the whole view again.
             Err(_) => Some(Ok(whole(&source.lock().unwrap_or_else(PoisonError::into_inner)))),
         };

@@ -36,11 +36,20 @@ impl Limits {
 pub async fn guard(State(limits): State<Limits>, request: Request, next: Next) -> Response {
     if !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         if !same_origin(&request) {
-            return (StatusCode::FORBIDDEN, "This form was sent from another site. Open the page here and try again.").into_response();
+            return (
+                StatusCode::FORBIDDEN,
+                "This form was sent from another site. Open the page here and try again.",
+            )
+                .into_response();
         }
         let from = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip());
         if from.is_some_and(|from| !limits.admits(from, request.uri().path())) {
-            return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "60")], "Too many tries. Wait a minute and try again.").into_response();
+            return (
+                StatusCode::TOO_MANY_REQUESTS,
+                [(header::RETRY_AFTER, "60")],
+                "Too many tries. Wait a minute and try again.",
+            )
+                .into_response();
         }
     }
     let mut response = next.run(request).await;

@@ -1,11 +1,11 @@
 //! Starts everything, and ends it in good order.
 
+use crate::assets;
 use crate::config::{Config, OnExit};
 use crate::live::{Hub, Live};
 use crate::router::{Doors, router};
 use crate::sessions::Sessions;
 use crate::tenants::Tenants;
-use crate::assets;
 use anyhow::{Context as _, Result, bail};
 use app::Ui;
 use axum::serve::ListenerExt as _;
@@ -59,7 +59,12 @@ pub async fn run(config: Config) -> Result<()> {
         Some(url) => MailConfig::Smtp(url.clone()),
         None => MailConfig::Folder(config.data.join("mail")),
     };
-    let mailer = Mailer { config: mail, from: config.mail_from.clone(), base: base.clone(), tenant_url: tenant_url.clone() };
+    let mailer = Mailer {
+        config: mail,
+        from: config.mail_from.clone(),
+        base: base.clone(),
+        tenant_url: tenant_url.clone(),
+    };
     let mailing = mailer.run(store.clone(), clock.clone(), shutdown.clone());
     tasks.spawn(async move {
         if let Err(error) = mailing.await {
@@ -69,7 +74,8 @@ pub async fn run(config: Config) -> Result<()> {
     tasks.spawn(tidy(store.clone(), clock.clone(), shutdown.clone()));
 
     let folder: Arc<str> = assets::folder().into();
-    let options = LeptosOptions::builder().output_name("tidegate").site_pkg_dir(format!("static/{folder}")).build();
+    let options =
+        LeptosOptions::builder().output_name("tidegate").site_pkg_dir(format!("static/{folder}")).build();
     let doors = Doors {
         ui: Ui { service: service.clone(), options },
         live: Live { service, hub: Hub::default(), shutdown: shutdown.clone() },
@@ -104,13 +110,18 @@ pub async fn run(config: Config) -> Result<()> {
 
 /// One server for a data folder: two would both look after its processes.
 fn lock(data: &Path) -> Result<std::fs::File> {
-    std::fs::create_dir_all(data)
-        .with_context(|| format!("the data folder {} cannot be made; choose another with --data", data.display()))?;
+    std::fs::create_dir_all(data).with_context(|| {
+        format!("the data folder {} cannot be made; choose another with --data", data.display())
+    })?;
     let path = data.join("lock");
-    let file = std::fs::File::create(&path)
-        .with_context(|| format!("the data folder {} cannot be written; choose another with --data", data.display()))?;
+    let file = std::fs::File::create(&path).with_context(|| {
+        format!("the data folder {} cannot be written; choose another with --data", data.display())
+    })?;
     if file.try_lock().is_err() {
-        bail!("another server uses the data folder {}; end it, or choose another with --data", data.display());
+        bail!(
+            "another server uses the data folder {}; end it, or choose another with --data",
+            data.display()
+        );
     }
     Ok(file)
 }

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use domain::Timestamp;
 use store::Store;
+use tower_sessions::SessionStore;
 use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error, Result};
-use tower_sessions::SessionStore;
 
 /// See the module.
 #[derive(Clone)]
@@ -26,6 +26,14 @@ fn backend(error: impl std::fmt::Display) -> Error {
 
 #[async_trait]
 impl SessionStore for Sessions {
+    async fn create(&self, record: &mut Record) -> Result<()> {
+        // An id that is taken is drawn again; it has 128 random bits.
+        while self.store.session(&key(&record.id), (self.clock)()).await.map_err(backend)?.is_some() {
+            record.id = Id::default();
+        }
+        self.save(record).await
+    }
+
     async fn save(&self, record: &Record) -> Result<()> {
         let data = serde_json::to_string(record).map_err(|e| Error::Encode(e.to_string()))?;
         let expires = Timestamp(record.expiry_date.unix_timestamp() * 1000);
@@ -34,7 +42,9 @@ impl SessionStore for Sessions {
     }
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
-        let Some(data) = self.store.session(&key(id), (self.clock)()).await.map_err(backend)? else { return Ok(None) };
+        let Some(data) = self.store.session(&key(id), (self.clock)()).await.map_err(backend)? else {
+            return Ok(None);
+        };
         let mut record: Record = serde_json::from_str(&data).map_err(|e| Error::Decode(e.to_string()))?;
         record.id = *id;
         Ok(Some(record))

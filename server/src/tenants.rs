@@ -42,19 +42,33 @@ impl Tenants {
     async fn forward(&self, slug: String, mut request: Request) -> Response {
         let route = match self.store.route(&slug).await {
             Ok(Some(route)) => route,
-            Ok(None) => return page(StatusCode::NOT_FOUND, "Nobody is here", "This address belongs to no workspace."),
+            Ok(None) => {
+                return page(StatusCode::NOT_FOUND, "Nobody is here", "This address belongs to no workspace.");
+            }
             Err(error) => {
                 tracing::error!(%error, "a tenant's stack cannot be found");
-                return page(StatusCode::SERVICE_UNAVAILABLE, "Please try again", "We cannot look this address up just now.");
+                return page(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "Please try again",
+                    "We cannot look this address up just now.",
+                );
             }
         };
         match route.state {
             TenantState::Active => {}
             TenantState::Suspended => {
-                return page(StatusCode::SERVICE_UNAVAILABLE, "This workspace is paused", "Nothing is lost. Its administrator can tell you more.");
+                return page(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "This workspace is paused",
+                    "Nothing is lost. Its administrator can tell you more.",
+                );
             }
             TenantState::Pending | TenantState::Provisioning | TenantState::Failed => {
-                return page(StatusCode::SERVICE_UNAVAILABLE, "This workspace is being built", "Come back in a moment.");
+                return page(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "This workspace is being built",
+                    "Come back in a moment.",
+                );
             }
             TenantState::Offboarding | TenantState::Offboarded => {
                 return page(StatusCode::GONE, "This workspace was closed", "It is not served any more.");
@@ -62,7 +76,11 @@ impl Tenants {
         }
         let driver = self.drivers.get(&DriverKind::Local);
         let Some(at) = route.stack.as_deref().and_then(|stack| driver?.endpoint(stack)) else {
-            return page(StatusCode::SERVICE_UNAVAILABLE, "Please try again", "This workspace is being restarted.");
+            return page(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Please try again",
+                "This workspace is being restarted.",
+            );
         };
         let path = request.uri().path_and_query().map_or("/", |p| p.as_str());
         let Ok(uri) = format!("http://{at}{path}").parse::<Uri>() else {
@@ -74,8 +92,14 @@ impl Tenants {
         }
         match tokio::time::timeout(Duration::from_secs(30), self.client.request(request)).await {
             Ok(Ok(response)) => response.map(Body::new),
-            Ok(Err(_)) => page(StatusCode::BAD_GATEWAY, "Please try again", "This workspace does not answer just now."),
-            Err(_) => page(StatusCode::GATEWAY_TIMEOUT, "Please try again", "This workspace took too long to answer."),
+            Ok(Err(_)) => {
+                page(StatusCode::BAD_GATEWAY, "Please try again", "This workspace does not answer just now.")
+            }
+            Err(_) => page(
+                StatusCode::GATEWAY_TIMEOUT,
+                "Please try again",
+                "This workspace took too long to answer.",
+            ),
         }
     }
 }

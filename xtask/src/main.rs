@@ -7,8 +7,8 @@ mod steps;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use steps::{cargo, run, root, say};
 use std::process::Command;
+use steps::{cargo, root, run, say};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Builds, runs, tests and checks Tidegate")]
@@ -80,7 +80,8 @@ fn test(only: Option<&str>) -> Result<()> {
     let binary = build(false)?;
     let suite = |packages: &[&str]| {
         let mut command = cargo();
-        let (verb, run): (&[&str], &[&str]) = if nextest { (&["nextest"], &["run"]) } else { (&["test"], &[]) };
+        let (verb, run): (&[&str], &[&str]) =
+            if nextest { (&["nextest"], &["run"]) } else { (&["test"], &[]) };
         command.args(verb).args(run);
         for package in packages {
             command.args(["-p", package]);
@@ -113,7 +114,8 @@ fn test(only: Option<&str>) -> Result<()> {
 fn check() -> Result<()> {
     run("Checking the formatting", cargo().args(["fmt", "--all", "--check"]))?;
     let deny = ["--", "-D", "warnings"];
-    let server = ["domain", "store", "service", "drivers", "engine", "sample", "server", "system-tests", "xtask"];
+    let server =
+        ["domain", "store", "service", "drivers", "engine", "sample", "server", "system-tests", "xtask"];
     let mut clippy = cargo();
     clippy.args(["clippy", "--all-targets"]);
     for package in server {
@@ -122,6 +124,14 @@ fn check() -> Result<()> {
     run("Linting the server", clippy.args(deny))?;
     packages::wasm_target()?;
     let mut clippy = cargo();
-    clippy.args(["clippy", "-p", "frontend", "--target", "wasm32-unknown-unknown", "--target-dir", "target/wasm"]);
+    clippy.args([
+        "clippy",
+        "-p",
+        "frontend",
+        "--target",
+        "wasm32-unknown-unknown",
+        "--target-dir",
+        "target/wasm",
+    ]);
     run("Linting the front end", clippy.args(deny))
 }

@@ -30,7 +30,9 @@ pub fn wasm_target() -> Result<()> {
 pub fn nextest() -> bool {
     let there = cargo().args(["nextest", "--version"]).output().is_ok_and(|o| o.status.success());
     if !there {
-        say("cargo-nextest is not installed; using cargo test (cargo install --locked cargo-nextest makes it faster)");
+        say(
+            "cargo-nextest is not installed; using cargo test (cargo install --locked cargo-nextest makes it faster)",
+        );
     }
     there
 }
@@ -54,8 +56,11 @@ pub fn debian(there: bool, packages: &[&str]) -> Result<()> {
         command
     };
     run("Refreshing the package lists", apt().args(["update", "-qq"]))?;
-    run(&format!("Installing {names}"), apt().args(["install", "-y", "-qq", "--no-install-recommends"]).args(packages))
-        .with_context(|| format!("{names} could not be installed; install it yourself and run this again"))
+    run(
+        &format!("Installing {names}"),
+        apt().args(["install", "-y", "-qq", "--no-install-recommends"]).args(packages),
+    )
+    .with_context(|| format!("{names} could not be installed; install it yourself and run this again"))
 }
 
 /// Chromium, Node 20, and the browser driver from npm.
@@ -70,9 +75,13 @@ pub fn browser(folder: &Path) -> Result<()> {
     }
     let lock = folder.join("package-lock.json");
     let stamp = folder.join("node_modules/.package-lock.json");
-    let newer = |a: &Path, b: &Path| Some(a.metadata().ok()?.modified().ok()? >= b.metadata().ok()?.modified().ok()?);
+    let newer =
+        |a: &Path, b: &Path| Some(a.metadata().ok()?.modified().ok()? >= b.metadata().ok()?.modified().ok()?);
     if newer(&stamp, &lock) == Some(true) {
         return Ok(());
     }
-    run("Installing the browser driver", Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(folder))
+    run(
+        "Installing the browser driver",
+        Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(folder),
+    )
 }

@@ -18,7 +18,8 @@ impl Cluster {
     /// Installs PostgreSQL if it is missing, and starts a cluster.
     pub fn start() -> Result<Self> {
         packages::debian(binaries().is_some(), &["postgresql"])?;
-        let bin = binaries().context("PostgreSQL was installed, but its initdb is not under /usr/lib/postgresql")?;
+        let bin = binaries()
+            .context("PostgreSQL was installed, but its initdb is not under /usr/lib/postgresql")?;
         let root = Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout.starts_with(b"0"));
         let folder = std::env::temp_dir().join(format!("tidegate-postgres-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
@@ -33,10 +34,17 @@ impl Cluster {
             }
         }
         let data = cluster.folder.join("data");
-        cluster.tool("initdb", &["-D", &text(&data), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync"])?;
-        let options = format!("-p {port} -c listen_addresses=127.0.0.1 -c fsync=off -c unix_socket_directories={}", text(&cluster.folder));
+        cluster.tool(
+            "initdb",
+            &["-D", &text(&data), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync"],
+        )?;
+        let options = format!(
+            "-p {port} -c listen_addresses=127.0.0.1 -c fsync=off -c unix_socket_directories={}",
+            text(&cluster.folder)
+        );
         let log = text(&cluster.folder.join("log"));
-        cluster.tool("pg_ctl", &["-D", &text(&data), "-w", "-t", "60", "-l", &log, "-o", &options, "start"])?;
+        cluster
+            .tool("pg_ctl", &["-D", &text(&data), "-w", "-t", "60", "-l", &log, "-o", &options, "start"])?;
         Ok(cluster)
     }
 
@@ -71,7 +79,8 @@ impl Drop for Cluster {
 }
 
 fn binaries() -> Option<PathBuf> {
-    let mut versions: Vec<_> = std::fs::read_dir("/usr/lib/postgresql").ok()?.flatten().map(|e| e.path().join("bin")).collect();
+    let mut versions: Vec<_> =
+        std::fs::read_dir("/usr/lib/postgresql").ok()?.flatten().map(|e| e.path().join("bin")).collect();
     versions.sort();
     versions.into_iter().rev().find(|bin| bin.join("initdb").exists())
 }

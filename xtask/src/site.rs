@@ -58,7 +58,11 @@ fn bindings(wasm: &Path, out: &Path, release: bool) -> Result<BTreeMap<String, V
         let mut bindgen = wasm_bindgen_cli_support::Bindgen::new();
         bindgen.input_path(wasm).out_name("tidegate").typescript(false);
         bindgen.web(true).map_err(|e| anyhow!("{e}"))?;
-        bindgen.debug(!release).keep_debug(!release).remove_name_section(release).remove_producers_section(release);
+        bindgen
+            .debug(!release)
+            .keep_debug(!release)
+            .remove_name_section(release)
+            .remove_producers_section(release);
         bindgen.generate(&folder).map_err(|e| anyhow!("wasm-bindgen: {e}"))?;
     }
     let mut files = BTreeMap::new();

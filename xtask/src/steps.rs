@@ -26,7 +26,8 @@ pub fn cargo() -> Command {
 pub fn run(what: &str, command: &mut Command) -> Result<()> {
     say(what);
     let begin = Instant::now();
-    let status = command.status().with_context(|| format!("{} cannot be started", command.get_program().display()))?;
+    let status =
+        command.status().with_context(|| format!("{} cannot be started", command.get_program().display()))?;
     if !status.success() {
         bail!("{what}: {} failed ({status})", command.get_program().display());
     }

@@ -15,7 +15,6 @@ pub async fn fetch_text(url: &str) -> Option<String> {
     JsFuture::from(response.text().ok()?).await.ok()?.as_string()
 }
 
-
 /// Calls `heard` with the data of each event of this name.
 pub fn subscribe(source: &web_sys::EventSource, name: &str, heard: impl Fn(String) + 'static) {
     let closure = Closure::<dyn Fn(web_sys::MessageEvent)>::new(move |event: web_sys::MessageEvent| {
@@ -37,7 +36,8 @@ pub fn later(ms: i32, then: impl FnOnce() + 'static) {
 pub fn every(ms: i32, each: impl Fn() + 'static) {
     let closure = Closure::<dyn Fn()>::new(each);
     if let Some(window) = web_sys::window() {
-        let _ = window.set_interval_with_callback_and_timeout_and_arguments_0(closure.as_ref().unchecked_ref(), ms);
+        let _ = window
+            .set_interval_with_callback_and_timeout_and_arguments_0(closure.as_ref().unchecked_ref(), ms);
     }
     closure.forget();
 }

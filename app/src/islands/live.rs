@@ -50,8 +50,11 @@ async fn refresh() {
     let Ok(fresh) = parser.parse_from_string(&text, web_sys::SupportedType::TextHtml) else { return };
     let Ok(regions) = document.query_selector_all("[data-live]") else { return };
     for i in 0..regions.length() {
-        let Some(region) = regions.item(i).and_then(|n| n.dyn_into::<web_sys::Element>().ok()) else { continue };
-        let typing = document.active_element().is_some_and(|a| region.contains(Some(&a)) && a.tag_name() != "A");
+        let Some(region) = regions.item(i).and_then(|n| n.dyn_into::<web_sys::Element>().ok()) else {
+            continue;
+        };
+        let typing =
+            document.active_element().is_some_and(|a| region.contains(Some(&a)) && a.tag_name() != "A");
         let same = fresh.get_element_by_id(&region.id());
         if let Some(same) = same.filter(|s| !typing && s.inner_html() != region.inner_html()) {
             region.set_inner_html(&same.inner_html());

@@ -21,7 +21,9 @@ pub fn Preview(form: String, url: String) -> impl IntoView {
                 }
                 leptos::task::spawn_local(async move {
                     let html = send(&form.get_value(), &url.get_value()).await;
-                    if turn.get_value() == mine && let Some(html) = html {
+                    if turn.get_value() == mine
+                        && let Some(html) = html
+                    {
                         shown.set(html);
                     }
                 });

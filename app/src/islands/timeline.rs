@@ -85,9 +85,17 @@ fn connect(
     subscribe(&source, "view", move |data| {
         if let Ok(mut fresh) = serde_json::from_str::<Timeline>(&data) {
             let all: Vec<_> = fresh.waves.iter_mut().map(|w| std::mem::take(&mut w.cells)).collect();
-            for (i, new) in all.into_iter().enumerate() {
+            for (i, mut new) in all.into_iter().enumerate() {
                 let Some(wave) = cells.with_value(|c| c.get(i).copied()) else { continue };
-                wave.set(new.into_iter().map(RwSignal::new).collect());
+                let known = wave.get_untracked();
+                // In place: the grid keeps one cell for each stack.
+                let more = new.split_off(known.len().min(new.len()));
+                for (cell, fresh) in known.iter().zip(new) {
+                    cell.set(fresh);
+                }
+                if !more.is_empty() {
+                    wave.update(|c| c.extend(more.into_iter().map(RwSignal::new)));
+                }
             }
             view.set(fresh);
         }
@@ -116,7 +124,10 @@ fn bar(view: RwSignal<Timeline>) -> impl IntoView {
     let rest = width(|v| v.stacks.1.saturating_sub(v.stacks.0 + v.failed));
     let note = move || {
         view.with(|v| {
-            let mut text = format!("{} of {} tenants · {} of {} stacks", v.tenants.0, v.tenants.1, v.stacks.0, v.stacks.1);
+            let mut text = format!(
+                "{} of {} tenants · {} of {} stacks",
+                v.tenants.0, v.tenants.1, v.stacks.0, v.stacks.1
+            );
             if v.failed > 0 {
                 text += &format!(" · {} failed", v.failed);
             }
@@ -179,7 +190,9 @@ fn wave(
     can: Steering,
     drawer: RwSignal<Option<String>>,
 ) -> impl IntoView {
-    let part = move |read: fn(&WaveView) -> String| move || view.with(|v| v.waves.get(i).map(read).unwrap_or_default());
+    let part = move |read: fn(&WaveView) -> String| {
+        move || view.with(|v| v.waves.get(i).map(read).unwrap_or_default())
+    };
     let state = part(|w| w.state.clone());
     let number = i + 1;
     let counts = part(|w| format!("{} / {} stacks · {} tenants", w.done.0, w.done.1, w.tenants));

@@ -49,7 +49,11 @@ pub async fn list(State(ui): State<Ui>, member: Member) -> Response {
     .await
 }
 
-pub async fn gate(State(ui): State<Ui>, member: Member, Path((rollout, wave)): Path<(String, usize)>) -> Response {
+pub async fn gate(
+    State(ui): State<Ui>,
+    member: Member,
+    Path((rollout, wave)): Path<(String, usize)>,
+) -> Response {
     let frame = Frame::Public { body: "public gate-page", refresh: false };
     let rollout: ProcessId = page!(ui, frame, id(&rollout, "the rollout"));
     let number = wave.max(1);
@@ -69,7 +73,13 @@ fn body(panel: &GatePanel, may: bool, comment: &str) -> impl IntoView + use<> {
         .gate
         .iter()
         .map(|c| {
-            let state = if c.state == "ok" { "passed" } else if c.state == "failed" { "failed" } else { "waiting" };
+            let state = if c.state == "ok" {
+                "passed"
+            } else if c.state == "failed" {
+                "failed"
+            } else {
+                "waiting"
+            };
             view! { <li data-state=state><span>{c.label.clone()}</span> <b>{c.detail.clone()}</b></li> }
         })
         .collect();
@@ -147,7 +157,8 @@ pub async fn decide(form: Answered) -> Result<(), ServerFnError> {
         let id: ProcessId = super::id(&form.rollout, "the rollout")?;
         let verdict: Verdict = form.verdict.parse().map_err(|e: domain::Invalid| e.within("verdict"))?;
         service.decide(&actor, id, form.wave, verdict, &form.comment, &form.plan_hash).await?;
-        let word = if verdict == Verdict::Approve { "Approved. Thank you." } else { "Rejected. The rollout stops." };
+        let word =
+            if verdict == Verdict::Approve { "Approved. Thank you." } else { "Rejected. The rollout stops." };
         Ok((format!("/gates/{id}/{}", form.wave + 1), Some(word.to_owned())))
     };
     answer(doing.await, &form).await

@@ -26,6 +26,8 @@ use service::Error;
 
 /// All pages and their server functions.
 pub fn router(ui: Ui) -> Router {
+    // Views may spawn; a second initialization is the same one.
+    let _ = any_spawner::Executor::init_tokio();
     Router::new()
         .route("/", get(overview::show))
         .route("/sign-in", get(sign_in::show))
@@ -59,7 +61,9 @@ pub fn router(ui: Ui) -> Router {
 
 async fn server_fn(State(ui): State<Ui>, request: Request<Body>) -> Response {
     let service = ui.service.clone();
-    leptos_axum::handle_server_fns_with_context(move || provide_context(service.clone()), request).await.into_response()
+    leptos_axum::handle_server_fns_with_context(move || provide_context(service.clone()), request)
+        .await
+        .into_response()
 }
 
 async fn missing(State(ui): State<Ui>, visitor: Visitor) -> Response {

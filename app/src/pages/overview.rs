@@ -51,15 +51,17 @@ fn body(data: Overview, may: &'static [Permission]) -> impl IntoView {
 }
 
 fn checklist(list: Checklist, may: &[Permission]) -> impl IntoView + use<> {
-    let item = |done: bool, title: &'static str, text: &'static str, href: &'static str, label: &'static str| {
-        let state = if done { "done" } else { "todo" };
-        view! {
-            <li data-state=state><div><h3>{title}</h3><p>{text}</p></div>
-                {(!done).then(|| view! { <a class="btn" href=href>{label}</a> })}
-            </li>
-        }
-    };
-    let sample = (!list.tiers && may.contains(&Permission::Tiers)).then(|| post("sample", "Set up the sample", "btn btn-primary", &[]));
+    let item =
+        |done: bool, title: &'static str, text: &'static str, href: &'static str, label: &'static str| {
+            let state = if done { "done" } else { "todo" };
+            view! {
+                <li data-state=state><div><h3>{title}</h3><p>{text}</p></div>
+                    {(!done).then(|| view! { <a class="btn" href=href>{label}</a> })}
+                </li>
+            }
+        };
+    let sample = (!list.tiers && may.contains(&Permission::Tiers))
+        .then(|| post("sample", "Set up the sample", "btn btn-primary", &[]));
     view! {
         <section class="section"><header class="section-head"><h2>"First steps"</h2>{sample}</header>
             <ol class="checklist">
@@ -198,14 +200,25 @@ pub async fn sample() -> Result<(), ServerFnError> {
         for build in sample::catalogue().into_iter().take(2) {
             let artifact = serde_json::json!({ "app": "orders", "build": build.version });
             let artifacts = [(domain::release::DriverKind::Local, artifact)].into();
-            let release = NewRelease { version: build.version, artifacts, notes: build.notes, ..NewRelease::default() };
+            let release =
+                NewRelease { version: build.version, artifacts, notes: build.notes, ..NewRelease::default() };
             service.add_release(&actor, release).await?;
         }
         let strategies = service.strategies(&actor).await?;
         let strategy = strategies.first().map(|s| s.spec.name.to_string()).unwrap_or_default();
-        let start = StartRollout { version: "1.0.0".into(), strategy, comment: "the first release".into(), ..StartRollout::default() };
+        let start = StartRollout {
+            version: "1.0.0".into(),
+            strategy,
+            comment: "the first release".into(),
+            ..StartRollout::default()
+        };
         service.start_rollout(&actor, &start).await?;
-        for (name, tier) in [("Alder Books", "basic"), ("Birch Bikes", "basic"), ("Cedar Clinic", "premium"), ("Elm Energy", "premium")] {
+        for (name, tier) in [
+            ("Alder Books", "basic"),
+            ("Birch Bikes", "basic"),
+            ("Cedar Clinic", "premium"),
+            ("Elm Energy", "premium"),
+        ] {
             let email = format!("admin@{}.example", name.to_lowercase().replace(' ', "-"));
             let tenant = NewTenant { name: name.into(), email, tier: tier.into(), ..NewTenant::default() };
             service.add_tenant(&actor, tenant).await?;

@@ -99,7 +99,9 @@ pub async fn add_release(form: Register) -> Result<(), ServerFnError> {
         let (service, actor) = actor().await?;
         let artifact = serde_json::json!({ "app": "orders", "build": form.build });
         let build = sample::Build::parse(&artifact).map_err(|(_, message)| Error::field("build", message))?;
-        let or = |text: &str, otherwise: String| if text.trim().is_empty() { otherwise } else { text.trim().to_owned() };
+        let or = |text: &str, otherwise: String| {
+            if text.trim().is_empty() { otherwise } else { text.trim().to_owned() }
+        };
         let release = NewRelease {
             version: or(&form.version, build.version),
             artifacts: [(DriverKind::Local, artifact)].into(),

@@ -82,8 +82,11 @@ pub async fn new(State(ui): State<Ui>, member: Member, Query(mut wanted): Query<
         wanted.strategy = strategies.first().map(|s| s.spec.name.to_string()).unwrap_or_default();
     }
     if wanted.version.is_empty() && wanted.tiers.is_empty() {
-        let fresh = releases.iter().filter(|r| r.bad.is_none() && live.as_ref().is_none_or(|l| l.version < r.version));
-        wanted.version = fresh.max_by(|a, b| a.version.cmp(&b.version)).map(|r| r.version.to_string()).unwrap_or_default();
+        let fresh = releases
+            .iter()
+            .filter(|r| r.bad.is_none() && live.as_ref().is_none_or(|l| l.version < r.version));
+        wanted.version =
+            fresh.max_by(|a, b| a.version.cmp(&b.version)).map(|r| r.version.to_string()).unwrap_or_default();
     }
     let ready = !wanted.version.is_empty() || !wanted.tiers.is_empty();
     let preview = if ready { Some(ui.service.preview(&member.actor, &wanted.form()).await) } else { None };
@@ -140,8 +143,7 @@ fn plan(preview: &Preview, wanted: &Wanted) -> impl IntoView + use<> {
         .plan
         .waves
         .iter()
-        .enumerate()
-        .map(|(i, w)| {
+        .map(|w| {
             let radius = w.blast_radius();
             let names: Vec<_> = w.steps.iter().take(8).map(|s| s.name.clone()).collect();
             let rest = w.steps.len().saturating_sub(names.len());
@@ -154,7 +156,7 @@ fn plan(preview: &Preview, wanted: &Wanted) -> impl IntoView + use<> {
                 parts.join(", ")
             };
             view! {
-                <li><b>{format!("{}. {}", i + 1, w.spec.name)}</b> " " <span class="num">{count(i64::from(radius.stacks), "stack")} " · " {count(i64::from(radius.tenants), "tenant")}</span>
+                <li><b>{w.spec.name.to_string()}</b> " " <span class="num">{count(i64::from(radius.stacks), "stack")} " · " {count(i64::from(radius.tenants), "tenant")}</span>
                     <p class="small muted">{names.join(", ")}{more}</p><p class="small">"Gate: " {gate}</p></li>
             }
         })
@@ -188,7 +190,10 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
     let rollout: ProcessId = page!(ui, frame, id(&text, "the rollout"));
     let data = page!(ui, frame, ui.service.rollout(&member.actor, rollout).await);
     let flash = member.flash().await;
-    let can = Steering { steer: member.actor.may(Permission::Rollouts), decide: member.actor.may(Permission::Decide) };
+    let can = Steering {
+        steer: member.actor.may(Permission::Rollouts),
+        decide: member.actor.may(Permission::Decide),
+    };
     let frame = Frame::Console { user: member.user.clone(), current: "/rollouts", wide: true };
     render(&ui, StatusCode::OK, frame, data.timeline.title.clone(), flash, move || {
         let t = &data.timeline;
@@ -252,7 +257,11 @@ pub async fn start_rollout(form: Start) -> Result<(), ServerFnError> {
 
 /// Pauses, resumes, stops, retries, rolls back.
 #[server(prefix = "/do", endpoint = "steer")]
-pub async fn steer(id: String, verb: String, #[server(default)] comment: String) -> Result<(), ServerFnError> {
+pub async fn steer(
+    id: String,
+    verb: String,
+    #[server(default)] comment: String,
+) -> Result<(), ServerFnError> {
     let doing = async {
         let (service, actor) = actor().await?;
         let rollout: ProcessId = super::id(&id, "the rollout")?;

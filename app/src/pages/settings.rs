@@ -128,7 +128,12 @@ pub async fn add_user(form: NewUser) -> Result<(), ServerFnError> {
 
 /// Changes a person.
 #[server(prefix = "/do", endpoint = "change_user")]
-pub async fn change_user(id: String, role: String, groups: String, #[server(default)] disabled: bool) -> Result<(), ServerFnError> {
+pub async fn change_user(
+    id: String,
+    role: String,
+    groups: String,
+    #[server(default)] disabled: bool,
+) -> Result<(), ServerFnError> {
     let doing = async {
         let (service, actor) = actor().await?;
         let user = super::id(&id, "the user")?;

@@ -80,5 +80,9 @@ pub async fn sign_out() -> Result<(), ServerFnError> {
 
 /// A path of this server, whatever was asked for.
 fn local(to: &str) -> String {
-    if to.starts_with('/') && !to.starts_with("//") && !to.contains('\\') { to.to_owned() } else { "/".to_owned() }
+    if to.starts_with('/') && !to.starts_with("//") && !to.contains('\\') {
+        to.to_owned()
+    } else {
+        "/".to_owned()
+    }
 }

@@ -51,7 +51,13 @@ fn head() -> impl IntoView {
 }
 
 fn plan(o: &Offer, chosen: &str) -> impl IntoView + use<> {
-    let when = if o.needs_acceptance { "We look at each request first" } else if o.instant { "Ready at once" } else { "Ready in about a minute" };
+    let when = if o.needs_acceptance {
+        "We look at each request first"
+    } else if o.instant {
+        "Ready at once"
+    } else {
+        "Ready in about a minute"
+    };
     view! {
         <label class="choice-card">
             <input type="radio" name="form[plan]" value=o.key.clone() checked=o.key == chosen />
@@ -81,7 +87,10 @@ pub async fn welcome(State(ui): State<Ui>, Path(token): Path<String>) -> Respons
         Ok(progress) => progress,
         Err(error) => return render_error(&ui, FRAME, error).await,
     };
-    let frame = Frame::Public { body: "public", refresh: matches!(progress.state.as_str(), "provisioning" | "waiting") };
+    let frame = Frame::Public {
+        body: "public",
+        refresh: matches!(progress.state.as_str(), "provisioning" | "waiting"),
+    };
     let title = progress.organisation.clone();
     render(&ui, StatusCode::OK, frame, title, Default::default(), move || body(&progress)).await
 }
@@ -102,10 +111,18 @@ fn body(progress: &Progress) -> impl IntoView + use<> {
         .collect();
     let (title, text) = match progress.state.as_str() {
         "ready" => ("Your workspace is ready", "It is served from now on. We sent you its address too."),
-        "failed" => ("This takes longer than usual", "Something got in the way. We were told and look into it; you need not do anything."),
+        "failed" => (
+            "This takes longer than usual",
+            "Something got in the way. We were told and look into it; you need not do anything.",
+        ),
         "waiting" => ("Thank you", "We look at your request and write to you."),
-        "declined" => ("We cannot offer you this plan", "Please write to us if you think that this is wrong."),
-        _ => ("Your workspace is being built", "You can leave this page and come back by the link in your mail."),
+        "declined" => {
+            ("We cannot offer you this plan", "Please write to us if you think that this is wrong.")
+        }
+        _ => (
+            "Your workspace is being built",
+            "You can leave this page and come back by the link in your mail.",
+        ),
     };
     let open = progress.url.clone().map(|url| view! { <p><a class="btn btn-primary btn-large" href=url.clone()>"Open " {url.clone()}</a></p> });
     view! {

@@ -1,7 +1,7 @@
 //! A stack: what it runs, for whom, and what was done to it. Also as the drawer of the timeline.
 
 use super::{id, page};
-use crate::parts::{post, state, time};
+use crate::parts::{post, state, state_as, tone};
 use crate::session::{Member, Ui};
 use crate::shell::render;
 use axum::extract::{Path, State};
@@ -52,8 +52,11 @@ fn body(data: &StackView) -> impl IntoView + use<> {
         .flat_map(|c| &c.parameters)
         .map(|(name, value)| view! { <div><dt>{name.clone()}</dt><dd>{value.to_string()}</dd></div> })
         .collect();
-    let outputs: Vec<_> =
-        stack.outputs.iter().map(|(name, value)| view! { <div><dt>{name.clone()}</dt><dd>{value.clone()}</dd></div> }).collect();
+    let outputs: Vec<_> = stack
+        .outputs
+        .iter()
+        .map(|(name, value)| view! { <div><dt>{name.clone()}</dt><dd>{value.clone()}</dd></div> })
+        .collect();
     let tenants: Vec<_> = data
         .tenants
         .iter()
@@ -69,7 +72,7 @@ fn body(data: &StackView) -> impl IntoView + use<> {
                 _ => String::new(),
             };
             let why = o.reason.as_ref().map(|r| view! { <p class="tone-bad small">{r.sentence.clone()}</p> });
-            view! { <li data-state=o.state.word()><span class="nowrap">{time(o.started_at)}</span><div>{o.kind.word()} " " {way} " " {state(o.state.word())}{why}</div></li> }
+            view! { <li data-state=o.state.word()><time datetime=o.started_at.rfc3339() title=o.started_at.human()>{o.started_at.clock()}</time><div>{o.kind.word()} " " {way} " " {state(o.state.word())}{why}</div></li> }
         })
         .collect();
     let log: Vec<_> = data
@@ -77,11 +80,12 @@ fn body(data: &StackView) -> impl IntoView + use<> {
         .iter()
         .map(|(at, line)| view! { <span class="log-line"><time>{at.clock()}</time>" "{line.clone()}"\n"</span> })
         .collect();
-    let failure = stack.reason.as_ref().map(|r| view! { <p class="alert alert-error">{r.sentence.clone()}</p> });
+    let failure =
+        stack.reason.as_ref().map(|r| view! { <p class="alert alert-error">{r.sentence.clone()}</p> });
     view! {
         {failure}
         <dl class="facts">
-            <div><dt>"State"</dt><dd>{state(stack.status.word())}</dd></div>
+            <div><dt>"State"</dt><dd>{state_as(tone(stack.status), stack.status.word())}</dd></div>
             <div><dt>"Runs"</dt><dd>{version}</dd></div>
             <div><dt>"Kind"</dt><dd>{stack.kind.word()}</dd></div>
             <div><dt>"Region"</dt><dd>{stack.region.to_string()}</dd></div>

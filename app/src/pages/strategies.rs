@@ -47,7 +47,12 @@ pub struct Shape {
     waves: Option<usize>,
 }
 
-pub async fn edit(State(ui): State<Ui>, member: Member, Path(text): Path<String>, Query(shape): Query<Shape>) -> Response {
+pub async fn edit(
+    State(ui): State<Ui>,
+    member: Member,
+    Path(text): Path<String>,
+    Query(shape): Query<Shape>,
+) -> Response {
     let frame = member.frame("/strategies");
     let known = match text.as_str() {
         "new" => None,
@@ -80,7 +85,7 @@ pub async fn edit(State(ui): State<Ui>, member: Member, Path(text): Path<String>
                     <a class="btn btn-small" href=format!("{here}?waves={}", n + 1)>"One wave more"</a>
                     {(n > 1).then(|| view! { <a class="btn btn-small" href=format!("{here}?waves={}", n - 1)>"One wave less"</a> })}
                 </div></header>
-            <form class="form" id="strategy-form" method="post" action="/do/save_strategy">
+            <form class="form form-wide" id="strategy-form" method="post" action="/do/save_strategy">
                 {known.as_ref().map(|s| view! { <input type="hidden" name="id" value=s.id.to_string() /> })}
                 <div class="field-row">
                     <div class="field"><label for="name">"Name"</label><input id="name" name="form[name]" value=form.name.clone() /></div>
@@ -104,9 +109,15 @@ fn row(i: usize, n: usize, w: &WaveForm) -> impl IntoView + use<> {
         let at = format!("w{i}-{name}");
         view! { <div class="field"><label for=at.clone()>{label}</label><input id=at class=class name=format!("form[waves][{i}][{name}]") value=value.to_owned() readonly=last && name == "selector" /></div> }
     };
-    let pick = |name: &'static str, label: &'static str, words: &[(&'static str, &'static str)], value: &str| {
+    let pick = |name: &'static str,
+                label: &'static str,
+                words: &[(&'static str, &'static str)],
+                value: &str| {
         let at = format!("w{i}-{name}");
-        let options: Vec<_> = words.iter().map(|(w, t)| view! { <option value=*w selected=*w == value>{*t}</option> }).collect();
+        let options: Vec<_> = words
+            .iter()
+            .map(|(w, t)| view! { <option value=*w selected=*w == value>{*t}</option> })
+            .collect();
         view! { <div class="field"><label for=at.clone()>{label}</label><select id=at name=format!("form[waves][{i}][{name}]")>{options}</select></div> }
     };
     view! {
@@ -120,13 +131,13 @@ fn row(i: usize, n: usize, w: &WaveForm) -> impl IntoView + use<> {
                 {pick("mode", "Tolerance", &[("soft", "soft"), ("strict", "strict")], &w.mode)}
                 {input("attempts", "Attempts", &w.attempts, "input-short")}
                 <fieldset class="group wave-row-gate"><legend>"Gate"</legend><div class="wave-row-fields">
-                    {input("bake_minutes", "Bake, minutes", &w.bake_minutes, "input-short")}
+                    {input("bake", "Watch for", &w.bake, "input-short")}
                     {pick("healthy", "Health check", &[("on", "on"), ("off", "off")], &w.healthy)}
                     {input("max_errors", "Errors at most, %", &w.max_errors, "input-short")}
                     {input("grace", "Failing samples forgiven", &w.grace, "input-short")}
                     {input("quorum", "Approvals needed", &w.quorum, "input-short")}
                     {input("group", "By group", &w.group, "")}
-                    {input("expiry_hours", "Expires, hours", &w.expiry_hours, "input-short")}
+                    {input("expiry", "Expires after", &w.expiry, "input-short")}
                 </div></fieldset>
             </div>
         </li>
@@ -151,26 +162,49 @@ pub struct WaveForm {
     tolerance: String,
     mode: String,
     attempts: String,
-    bake_minutes: String,
+    bake: String,
     healthy: String,
     max_errors: String,
     grace: String,
     quorum: String,
     group: String,
-    expiry_hours: String,
+    expiry: String,
 }
 
 impl Default for WaveForm {
     fn default() -> Self {
         let s = str::to_owned;
-        Self { name: s(""), selector: s(""), concurrency: s("5"), tolerance: s("0"), mode: s("soft"), attempts: s("2"), bake_minutes: s("0"), healthy: s("off"), max_errors: s(""), grace: s("1"), quorum: s("0"), group: s(""), expiry_hours: s("168") }
+        Self {
+            name: s(""),
+            selector: s(""),
+            concurrency: s("5"),
+            tolerance: s("0"),
+            mode: s("soft"),
+            attempts: s("2"),
+            bake: s("0 s"),
+            healthy: s("off"),
+            max_errors: s(""),
+            grace: s("1"),
+            quorum: s("0"),
+            group: s(""),
+            expiry: s("7 d"),
+        }
     }
 }
 
 impl StrategyForm {
     fn fresh() -> Self {
-        let first = WaveForm { name: "First".into(), selector: "tier:basic".into(), bake_minutes: "10".into(), healthy: "on".into(), max_errors: "5".into(), quorum: "1".into(), ..WaveForm::default() };
-        let rest = WaveForm { name: "Everyone else".into(), selector: "everyone".into(), ..WaveForm::default() };
+        let first = WaveForm {
+            name: "First".into(),
+            selector: "tier:basic".into(),
+            bake: "10 min".into(),
+            healthy: "on".into(),
+            max_errors: "5".into(),
+            quorum: "1".into(),
+            ..WaveForm::default()
+        };
+        let rest =
+            WaveForm { name: "Everyone else".into(), selector: "everyone".into(), ..WaveForm::default() };
         Self { name: String::new(), on_halt: "stay".into(), waves: vec![first, rest] }
     }
 
@@ -188,13 +222,13 @@ impl StrategyForm {
                 tolerance: w.tolerance.to_string(),
                 mode: w.mode.word().into(),
                 attempts: w.attempts.to_string(),
-                bake_minutes: minutes(w.gate.bake),
+                bake: w.gate.bake.to_string(),
                 healthy: if w.gate.checks.contains(&Check::Healthy) { "on" } else { "off" }.into(),
                 max_errors: errors.unwrap_or_default(),
                 grace: w.gate.grace.to_string(),
                 quorum: approval.map_or(0, |a| a.quorum).to_string(),
                 group: approval.and_then(|a| a.group.clone()).unwrap_or_default(),
-                expiry_hours: approval.map_or(168, |a| a.expiry.0 / 3_600_000).to_string(),
+                expiry: approval.map_or(Span::days(7), |a| a.expiry).to_string(),
             }
         });
         Self { name: spec.name.to_string(), on_halt: spec.on_halt.word().into(), waves: waves.collect() }
@@ -232,7 +266,6 @@ impl StrategyForm {
 impl WaveForm {
     fn spec(&self) -> Result<WaveSpec, Invalid> {
         let mut problems = Problems::default();
-        let number = |text: &str| text.trim().parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0);
         let whole = |problems: &mut Problems, field: &str, text: &str| {
             let n = text.trim().parse::<u8>().ok();
             problems.require(n.is_some(), field, "must be a whole number from 0 to 255");
@@ -246,21 +279,22 @@ impl WaveForm {
         let attempts = whole(&mut problems, "attempts", &self.attempts);
         let grace = whole(&mut problems, "grace", &self.grace);
         let quorum = whole(&mut problems, "quorum", &self.quorum);
-        let bake = number(&self.bake_minutes).filter(|m| *m <= 43_200.0);
-        problems.require(bake.is_some(), "bake_minutes", "must be a number of minutes, at most 30 days");
-        let hours = number(&self.expiry_hours).filter(|h| *h <= 8760.0);
-        problems.require(hours.is_some(), "expiry_hours", "must be a number of hours, at most 8760");
+        let bake = problems.take("bake", self.bake.parse::<Span>());
+        let expiry = problems.take("expiry", self.expiry.parse::<Span>());
         let mut checks = vec![];
         if self.healthy == "on" {
             checks.push(Check::Healthy);
         }
         if !self.max_errors.trim().is_empty() {
-            checks.push(Check::ErrorRate { max_percent: whole(&mut problems, "max_errors", &self.max_errors) });
+            checks
+                .push(Check::ErrorRate { max_percent: whole(&mut problems, "max_errors", &self.max_errors) });
         }
         let group = self.group.trim();
-        let group = if group.is_empty() { None } else { problems.take("group", domain::access::parse_group(group)) };
-        let approval = (quorum > 0).then(|| ApprovalSpec { quorum, group, expiry: Span((hours.unwrap_or(168.0) * 3_600_000.0) as i64) });
-        let gate = GateSpec { bake: Span((bake.unwrap_or(0.0) * 60_000.0) as i64), checks, grace, approval };
+        let group =
+            if group.is_empty() { None } else { problems.take("group", domain::access::parse_group(group)) };
+        let approval =
+            (quorum > 0).then(|| ApprovalSpec { quorum, group, expiry: expiry.unwrap_or(Span::days(7)) });
+        let gate = GateSpec { bake: bake.unwrap_or(Span::ZERO), checks, grace, approval };
         match (name, selector, concurrency, tolerance, mode) {
             (Some(name), Some(selector), Some(concurrency), Some(tolerance), Some(mode)) => {
                 problems.finish(WaveSpec { name, selector, concurrency, tolerance, mode, attempts, gate })
@@ -268,11 +302,6 @@ impl WaveForm {
             _ => Err(problems.into_invalid()),
         }
     }
-}
-
-fn minutes(span: Span) -> String {
-    let tenths = span.0 * 100 / 60_000;
-    if tenths % 100 == 0 { (tenths / 100).to_string() } else { format!("{}.{:02}", tenths / 100, tenths % 100) }
 }
 
 /// Who would land in which wave.
@@ -307,7 +336,10 @@ struct Written {
 
 /// Saves a strategy.
 #[server(prefix = "/do", endpoint = "save_strategy")]
-pub async fn save_strategy(#[server(default)] id: Option<String>, form: StrategyForm) -> Result<(), ServerFnError> {
+pub async fn save_strategy(
+    #[server(default)] id: Option<String>,
+    form: StrategyForm,
+) -> Result<(), ServerFnError> {
     let doing = async {
         let (service, actor) = actor().await?;
         let id: Option<StrategyId> = id.as_deref().map(|id| super::id(id, "the strategy")).transpose()?;

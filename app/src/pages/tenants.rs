@@ -1,7 +1,7 @@
 //! Tenants: the list that people search, a new one, and one with all that belongs to it.
 
 use super::{id, page};
-use crate::parts::{count, feed, field, icon, post, select, state, time};
+use crate::parts::{count, feed, field, icon, post, select, state, state_as, time, tone};
 use crate::session::{Member, Ui, actor, answer};
 use crate::shell::render;
 use axum::extract::{Path, Query, State};
@@ -59,7 +59,8 @@ impl Wanted {
             ("after", after),
         ];
         let all = pairs.iter().filter(|(_, v)| !v.is_empty());
-        let query: Vec<_> = all.map(|(k, v)| format!("{k}={}", utf8_percent_encode(v, NON_ALPHANUMERIC))).collect();
+        let query: Vec<_> =
+            all.map(|(k, v)| format!("{k}={}", utf8_percent_encode(v, NON_ALPHANUMERIC))).collect();
         format!("/tenants?{}", query.join("&"))
     }
 }
@@ -75,7 +76,8 @@ pub async fn list(State(ui): State<Ui>, member: Member, Query(wanted): Query<Wan
     rows.truncate(PAGE as usize);
     let add = member.actor.may(Permission::Tenants);
     let tier_words: Vec<String> = tiers.iter().map(|t| t.tier.key.to_string()).collect();
-    let mut regions: Vec<String> = tiers.iter().flat_map(|t| t.tier.spec.regions.iter().map(ToString::to_string)).collect();
+    let mut regions: Vec<String> =
+        tiers.iter().flat_map(|t| t.tier.spec.regions.iter().map(ToString::to_string)).collect();
     regions.sort();
     regions.dedup();
     let versions: Vec<String> = releases.iter().take(30).map(|r| r.version.to_string()).collect();
@@ -110,9 +112,16 @@ pub async fn list(State(ui): State<Ui>, member: Member, Query(wanted): Query<Wan
     .await
 }
 
-fn filter_select(name: &'static str, label: &'static str, words: &[String], chosen: &str) -> impl IntoView + use<> {
-    let options: Vec<_> =
-        words.iter().map(|w| view! { <option value=w.clone() selected=w == chosen>{w.replace('_', " ")}</option> }).collect();
+fn filter_select(
+    name: &'static str,
+    label: &'static str,
+    words: &[String],
+    chosen: &str,
+) -> impl IntoView + use<> {
+    let options: Vec<_> = words
+        .iter()
+        .map(|w| view! { <option value=w.clone() selected=w == chosen>{w.replace('_', " ")}</option> })
+        .collect();
     view! { <label class="filter"><span>{label}</span><select name=name><option value="">"any"</option>{options}</select></label> }
 }
 
@@ -235,7 +244,7 @@ fn body(data: &TenantDetail) -> impl IntoView + use<> {
         .iter()
         .map(|s| {
             let version = s.actual.as_ref().map(|c| c.version.to_string()).unwrap_or_else(|| "nothing yet".into());
-            view! { <li><a href=format!("/stacks/{}", s.id)>{s.name.clone()}</a> " " {state(s.status.word())} " " <span class="version">{version}</span></li> }
+            view! { <li><a href=format!("/stacks/{}", s.id)>{s.name.clone()}</a> " " {state_as(tone(s.status), s.status.word())} " " <span class="version">{version}</span></li> }
         })
         .collect();
     let parameters: Vec<_> = data
@@ -278,7 +287,9 @@ fn body(data: &TenantDetail) -> impl IntoView + use<> {
 
 fn danger(data: &TenantDetail, flash: &crate::session::Flash) -> impl IntoView + use<> {
     let t = &data.tenant;
-    let verb = |verb: &str, label: &str| post("tenant_verb", label, "btn", &[("id", t.id.to_string()), ("verb", verb.into())]);
+    let verb = |verb: &str, label: &str| {
+        post("tenant_verb", label, "btn", &[("id", t.id.to_string()), ("verb", verb.into())])
+    };
     let pause = match t.state {
         TenantState::Active => Some(view! { <div class="danger-row"><div><h3>"Suspend"</h3><p>"Stops service; nothing is lost."</p></div>{verb("suspend", "Suspend")}</div> }.into_any()),
         TenantState::Suspended => Some(view! { <div class="danger-row"><div><h3>"Reactivate"</h3><p>"Serves the tenant again."</p></div>{verb("reactivate", "Reactivate")}</div> }.into_any()),
@@ -345,7 +356,11 @@ pub async fn offboard(form: Leaving) -> Result<(), ServerFnError> {
     let doing = async {
         let (service, actor) = actor().await?;
         let tenant: TenantId = super::id(&form.id, "the tenant")?;
-        let hours: i64 = form.grace_hours.trim().parse().map_err(|_| service::Error::field("grace_hours", "must be a whole number of hours"))?;
+        let hours: i64 = form
+            .grace_hours
+            .trim()
+            .parse()
+            .map_err(|_| service::Error::field("grace_hours", "must be a whole number of hours"))?;
         service.offboard(&actor, tenant, &form.confirm, Span::minutes(hours.saturating_mul(60))).await?;
         Ok((format!("/tenants/{tenant}"), Some("The tenant is being off-boarded.".to_owned())))
     };

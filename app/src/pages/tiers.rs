@@ -112,7 +112,10 @@ pub async fn edit(State(ui): State<Ui>, member: Member, Path(text): Path<String>
 fn fields(flash: &Flash, tier: Option<&Tier>) -> impl IntoView + use<> {
     let spec = tier.map(|t| &t.spec);
     let text = |read: fn(&domain::tier::TierSpec) -> String| spec.map(read).unwrap_or_default();
-    let regions = spec.map_or_else(|| "local".to_owned(), |s| s.regions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+    let regions = spec.map_or_else(
+        || "local".to_owned(),
+        |s| s.regions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    );
     let words = |all: &[&str]| all.iter().map(|w| ((*w).to_owned(), w.replace('_', " "))).collect::<Vec<_>>();
     let (shared, dedicated) = match spec.map(|s| &s.model) {
         Some(DeploymentModel::Hybrid { shared, dedicated }) => (shared.join(", "), dedicated.join(", ")),
@@ -179,10 +182,20 @@ fn change(before: &Tier, after: &Tier) -> impl IntoView + use<> {
             lines.push((p.name.clone(), was.unwrap_or_default(), p.value.to_string()));
         }
     }
-    let texts = [("name", before.spec.name.as_str(), after.spec.name.as_str()), ("price", &before.spec.price, &after.spec.price), ("model", before.spec.model.word(), after.spec.model.word()), ("sign-up", before.spec.signup.word(), after.spec.signup.word())];
-    lines.extend(texts.iter().filter(|(_, a, b)| a != b).map(|(n, a, b)| ((*n).to_owned(), (*a).to_owned(), (*b).to_owned())));
+    let texts = [
+        ("name", before.spec.name.as_str(), after.spec.name.as_str()),
+        ("price", &before.spec.price, &after.spec.price),
+        ("model", before.spec.model.word(), after.spec.model.word()),
+        ("sign-up", before.spec.signup.word(), after.spec.signup.word()),
+    ];
+    lines.extend(
+        texts
+            .iter()
+            .filter(|(_, a, b)| a != b)
+            .map(|(n, a, b)| ((*n).to_owned(), (*a).to_owned(), (*b).to_owned())),
+    );
     let lines: Vec<_> = lines.into_iter().map(|(name, was, is)| view! { <li><span class="diff-key">{name}</span> <del>{was}</del> <ins>{is}</ins></li> }).collect();
-    view! { <li data-state="info"><span class="nowrap">{time(after.saved_at)}</span><div><b>{format!("Revision {}", after.revision)}</b> " by " {after.saved_by.clone()}<ul class="diff">{lines}</ul></div></li> }
+    view! { <li data-state="info"><time datetime=after.saved_at.rfc3339()>{after.saved_at.clock()}</time><div><b>{format!("Revision {}", after.revision)}</b> " by " {after.saved_by.clone()}<ul class="diff">{lines}</ul></div></li> }
 }
 
 /// The live sentence: what saving and rolling out would change. Asks the planner with the edited tier.
@@ -196,7 +209,11 @@ pub async fn preview(State(ui): State<Ui>, member: Member, RawForm(body): RawFor
         Ok(sentence) => ("info", sentence),
         Err(error) => ("warning", error.to_string()),
     };
-    Html(Owner::new().with(|| view! { <output class="live-sentence" data-state=tone>{text}</output> }.to_html())).into_response()
+    Html(
+        Owner::new()
+            .with(|| view! { <output class="live-sentence" data-state=tone>{text}</output> }.to_html()),
+    )
+    .into_response()
 }
 
 fn serde_qs_form(body: &[u8]) -> Option<(TierId, TierForm)> {

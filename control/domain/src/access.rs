@@ -133,13 +133,7 @@ impl Actor {
     /// A customer who signs up; they may do nothing but that.
     #[must_use]
     pub fn customer(email: &str) -> Self {
-        Self {
-            user: None,
-            name: email.into(),
-            groups: vec![],
-            permissions: vec![],
-            channel: Channel::Signup,
-        }
+        Self { user: None, name: email.into(), groups: vec![], permissions: vec![], channel: Channel::Signup }
     }
 
     /// Whether the actor has `permission`.

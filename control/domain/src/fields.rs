@@ -49,9 +49,39 @@ text! {
 
 /// Subdomains that a tenant may not take: they belong to the product or mislead people.
 pub const RESERVED_SLUGS: &[&str] = &[
-    "admin", "api", "app", "assets", "auth", "billing", "blog", "cdn", "console", "dashboard", "docs", "ftp",
-    "help", "imap", "localhost", "login", "mail", "metrics", "ns1", "ns2", "pop", "root", "security", "signup",
-    "smtp", "staging", "static", "status", "support", "test", "tidegate", "webhooks", "www",
+    "admin",
+    "api",
+    "app",
+    "assets",
+    "auth",
+    "billing",
+    "blog",
+    "cdn",
+    "console",
+    "dashboard",
+    "docs",
+    "ftp",
+    "help",
+    "imap",
+    "localhost",
+    "login",
+    "mail",
+    "metrics",
+    "ns1",
+    "ns2",
+    "pop",
+    "root",
+    "security",
+    "signup",
+    "smtp",
+    "staging",
+    "static",
+    "status",
+    "support",
+    "test",
+    "tidegate",
+    "webhooks",
+    "www",
 ];
 
 impl Slug {
@@ -86,7 +116,8 @@ impl Slug {
             }
         }
         out.truncate(40);
-        let out = out.trim_matches(|c: char| c == '-').trim_start_matches(|c: char| c.is_ascii_digit() || c == '-');
+        let out =
+            out.trim_matches(|c: char| c == '-').trim_start_matches(|c: char| c.is_ascii_digit() || c == '-');
         out.parse().ok()
     }
 }

@@ -10,7 +10,9 @@ use crate::process::{
 };
 use crate::stack::{Stack, StackStatus};
 use crate::tenant::TenantState;
-use crate::{Actor, Digest, OperationId, ProcessId, Reason, Slug, Span, StackId, TenantId, TierId, Timestamp};
+use crate::{
+    Actor, Digest, OperationId, ProcessId, Reason, Slug, Span, StackId, TenantId, TierId, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -231,16 +233,17 @@ impl Process for Onboarding {
 
     fn apply(&mut self, event: &Event, at: Timestamp) -> Result<(), Illegal> {
         let refuse = |what: &str| Err(Illegal(what.to_owned()));
-        let run = |stacks: &mut Vec<(PlacedStack, Run)>, i: Option<usize>, to: &dyn Fn(&Run) -> Option<Run>| {
-            let slot = i.and_then(|i| stacks.get_mut(i)).map(|(_, run)| run);
-            match slot.and_then(|run| to(run).map(|new| (run, new))) {
-                Some((run, new)) => {
-                    *run = new;
-                    Ok(())
+        let run =
+            |stacks: &mut Vec<(PlacedStack, Run)>, i: Option<usize>, to: &dyn Fn(&Run) -> Option<Run>| {
+                let slot = i.and_then(|i| stacks.get_mut(i)).map(|(_, run)| run);
+                match slot.and_then(|run| to(run).map(|new| (run, new))) {
+                    Some((run, new)) => {
+                        *run = new;
+                        Ok(())
+                    }
+                    None => Err(Illegal("an operation's event does not fit its stack".into())),
                 }
-                None => Err(Illegal("an operation's event does not fit its stack".into())),
-            }
-        };
+            };
         match (event, &self.state) {
             (Event::Placed { stacks }, State::Placing(_)) => {
                 let fresh = |s: &PlacedStack| if s.create.is_some() { Run::WAITING } else { Run::Unchanged };
@@ -280,7 +283,9 @@ impl Process for Onboarding {
                 }
                 self.state = if self.stacks.is_empty() { State::Placing(None) } else { State::Provisioning };
             }
-            (Event::Abandoned { .. }, State::Failed(_) | State::Placing(_)) => self.state = State::Abandoned(at),
+            (Event::Abandoned { .. }, State::Failed(_) | State::Placing(_)) => {
+                self.state = State::Abandoned(at)
+            }
             _ => return refuse("the event does not fit the onboarding's state"),
         }
         Ok(())
@@ -291,10 +296,13 @@ impl Process for Onboarding {
         match (command, &self.state) {
             (Command::Retry, State::Failed(_)) => Ok(vec![Event::Retried { by }]),
             (Command::Abandon, State::Failed(_) | State::Placing(_)) => Ok(vec![Event::Abandoned { by }]),
-            (Command::Retry, _) => Err(Reason::new("not_failed", "only an onboarding that failed can be retried")),
-            (Command::Abandon, _) => {
-                Err(Reason::new("onboarding_runs", "the tenant is being provisioned; wait until that has ended"))
+            (Command::Retry, _) => {
+                Err(Reason::new("not_failed", "only an onboarding that failed can be retried"))
             }
+            (Command::Abandon, _) => Err(Reason::new(
+                "onboarding_runs",
+                "the tenant is being provisioned; wait until that has ended",
+            )),
         }
     }
 
@@ -333,7 +341,9 @@ impl Process for Onboarding {
         let tenant = |state, reason| Record::Tenant { tenant: self.tenant, state, reason };
         match event {
             Event::Started { .. } | Event::Retried { .. } => vec![tenant(TenantState::Provisioning, None)],
-            Event::PlaceRefused { reason, .. } => vec![tenant(TenantState::Provisioning, Some(reason.clone()))],
+            Event::PlaceRefused { reason, .. } => {
+                vec![tenant(TenantState::Provisioning, Some(reason.clone()))]
+            }
             Event::Placed { stacks } => stacks.iter().flat_map(|s| self.placed(s, at)).collect(),
             Event::OperationStarted { operation, stack, attempt } => vec![Record::OperationStarted {
                 operation: *operation,
@@ -343,10 +353,12 @@ impl Process for Onboarding {
                 attempt: *attempt,
                 to: self.stacks[*stack].0.create.clone(),
             }],
-            Event::OperationAccepted { operation } => vec![Record::OperationAccepted { operation: *operation }],
-            Event::OperationSucceeded { operation, outputs } => self.ended(*operation, |digest| {
-                Outcome::Succeeded { digest, outputs: outputs.clone() }
-            }),
+            Event::OperationAccepted { operation } => {
+                vec![Record::OperationAccepted { operation: *operation }]
+            }
+            Event::OperationSucceeded { operation, outputs } => {
+                self.ended(*operation, |digest| Outcome::Succeeded { digest, outputs: outputs.clone() })
+            }
             Event::OperationFailed { operation, reason, retry_at, running } => {
                 self.ended(*operation, |_| Outcome::Failed {
                     reason: reason.clone(),
@@ -426,11 +438,16 @@ impl Process for Onboarding {
             }
             Event::PlaceRefused { reason, .. } => format!("{name} waits for a place: {}", reason.sentence),
             Event::OperationStarted { stack, attempt, .. } => {
-                format!("Creating {} (attempt {attempt})", self.stacks.get(*stack).map_or("?", |(s, _)| &s.name))
+                format!(
+                    "Creating {} (attempt {attempt})",
+                    self.stacks.get(*stack).map_or("?", |(s, _)| &s.name)
+                )
             }
             Event::OperationAccepted { .. } => format!("The stack of {name} is being created"),
             Event::OperationSucceeded { .. } => format!("The stack of {name} runs"),
-            Event::OperationFailed { reason, .. } => format!("The stack of {name} failed: {}", reason.sentence),
+            Event::OperationFailed { reason, .. } => {
+                format!("The stack of {name} failed: {}", reason.sentence)
+            }
             Event::Admitted => format!("{name} is admitted, its administrator is invited"),
             Event::Completed => format!("{name} is active"),
             Event::Failed { reason } => format!("Onboarding of {name} failed: {}", reason.sentence),
@@ -451,7 +468,9 @@ impl Onboarding {
                 Run::Waiting { retry: Some((at, _)), .. } if *at > now => {
                     next.wake_at = Some(next.wake_at.map_or(*at, |w| w.min(*at)));
                 }
-                Run::Waiting { .. } if around.busy.contains(&stack.id) => next.wake_at = Some(now + Span::seconds(2)),
+                Run::Waiting { .. } if around.busy.contains(&stack.id) => {
+                    next.wake_at = Some(now + Span::seconds(2))
+                }
                 Run::Waiting { attempts, .. } => {
                     let attempt = attempts + 1;
                     let operation = OperationId::derive(self.id, stack.id, 0, attempt);

@@ -137,10 +137,8 @@ pub fn check_all(parameters: &[Parameter]) -> Result<(), Invalid> {
     for (i, p) in parameters.iter().enumerate() {
         let at = if p.name.is_empty() { format!("[{i}]") } else { p.name.clone() };
         if !is_name(&p.name) {
-            problems.note(
-                format!("{at}.name"),
-                "must be 1 to 64 letters, digits or _, starting with a letter",
-            );
+            problems
+                .note(format!("{at}.name"), "must be 1 to 64 letters, digits or _, starting with a letter");
         }
         if parameters[..i].iter().any(|q| q.name == p.name) {
             problems.note(format!("{at}.name"), "is there twice; remove one");

@@ -185,7 +185,10 @@ impl StackFacts {
         let change = match &self.actual {
             _ if !release.artifacts.contains_key(&self.driver) => Change::Blocked(Reason::new(
                 "no_artifact",
-                format!("release {} has nothing for the driver {}; register one that has", release.version, self.driver),
+                format!(
+                    "release {} has nothing for the driver {}; register one that has",
+                    release.version, self.driver
+                ),
             )),
             None => Change::Create,
             Some(actual) if actual.digest == to.digest => Change::None,
@@ -223,7 +226,9 @@ pub fn plan(
     for facts in stacks {
         let Some(tier) = tiers.get(&facts.tier) else { continue };
         let candidate = facts.candidate();
-        let Some(wave) = waves.iter_mut().find(|wave| wave.spec.selector.selects(&candidate)) else { continue };
+        let Some(wave) = waves.iter_mut().find(|wave| wave.spec.selector.selects(&candidate)) else {
+            continue;
+        };
         let (step, to) = facts.step(release, tier);
         configurations.entry(to.digest.clone()).or_insert(to);
         if let Some(actual) = &facts.actual {
@@ -283,10 +288,14 @@ pub fn check(plan: &Plan) -> Result<(), Vec<String>> {
                 broken.push(format!("stack {} stands in two waves (again in wave {})", step.name, i + 1));
             }
             if !plan.configurations.contains_key(&step.to) {
-                broken.push(format!("stack {} goes to a configuration that the plan does not have", step.name));
+                broken
+                    .push(format!("stack {} goes to a configuration that the plan does not have", step.name));
             }
             if step.from.as_ref().is_some_and(|from| !plan.configurations.contains_key(from)) {
-                broken.push(format!("stack {} comes from a configuration that the plan does not have", step.name));
+                broken.push(format!(
+                    "stack {} comes from a configuration that the plan does not have",
+                    step.name
+                ));
             }
             let same = step.from.as_ref() == Some(&step.to);
             let fits = match step.change {

@@ -10,8 +10,8 @@ use crate::release::DriverKind;
 use crate::stack::{Stack, StackKind};
 use crate::tenant::TenantState;
 use crate::{
-    Actor, Configuration, Digest, OperationId, ProcessId, Reason, Region, ReleaseId, StackId, TenantId, TierId,
-    Timestamp,
+    Actor, Configuration, Digest, OperationId, ProcessId, Reason, Region, ReleaseId, StackId, TenantId,
+    TierId, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
@@ -316,7 +316,12 @@ pub trait Process: Sized {
     ///
     /// # Errors
     /// The state or the actor does not allow it; the reason says what would.
-    fn command(&self, actor: &Actor, command: Self::Command, now: Timestamp) -> Result<Vec<Self::Event>, Reason>;
+    fn command(
+        &self,
+        actor: &Actor,
+        command: Self::Command,
+        now: Timestamp,
+    ) -> Result<Vec<Self::Event>, Reason>;
 
     /// What happens by itself.
     fn next(&self, now: Timestamp, around: &Surroundings) -> Next<Self::Event>;

@@ -50,8 +50,8 @@ impl Selector {
         let region = self.regions.is_empty() || self.regions.contains(candidate.region);
         let tag = self.tags.is_empty()
             || candidate.tenants.iter().any(|(_, tags)| tags.iter().any(|t| self.tags.contains(t)));
-        let tenant = self.tenants.is_empty()
-            || candidate.tenants.iter().any(|(slug, _)| self.tenants.contains(slug));
+        let tenant =
+            self.tenants.is_empty() || candidate.tenants.iter().any(|(slug, _)| self.tenants.contains(slug));
         tier && region
             && tag
             && tenant

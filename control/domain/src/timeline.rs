@@ -3,7 +3,9 @@
 //! The server makes it once for a change; pages get the difference and put it into what they show.
 
 use crate::operation::Run;
-use crate::rollout::{Gate, Rollout, State, StepState, Verdict, WaveState, missing, tenants_reached, time_left, waits_for};
+use crate::rollout::{
+    Gate, Rollout, State, StepState, Verdict, WaveState, missing, tenants_reached, time_left, waits_for,
+};
 use crate::strategy::WaveSpec;
 use crate::{OperationId, ProcessId, Span, StackId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -124,7 +126,10 @@ impl Timeline {
                 state: wave_word(&wave.state).to_owned(),
                 sentence: waits_for(rollout, i, now),
                 tenants: planned.steps.iter().map(|s| u64::from(s.tenants)).sum(),
-                done: (wave.steps.iter().filter(|s| s.run.has_ended()).count() as u64, wave.steps.len() as u64),
+                done: (
+                    wave.steps.iter().filter(|s| s.run.has_ended()).count() as u64,
+                    wave.steps.len() as u64,
+                ),
                 gate: chips(&planned.spec, &wave.state, now),
                 asking: matches!(&wave.state, WaveState::Gated(gate) if gate.asked.is_some())
                     && rollout.state == State::Running,
@@ -144,7 +149,10 @@ impl Timeline {
             plan_hash: rollout.plan.hash.clone(),
             tenants: tenants_reached(rollout),
             stacks: (
-                count(|s| matches!(s.run, Run::Succeeded { .. } | Run::Unchanged) && !matches!(s.undo, Run::Succeeded { .. })),
+                count(|s| {
+                    matches!(s.run, Run::Succeeded { .. } | Run::Unchanged)
+                        && !matches!(s.undo, Run::Succeeded { .. })
+                }),
                 count(|_| true),
             ),
             failed: count(|s| matches!(s.run, Run::Failed { .. }) || matches!(s.undo, Run::Failed { .. })),
@@ -261,7 +269,11 @@ fn chips(spec: &WaveSpec, state: &WaveState, now: Timestamp) -> Vec<Chip> {
             None => chip(check.to_string(), if passed { "ok" } else { "waiting" }, String::new()),
             Some(seen) => Chip {
                 values: seen.values.clone(),
-                ..chip(check.to_string(), if seen.failing > 0 { "failed" } else { "ok" }, seen.sentence.clone())
+                ..chip(
+                    check.to_string(),
+                    if seen.failing > 0 { "failed" } else { "ok" },
+                    seen.sentence.clone(),
+                )
             },
         });
     }
@@ -279,7 +291,9 @@ fn chips(spec: &WaveSpec, state: &WaveState, now: Timestamp) -> Vec<Chip> {
             all.collect::<Vec<_>>().join("; ")
         };
         chips.push(match gate {
-            Some(gate) if gate.decisions.iter().any(|d| d.verdict == Verdict::Reject) => chip(label, "failed", said(gate)),
+            Some(gate) if gate.decisions.iter().any(|d| d.verdict == Verdict::Reject) => {
+                chip(label, "failed", said(gate))
+            }
             Some(gate) if passed => chip(label, "ok", said(gate)),
             Some(gate) if gate.asked.is_some() && matches!(state, WaveState::Gated(_)) => {
                 let given = u32::from(approval.quorum) - missing(approval, gate).min(approval.quorum.into());

@@ -89,6 +89,37 @@ impl std::fmt::Display for Span {
     }
 }
 
+/// `20 s`, `10 min`, `1 h 30 min`, `7 d`: what [`Span`] displays, and the same without spaces.
+impl std::str::FromStr for Span {
+    type Err = crate::Invalid;
+
+    fn from_str(text: &str) -> Result<Self, crate::Invalid> {
+        let refuse =
+            || crate::Invalid::new("", "is not a length of time; write it like 20 s, 10 min, 2 h or 7 d");
+        let mut total = 0_i64;
+        let mut rest = text.trim();
+        if rest == "0" || rest.is_empty() {
+            return Ok(Self::ZERO);
+        }
+        while !rest.is_empty() {
+            let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            let number: i64 = rest[..digits].parse().map_err(|_| refuse())?;
+            rest = rest[digits..].trim_start();
+            let letters = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+            let unit = match &rest[..letters] {
+                "s" | "sec" | "seconds" => 1000,
+                "m" | "min" | "minutes" => 60_000,
+                "h" | "hours" => 3_600_000,
+                "d" | "days" => 86_400_000,
+                _ => return Err(refuse()),
+            };
+            rest = rest[letters..].trim_start();
+            total = number.checked_mul(unit).and_then(|n| total.checked_add(n)).ok_or_else(refuse)?;
+        }
+        Ok(Self(total))
+    }
+}
+
 impl Add<Span> for Timestamp {
     type Output = Self;
     fn add(self, span: Span) -> Self {

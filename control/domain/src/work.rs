@@ -3,11 +3,14 @@
 
 use crate::operation::{Meaning, Run, meaning};
 use crate::process::{
-    Effect, Illegal, Next, OperationKind, Order, Outcome, Process, ProcessKind, Record, Seen, Summary, Surroundings,
+    Effect, Illegal, Next, OperationKind, Order, Outcome, Process, ProcessKind, Record, Seen, Summary,
+    Surroundings,
 };
 use crate::release::DriverKind;
 use crate::tenant::TenantState;
-use crate::{Actor, Configuration, Digest, OperationId, ProcessId, Reason, Span, StackId, TenantId, Timestamp};
+use crate::{
+    Actor, Configuration, Digest, OperationId, ProcessId, Reason, Span, StackId, TenantId, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -211,7 +214,9 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             (Event::OperationFailed { operation, reason, retry_at, running }, _) if mine(operation) => {
                 self.run.failed(reason, *retry_at, running.as_ref(), at)
             }
-            (Event::Completed, State::Running) if matches!(self.run, Run::Succeeded { .. } | Run::Unchanged) => {
+            (Event::Completed, State::Running)
+                if matches!(self.run, Run::Succeeded { .. } | Run::Unchanged) =>
+            {
                 self.state = State::Completed(at);
                 return Ok(());
             }
@@ -242,7 +247,9 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             (Command::Retry, State::Failed(_)) => Ok(vec![Event::Retried { by }]),
             (Command::Close, State::Failed(_)) => Ok(vec![Event::Closed { by }]),
             (Command::Close, State::Running) if now < self.not_before => Ok(vec![Event::Closed { by }]),
-            (Command::Retry, _) => Err(Reason::new("not_failed", "it has not failed, so there is nothing to retry")),
+            (Command::Retry, _) => {
+                Err(Reason::new("not_failed", "it has not failed, so there is nothing to retry"))
+            }
             (Command::Close, _) => Err(Reason::new("running", "it runs already; wait until it has ended")),
         }
     }
@@ -325,7 +332,9 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
                 }],
                 None => vec![],
             },
-            Event::OperationAccepted { operation } => vec![Record::OperationAccepted { operation: *operation }],
+            Event::OperationAccepted { operation } => {
+                vec![Record::OperationAccepted { operation: *operation }]
+            }
             Event::OperationSucceeded { operation, outputs } => self.ended(
                 *operation,
                 Outcome::Succeeded { digest: self.to().map(|c| c.digest.clone()), outputs: outputs.clone() },
@@ -353,7 +362,9 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
 
     fn summary(&self, now: Timestamp) -> Summary {
         let (status, sentence) = match &self.state {
-            State::Running if now < self.not_before => ("waiting", format!("begins in {}", self.not_before - now)),
+            State::Running if now < self.not_before => {
+                ("waiting", format!("begins in {}", self.not_before - now))
+            }
             State::Running => ("running", "at work".to_owned()),
             State::Failed(reason) => ("failed", reason.sentence.clone()),
             State::Completed(_) => ("succeeded", "done".to_owned()),
@@ -394,7 +405,9 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             Event::OperationStarted { attempt, .. } => format!("{title}: attempt {attempt}"),
             Event::OperationAccepted { .. } => format!("{title}: under way"),
             Event::OperationSucceeded { .. } => format!("{title}: the stack is done"),
-            Event::OperationFailed { reason, .. } | Event::Failed { reason } => format!("{title}: failed, {}", reason.sentence),
+            Event::OperationFailed { reason, .. } | Event::Failed { reason } => {
+                format!("{title}: failed, {}", reason.sentence)
+            }
             Event::Completed => format!("{title}: done"),
             Event::Retried { by } => format!("{by} retried: {title}"),
             Event::Closed { by } => format!("{by} closed: {title}"),

@@ -84,7 +84,11 @@ async fn a_stack_is_made_updated_kept_when_an_update_fails_and_deleted() {
     assert_eq!(runs(&created), "digest-of-1.0.0");
     let first = page(&driver, "pool-1").await;
     assert!(first.contains("Acme") && first.contains("1.0.0") && first.contains("workers"), "{first}");
-    assert_eq!(driver.submit(&create).await.unwrap(), Submitted::Ended(created), "the token takes effect once");
+    assert_eq!(
+        driver.submit(&create).await.unwrap(),
+        Submitted::Ended(created),
+        "the token takes effect once"
+    );
 
     assert_eq!(runs(&perform(&driver, &change(2, OperationKind::Update, "1.1.0")).await), "digest-of-1.1.0");
     assert!(page(&driver, "pool-1").await.contains("1.1.0"));
@@ -136,7 +140,11 @@ async fn processes_are_adopted_restarted_and_end_with_their_folder() {
     assert_eq!(driver.endpoint("pool-1"), Some(address), "adopted, not started anew");
     assert!(page(&driver, "pool-1").await.contains("1.0.0"));
 
-    rustix::process::kill_process(rustix::process::Pid::from_raw(first).unwrap(), rustix::process::Signal::KILL).unwrap();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(first).unwrap(),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
     let begin = Instant::now();
     while driver.endpoint("pool-1").is_none_or(|at| at == address) {
         assert!(begin.elapsed() < Duration::from_secs(20), "it was not started again");

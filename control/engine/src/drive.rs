@@ -31,7 +31,10 @@ pub(crate) async fn drive(context: Context, orders: Vec<(bool, Order)>, reports:
     }
     for (kind, (mut submit, known)) in by_driver {
         let Some(driver) = context.drivers.get(&kind) else {
-            let reason = Reason::new("no_driver", format!("the driver {kind} is not set up; set it up or move the stack"));
+            let reason = Reason::new(
+                "no_driver",
+                format!("the driver {kind} is not set up; set it up or move the stack"),
+            );
             let failed = submit.iter().chain(&known).map(|o| {
                 let reason = reason.clone();
                 (o.operation, Some(Seen::Ended(Outcome::Failed { reason, retryable: false, running: None })))
@@ -134,19 +137,34 @@ async fn changes(store: &Store, orders: &[Order], kind: DriverKind) -> Result<Ve
         }
         let (artifact, brief) = (artifacts[&configuration.release].clone(), briefs.remove(&order.stack));
         changes.push(match (artifact, brief) {
-            (Some(artifact), Some(brief)) => Ok(change(order, Some(Goal {
-                configuration: configuration.clone(),
-                artifact,
-                tier: brief.tier_key,
-                model: brief.model,
-                components: brief.components,
-                tenants: brief.tenants.into_iter().map(|(id, slug, name)| Served { id, slug, name }).collect(),
-            }))),
-            (None, _) => Err((order.operation, Reason::new(
-                "no_artifact",
-                format!("release {} has nothing for the driver {kind}; register one that has", configuration.version),
-            ))),
-            (_, None) => Err((order.operation, Reason::new("no_stack", "the stack is not on record any more"))),
+            (Some(artifact), Some(brief)) => Ok(change(
+                order,
+                Some(Goal {
+                    configuration: configuration.clone(),
+                    artifact,
+                    tier: brief.tier_key,
+                    model: brief.model,
+                    components: brief.components,
+                    tenants: brief
+                        .tenants
+                        .into_iter()
+                        .map(|(id, slug, name)| Served { id, slug, name })
+                        .collect(),
+                }),
+            )),
+            (None, _) => Err((
+                order.operation,
+                Reason::new(
+                    "no_artifact",
+                    format!(
+                        "release {} has nothing for the driver {kind}; register one that has",
+                        configuration.version
+                    ),
+                ),
+            )),
+            (_, None) => {
+                Err((order.operation, Reason::new("no_stack", "the stack is not on record any more")))
+            }
         });
     }
     Ok(changes)

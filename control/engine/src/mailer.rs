@@ -83,7 +83,8 @@ impl Mailer {
                 continue;
             }
             let to = recipients(store, &message.to).await?;
-            let mut failure = to.is_empty().then(|| "nobody fits the recipient; add a user to that group".to_owned());
+            let mut failure =
+                to.is_empty().then(|| "nobody fits the recipient; add a user to that group".to_owned());
             for address in &to {
                 let body = self.fill(&message.body);
                 if let Err(error) = send(transport, &self.from, address, &message.subject, body).await {
@@ -124,7 +125,13 @@ async fn recipients(store: &Store, to: &Recipient) -> Result<Vec<String>, StoreE
     Ok(store.addresses(roles, group).await?.into_iter().map(String::from).collect())
 }
 
-async fn send(transport: &Transport, from: &str, to: &str, subject: &str, body: String) -> Result<(), String> {
+async fn send(
+    transport: &Transport,
+    from: &str,
+    to: &str,
+    subject: &str,
+    body: String,
+) -> Result<(), String> {
     let message = Message::builder()
         .from(from.parse().map_err(|e| format!("the sender “{from}”: {e}"))?)
         .to(to.parse().map_err(|e| format!("the recipient “{to}”: {e}"))?)

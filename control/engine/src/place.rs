@@ -70,7 +70,9 @@ impl Place for Onboarding {
     }
     fn answered(&self, answer: Answer, now: Timestamp) -> Vec<onboarding::Event> {
         match (answer, &self.state) {
-            (Answer::Placed(stacks), onboarding::State::Placing(_)) => vec![onboarding::Event::Placed { stacks }],
+            (Answer::Placed(stacks), onboarding::State::Placing(_)) => {
+                vec![onboarding::Event::Placed { stacks }]
+            }
             (Answer::Refused(reason), onboarding::State::Placing(before)) => {
                 // Said once, then tried quietly.
                 let retry_at = now + Span::seconds(if before.is_some() { 5 } else { 1 });
@@ -104,7 +106,11 @@ impl<const OFFBOARDING: bool> Place for Work<OFFBOARDING> {
     }
 }
 
-pub(crate) async fn answer(context: &Context, id: ProcessId, question: Question) -> Result<Answer, StoreError> {
+pub(crate) async fn answer(
+    context: &Context,
+    id: ProcessId,
+    question: Question,
+) -> Result<Answer, StoreError> {
     match question {
         Question::Place(tenant) => place(context, id, tenant).await,
         Question::Serve(stacks) => serve(context, &stacks).await,
@@ -247,17 +253,23 @@ impl Placement<'_> {
         for _ in 0..20 {
             let process = &rollout.process;
             let Some(wave) = process.plan.wave_of(facts) else { return Ok(None) };
-            if process.state != State::Running || process.plan.waves.iter().any(|w| w.steps.iter().any(|s| s.stack == facts.id)) {
+            if process.state != State::Running
+                || process.plan.waves.iter().any(|w| w.steps.iter().any(|s| s.stack == facts.id))
+            {
                 return Ok(None);
             }
-            let started = !matches!(process.waves[wave].state, WaveState::Pending) || process.gate_before_passed(wave);
+            let started =
+                !matches!(process.waves[wave].state, WaveState::Pending) || process.gate_before_passed(wave);
             if started {
                 return Ok(Some(render(&release, &tier, &facts.overrides, &facts.components)));
             }
             facts.actual = Some(old.clone());
             let (step, to) = facts.step(&release, &tier);
-            let command =
-                rollout::Command::Enroll { wave, step: Box::new(step), configurations: vec![old.clone(), to] };
+            let command = rollout::Command::Enroll {
+                wave,
+                step: Box::new(step),
+                configurations: vec![old.clone(), to],
+            };
             let now = (self.context.clock)();
             let engine = Actor::engine();
             let Ok(events) = process.command(&engine, command, now) else { continue };

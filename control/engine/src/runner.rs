@@ -15,7 +15,12 @@ use tokio::sync::mpsc;
 /// How often operations in flight are observed when nothing was heard of them.
 const SWEEP: i64 = 2_000;
 
-pub(crate) async fn run(context: Context, kind: ProcessKind, id: ProcessId, news: mpsc::Receiver<OperationId>) {
+pub(crate) async fn run(
+    context: Context,
+    kind: ProcessKind,
+    id: ProcessId,
+    news: mpsc::Receiver<OperationId>,
+) {
     match kind {
         ProcessKind::Rollout => drive_to_end::<Rollout>(context, id, news).await,
         ProcessKind::Onboarding => drive_to_end::<Onboarding>(context, id, news).await,
@@ -59,7 +64,11 @@ struct Memory {
     probing: bool,
 }
 
-async fn attend<P>(context: &Context, id: ProcessId, news: &mut mpsc::Receiver<OperationId>) -> Result<(), StoreError>
+async fn attend<P>(
+    context: &Context,
+    id: ProcessId,
+    news: &mut mpsc::Receiver<OperationId>,
+) -> Result<(), StoreError>
 where
     P: Process + place::Place + Send,
     P::Event: Send + Sync,
@@ -225,8 +234,10 @@ where
     }
     loop {
         let now = (context.clock)();
-        let events: Vec<_> =
-            told.iter().flat_map(|(operation, seen)| running.process.observed(*operation, seen, now)).collect();
+        let events: Vec<_> = told
+            .iter()
+            .flat_map(|(operation, seen)| running.process.observed(*operation, seen, now))
+            .collect();
         if append(running, context, id, engine, &events, now).await? {
             return Ok(());
         }

@@ -54,7 +54,11 @@ async fn a_release_goes_through_a_gate_to_everyone() {
     let id = app.rollout("1.1.0", "Two").await;
     let gate = asks(&app).await;
     assert_eq!(gate.wave, 0);
-    assert_eq!(versions(&app).await, ["1.1.0", "1.0.0", "1.0.0"], "nothing of wave 2 before its gate (law 4)");
+    assert_eq!(
+        versions(&app).await,
+        ["1.1.0", "1.0.0", "1.0.0"],
+        "nothing of wave 2 before its gate (law 4)"
+    );
 
     let hash = app.service.rollout(&app.admin, id).await.unwrap().timeline.plan_hash;
     let own = app.service.decide(&app.admin, id, 0, Verdict::Approve, "", &hash).await.unwrap_err();
@@ -89,7 +93,8 @@ async fn a_broken_release_halts_in_its_wave_and_goes_back() {
     assert_eq!(versions(&app).await, ["1.0.0"; 3]);
     let release = app.service.release(&app.admin, "1.3.0").await.unwrap();
     assert!(release.bad.is_some(), "a version that was rolled back is marked");
-    let form = service::StartRollout { version: "1.3.0".into(), strategy: "Two".into(), ..Default::default() };
+    let form =
+        service::StartRollout { version: "1.3.0".into(), strategy: "Two".into(), ..Default::default() };
     assert_eq!(app.service.start_rollout(&app.admin, &form).await.unwrap_err().code(), "obstacle");
 }
 
@@ -157,7 +162,8 @@ async fn only_one_rollout_runs_and_a_rejection_stands() {
     let app = TestApp::with(&["1.0.0", "1.1.0"], |_| Fate::Succeed).await;
     fleet(&app).await;
     let id = app.rollout("1.1.0", "Two").await;
-    let form = service::StartRollout { version: "1.1.0".into(), strategy: "Two".into(), ..Default::default() };
+    let form =
+        service::StartRollout { version: "1.1.0".into(), strategy: "Two".into(), ..Default::default() };
     assert_eq!(app.service.start_rollout(&app.admin, &form).await.unwrap_err().code(), "obstacle");
     asks(&app).await;
     let hash = app.service.rollout(&app.admin, id).await.unwrap().timeline.plan_hash;

@@ -69,9 +69,18 @@ pub fn catalogue() -> Vec<Build> {
     vec![
         build("1.0.0", "#0f766e", "The first release: a list of orders."),
         build("1.1.0", "#1d4ed8", "Totals for each customer, and a new look."),
-        Build { start_seconds: 6, ..build("1.2.0", "#7c3aed", "Warms its caches first, so it takes some seconds to start.") },
-        Build { fault: Some(Fault::FailsAtStart), ..build("1.3.0", "#b91c1c", "Broken: ends with an error at its start.") },
-        Build { fault: Some(Fault::FailsUnderUse), ..build("1.4.0", "#c2410c", "Broken: starts well, then fails most requests.") },
+        Build {
+            start_seconds: 6,
+            ..build("1.2.0", "#7c3aed", "Warms its caches first, so it takes some seconds to start.")
+        },
+        Build {
+            fault: Some(Fault::FailsAtStart),
+            ..build("1.3.0", "#b91c1c", "Broken: ends with an error at its start.")
+        },
+        Build {
+            fault: Some(Fault::FailsUnderUse),
+            ..build("1.4.0", "#c2410c", "Broken: starts well, then fails most requests.")
+        },
         build("1.5.0", "#be185d", "Good again, with reports for tiers that switch them on."),
     ]
 }

@@ -39,11 +39,17 @@ impl Orders {
     }
 
     pub async fn list(&self, tenant: &str) -> Result<Vec<Order>, sqlx::Error> {
-        let sql = "select id, customer, item, quantity from orders where tenant = $1 order by id desc limit 100";
+        let sql =
+            "select id, customer, item, quantity from orders where tenant = $1 order by id desc limit 100";
         let rows = sqlx::query(sql).bind(tenant).fetch_all(&self.0).await?;
         rows.iter()
             .map(|r| {
-                Ok(Order { id: r.try_get(0)?, customer: r.try_get(1)?, item: r.try_get(2)?, quantity: r.try_get(3)? })
+                Ok(Order {
+                    id: r.try_get(0)?,
+                    customer: r.try_get(1)?,
+                    item: r.try_get(2)?,
+                    quantity: r.try_get(3)?,
+                })
             })
             .collect()
     }

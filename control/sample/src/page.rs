@@ -13,7 +13,14 @@ pub fn page(config: &Config, tenant: &Tenant, orders: &[Order]) -> String {
         .collect();
     let rows: String = orders
         .iter()
-        .map(|o| format!("<tr><td>{}</td><td>{}</td><td>{}</td></tr>", escape(&o.customer), escape(&o.item), o.quantity))
+        .map(|o| {
+            format!(
+                "<tr><td>{}</td><td>{}</td><td>{}</td></tr>",
+                escape(&o.customer),
+                escape(&o.item),
+                o.quantity
+            )
+        })
         .collect();
     let empty = if orders.is_empty() { "<p>No orders yet. Add the first one.</p>" } else { "" };
     let mut extra = String::new();

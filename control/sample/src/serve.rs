@@ -36,7 +36,9 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
         anyhow::bail!("cannot read the price list: unknown currency column (this build is broken)");
     }
     tokio::time::sleep(Duration::from_secs(config.build.start_seconds)).await;
-    let number = |name: &str, otherwise| config.parameters.get(name).and_then(serde_json::Value::as_i64).unwrap_or(otherwise);
+    let number = |name: &str, otherwise| {
+        config.parameters.get(name).and_then(serde_json::Value::as_i64).unwrap_or(otherwise)
+    };
     let orders = Orders::open(&config.data, number("memory_mb", 32)).await.context("opening orders.db")?;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", config.port))
         .await
@@ -74,7 +76,8 @@ async fn lease_lost(app: Arc<App>) {
     let mut missed = 0;
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let named = std::fs::read_to_string(&app.config.lease).is_ok_and(|text| text.contains(&app.config.instance));
+        let named =
+            std::fs::read_to_string(&app.config.lease).is_ok_and(|text| text.contains(&app.config.instance));
         missed = if named { 0 } else { missed + 1 };
         if missed >= 2 {
             println!("the lease is gone");
@@ -123,7 +126,10 @@ impl App {
 }
 
 /// What every request of a tenant passes: its tenant, the rate, a worker, the build's weakness.
-async fn admit<'a>(app: &'a App, headers: &HeaderMap) -> Result<(Tenant, tokio::sync::SemaphorePermit<'a>), Response> {
+async fn admit<'a>(
+    app: &'a App,
+    headers: &HeaderMap,
+) -> Result<(Tenant, tokio::sync::SemaphorePermit<'a>), Response> {
     let Some(tenant) = app.tenant(headers) else {
         let text = page::message("Unknown workspace", "Nobody with this address is served here.");
         return Err((StatusCode::NOT_FOUND, Html(text)).into_response());
@@ -132,7 +138,9 @@ async fn admit<'a>(app: &'a App, headers: &HeaderMap) -> Result<(Tenant, tokio::
         let text = page::message("Too many requests", "Your plan's rate is used up; try again in a second.");
         return Err((StatusCode::TOO_MANY_REQUESTS, Html(text)).into_response());
     }
-    let Ok(permit) = app.workers.acquire().await else { return Err(StatusCode::SERVICE_UNAVAILABLE.into_response()) };
+    let Ok(permit) = app.workers.acquire().await else {
+        return Err(StatusCode::SERVICE_UNAVAILABLE.into_response());
+    };
     if app.fails() {
         let text = page::message("Something went wrong", "This build is broken under use.");
         return Err((StatusCode::INTERNAL_SERVER_ERROR, Html(text)).into_response());
@@ -161,7 +169,9 @@ async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
 }
 
 async fn add(State(app): State<Arc<App>>, headers: HeaderMap, Json(order): Json<Order>) -> Response {
-    store(&app, &headers, &order).await.map_or_else(|r| r, |id| (StatusCode::CREATED, Json(id)).into_response())
+    store(&app, &headers, &order)
+        .await
+        .map_or_else(|r| r, |id| (StatusCode::CREATED, Json(id)).into_response())
 }
 
 async fn add_form(State(app): State<Arc<App>>, headers: HeaderMap, Form(order): Form<Order>) -> Response {

@@ -31,7 +31,9 @@ impl Service {
         let password = password.to_owned();
         let right = tokio::task::spawn_blocking(move || verify(&password, &hash)).await.unwrap_or(false);
         match user {
-            Some(u) if right => Ok(SessionUser { id: u.id, email: u.email.into(), role: u.role, groups: u.groups }),
+            Some(u) if right => {
+                Ok(SessionUser { id: u.id, email: u.email.into(), role: u.role, groups: u.groups })
+            }
             _ => Err(Error::Unauthenticated(Reason::new(
                 "wrong_credentials",
                 "the e-mail address or the password is wrong; try again",
@@ -52,7 +54,8 @@ impl Service {
             permissions: user.role.permissions().to_vec(),
             channel: Channel::Console,
         };
-        let session = SessionUser { id: user.id, email: user.email.into(), role: user.role, groups: user.groups };
+        let session =
+            SessionUser { id: user.id, email: user.email.into(), role: user.role, groups: user.groups };
         Ok(Some((actor, session)))
     }
 
@@ -62,7 +65,10 @@ impl Service {
     /// `Unauthenticated`: unknown, expired, or its owner is disabled.
     pub async fn token_actor(&self, token: &str) -> Result<Actor> {
         let wrong = || {
-            Error::Unauthenticated(Reason::new("wrong_token", "the token is unknown or expired; make one in Settings"))
+            Error::Unauthenticated(Reason::new(
+                "wrong_token",
+                "the token is unknown or expired; make one in Settings",
+            ))
         };
         let found = self.store.token_by_hash(&hash_token(token)).await?.ok_or_else(wrong)?;
         if found.expires_at.is_some_and(|at| at <= self.now()) {
@@ -85,7 +91,8 @@ const DECOY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$9sTbSlTio3Biev89thdrlKKiCaYsjjYVJxGAL3swxpQ";
 
 fn verify(password: &str, hash: &str) -> bool {
-    PasswordHash::new(hash).is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+    PasswordHash::new(hash)
+        .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
 }
 
 pub(crate) async fn hash_password(password: String) -> Result<String> {

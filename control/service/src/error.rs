@@ -67,7 +67,11 @@ impl Error {
     pub fn code(&self) -> &str {
         match self {
             Self::Invalid(_) => "invalid",
-            Self::Refused(r) | Self::Forbidden(r) | Self::Unauthenticated(r) | Self::NotFound(r) | Self::TooMany(r) => &r.code,
+            Self::Refused(r)
+            | Self::Forbidden(r)
+            | Self::Unauthenticated(r)
+            | Self::NotFound(r)
+            | Self::TooMany(r) => &r.code,
             Self::Internal(_) => "internal",
         }
     }
@@ -90,10 +94,16 @@ impl From<StoreError> for Error {
                 "rollout_runs",
                 "another rollout has not ended yet; finish, roll back or stop it first",
             ),
-            Some(Conflict::SubjectBusy) => Self::refused("busy", "something else works on it already; wait until that has ended"),
-            Some(Conflict::StackBusy) => Self::refused("stack_busy", "another operation works on the stack; wait until that has ended"),
+            Some(Conflict::SubjectBusy) => {
+                Self::refused("busy", "something else works on it already; wait until that has ended")
+            }
+            Some(Conflict::StackBusy) => {
+                Self::refused("stack_busy", "another operation works on the stack; wait until that has ended")
+            }
             Some(Conflict::Taken) => Self::refused("taken", "that name or version is taken; choose another"),
-            Some(Conflict::Stale) => Self::refused("stale", "somebody changed it meanwhile; look again and repeat"),
+            Some(Conflict::Stale) => {
+                Self::refused("stale", "somebody changed it meanwhile; look again and repeat")
+            }
             None => {
                 tracing::error!(%error, "a use case failed");
                 Self::Internal(error)

@@ -49,7 +49,12 @@ pub struct Service {
 impl Service {
     /// Over a store; `artifacts` has a check for each driver that is set up.
     #[must_use]
-    pub fn new(store: Store, clock: Clock, artifacts: BTreeMap<DriverKind, ArtifactCheck>, tenant_url: &str) -> Self {
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        artifacts: BTreeMap<DriverKind, ArtifactCheck>,
+        tenant_url: &str,
+    ) -> Self {
         Self { store, clock, artifacts: Arc::new(artifacts), tenant_url: tenant_url.into() }
     }
 

@@ -95,7 +95,8 @@ impl Service {
             return Err(Error::field("email", "belongs to somebody already; use another address"));
         }
         let password = hash_password(form.password).await?;
-        let user = User { id: new_id(), email, role, groups, password, disabled: false, created_at: self.now() };
+        let user =
+            User { id: new_id(), email, role, groups, password, disabled: false, created_at: self.now() };
         let mut tx = self.store.begin().await?;
         tx.save_user(&user).await?;
         let event = self.event("user_added", format!("{} added {} as {role}", actor.name, user.email), &role);
@@ -108,14 +109,27 @@ impl Service {
     ///
     /// # Errors
     /// Needs `settings`; refuses to leave nobody who may change settings.
-    pub async fn change_user(&self, actor: &Actor, id: UserId, role: &str, group_names: &str, disabled: bool) -> Result<()> {
+    pub async fn change_user(
+        &self,
+        actor: &Actor,
+        id: UserId,
+        role: &str,
+        group_names: &str,
+        disabled: bool,
+    ) -> Result<()> {
         actor.require(Permission::Settings)?;
         let Some(mut user) = self.store.user(id).await? else { return Err(Error::not_found("the user")) };
         let mut problems = Problems::default();
         let role = problems.take("role", role.parse::<Role>());
         let names = problems.take("groups", groups(group_names));
         let (Some(role), Some(names)) = (role, names) else { return Err(problems.into_invalid().into()) };
-        let admins = self.store.users().await?.into_iter().filter(|u| u.role == Role::Admin && !u.disabled && u.id != id).count();
+        let admins = self
+            .store
+            .users()
+            .await?
+            .into_iter()
+            .filter(|u| u.role == Role::Admin && !u.disabled && u.id != id)
+            .count();
         if admins == 0 && (role != Role::Admin || disabled) {
             return Err(Error::field("role", "nobody else is an admin; make somebody else one first"));
         }
@@ -143,7 +157,9 @@ impl Service {
     /// Needs `settings`; the field that is wrong.
     pub async fn add_token(&self, actor: &Actor, form: NewToken) -> Result<String> {
         actor.require(Permission::Settings)?;
-        let Some(owner) = actor.user else { return Err(Error::refused("no_person", "only a person can make tokens")) };
+        let Some(owner) = actor.user else {
+            return Err(Error::refused("no_person", "only a person can make tokens"));
+        };
         let mut problems = Problems::default();
         let name = problems.take("name", form.name.parse::<domain::DisplayName>());
         let mut permissions = vec![];
@@ -168,7 +184,11 @@ impl Service {
         };
         let mut tx = self.store.begin().await?;
         tx.insert_token(&token).await?;
-        let event = self.event("token_added", format!("{} made the API token “{name}”", actor.name), &token.permissions);
+        let event = self.event(
+            "token_added",
+            format!("{} made the API token “{name}”", actor.name),
+            &token.permissions,
+        );
         tx.record(&format!("token/{}", token.id), None, actor, event).await?;
         tx.commit().await?;
         Ok(secret)

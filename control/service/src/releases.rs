@@ -52,7 +52,11 @@ impl Service {
         let version = problems.take("version", parse_version(&form.version));
         let notes = problems.take("notes", domain::fields::bounded_text(&form.notes, 20_000));
         let commit = problems.take("commit", domain::fields::bounded_text(&form.commit, 64));
-        problems.require(!form.artifacts.is_empty(), "artifacts", "is empty; say what at least one driver deploys");
+        problems.require(
+            !form.artifacts.is_empty(),
+            "artifacts",
+            "is empty; say what at least one driver deploys",
+        );
         for (kind, artifact) in &form.artifacts {
             let field = format!("artifacts.{kind}");
             match self.artifacts.get(kind) {
@@ -68,7 +72,12 @@ impl Service {
             if known.artifacts == form.artifacts {
                 return Ok(known);
             }
-            return Err(Error::field("version", format!("{version} is registered with other content; a release never changes, so give it a new version")));
+            return Err(Error::field(
+                "version",
+                format!(
+                    "{version} is registered with other content; a release never changes, so give it a new version"
+                ),
+            ));
         }
         let release = Release {
             id: new_id(),
@@ -82,7 +91,11 @@ impl Service {
         };
         let mut tx = self.store.begin().await?;
         tx.insert_release(&release).await?;
-        let event = self.event("release_registered", format!("{} registered release {}", actor.name, release.version), &release.notes);
+        let event = self.event(
+            "release_registered",
+            format!("{} registered release {}", actor.name, release.version),
+            &release.notes,
+        );
         tx.record(&format!("release/{}", release.id), Some(release.id.to_string()), actor, event).await?;
         tx.commit().await?;
         Ok(release)

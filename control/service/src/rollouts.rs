@@ -100,16 +100,21 @@ impl Service {
     async fn plan_of(&self, form: &StartRollout) -> Result<Preview> {
         let live = self.store.live_release().await?;
         let release = match form.version.trim() {
-            "" => live.clone().ok_or_else(|| Error::field("version", "is missing, and no release is live yet; choose one"))?,
+            "" => live.clone().ok_or_else(|| {
+                Error::field("version", "is missing, and no release is live yet; choose one")
+            })?,
             text => {
                 let version = domain::release::parse_version(text).map_err(|e| e.within("version"))?;
                 let found = self.store.release_by_version(&version.to_string()).await?;
-                found.ok_or_else(|| Error::field("version", format!("{version} is not registered; register it first")))?
+                found.ok_or_else(|| {
+                    Error::field("version", format!("{version} is not registered; register it first"))
+                })?
             }
         };
         let strategies = self.store.strategies().await?;
         let strategy = strategies.into_iter().find(|s| s.spec.name.as_str() == form.strategy.trim());
-        let strategy = strategy.ok_or_else(|| Error::field("strategy", "is no strategy; choose one of the list"))?.spec;
+        let strategy =
+            strategy.ok_or_else(|| Error::field("strategy", "is no strategy; choose one of the list"))?.spec;
         let mut tiers = BTreeMap::new();
         let mut edited = vec![];
         for (latest, live) in self.store.tiers().await? {
@@ -133,7 +138,10 @@ impl Service {
         let facts = self.store.planning_facts().await?;
         let plan = plan(&facts, &release, &tiers, &strategy);
         if let Err(broken) = check(&plan) {
-            return Err(Error::refused("broken_plan", format!("the plan breaks a rule: {}", broken.join("; "))));
+            return Err(Error::refused(
+                "broken_plan",
+                format!("the plan breaks a rule: {}", broken.join("; ")),
+            ));
         }
         let same = live.is_some_and(|l| l.id == release.id);
         let title = match (same, edited.is_empty()) {
@@ -142,10 +150,18 @@ impl Service {
             (false, false) => format!("Release {} with tier {}", release.version, edited.join(", ")),
         };
         let mut obstacle = release.bad.filter(|_| !form.even_if_bad).map(|bad| {
-            format!("{} was rolled back before ({}); start it only if you know that this is mended", release.version, bad.sentence)
+            format!(
+                "{} was rolled back before ({}); start it only if you know that this is mended",
+                release.version, bad.sentence
+            )
         });
-        if let Some(active) = self.store.open_processes().await?.into_iter().find(|p| p.kind == ProcessKind::Rollout) {
-            obstacle = Some(format!("{} has not ended yet; finish, roll back or stop it first", active.summary.title));
+        if let Some(active) =
+            self.store.open_processes().await?.into_iter().find(|p| p.kind == ProcessKind::Rollout)
+        {
+            obstacle = Some(format!(
+                "{} has not ended yet; finish, roll back or stop it first",
+                active.summary.title
+            ));
         }
         Ok(Preview { radius: plan.blast_radius(), plan, title, strategy, obstacle })
     }
@@ -159,7 +175,10 @@ impl Service {
         let comment = domain::fields::bounded_text(&form.comment, 500).map_err(|e| e.within("comment"))?;
         let preview = self.plan_of(form).await?;
         if !form.plan_hash.is_empty() && form.plan_hash != preview.plan.hash {
-            return Err(Error::refused("plan_changed", "the plan changed since it was shown; look at it again and start"));
+            return Err(Error::refused(
+                "plan_changed",
+                "the plan changed since it was shown; look at it again and start",
+            ));
         }
         if let Some(obstacle) = preview.obstacle {
             return Err(Error::refused("obstacle", obstacle));
@@ -168,7 +187,8 @@ impl Service {
             None => None,
             Some(release) => {
                 let live = self.store.tiers().await?.into_iter();
-                let tiers: BTreeMap<TierId, u32> = live.filter_map(|(t, live)| live.map(|r| (t.id, r))).collect();
+                let tiers: BTreeMap<TierId, u32> =
+                    live.filter_map(|(t, live)| live.map(|r| (t.id, r))).collect();
                 Some(domain::plan::Target { release: release.id, version: release.version, tiers })
             }
         };
@@ -249,7 +269,10 @@ impl Service {
         actor.require(Permission::Decide)?;
         let comment = domain::fields::bounded_text(comment, 500).map_err(|e| e.within("comment"))?;
         if verdict == Verdict::Reject && comment.is_empty() {
-            return Err(Error::field("comment", "is empty; say why you reject, so that others know what to mend"));
+            return Err(Error::field(
+                "comment",
+                "is empty; say why you reject, so that others know what to mend",
+            ));
         }
         let command = Command::Decide { wave, verdict, comment, plan_hash: plan_hash.to_owned() };
         self.command::<Rollout>(actor, id, command).await
@@ -270,7 +293,8 @@ impl Service {
             comment: String::new(),
             plan_hash: rollout.plan.hash.clone(),
         };
-        let obstacle = domain::process::Process::command(rollout, actor, trial, now).err().map(|r| r.sentence);
+        let obstacle =
+            domain::process::Process::command(rollout, actor, trial, now).err().map(|r| r.sentence);
         let next = rollout.plan.waves.get(wave + 1).map(|w| (w.spec.name.to_string(), w.blast_radius()));
         let mut changes: BTreeMap<(String, String), u32> = BTreeMap::new();
         for step in &planned.steps {
@@ -313,16 +337,22 @@ impl Service {
         actor.require(Permission::Rollouts)?;
         let facts = self.store.planning_facts().await?.into_iter().find(|f| f.id == id);
         let facts = facts.ok_or_else(|| Error::not_found("the stack"))?;
-        let release = self.store.live_release().await?.ok_or_else(|| Error::refused("no_release", "no release is live yet"))?;
-        let (latest, live) = self.store.tier(facts.tier, None).await?.ok_or_else(|| Error::not_found("the tier"))?;
+        let release = self
+            .store
+            .live_release()
+            .await?
+            .ok_or_else(|| Error::refused("no_release", "no release is live yet"))?;
+        let (latest, live) =
+            self.store.tier(facts.tier, None).await?.ok_or_else(|| Error::not_found("the tier"))?;
         let tier = self.store.tier(facts.tier, live).await?.map_or(latest, |(tier, _)| tier);
         let (_, to) = facts.step(&release, &tier);
         if let Some(rollout) = self.active_rollout().await? {
             let running = self.rollout_state(actor, rollout).await?;
-            let waits = running.process.plan.waves.iter().zip(&running.process.waves).any(|(planned, wave)| {
-                matches!(wave.state, WaveState::Pending | WaveState::Running { .. })
-                    && planned.steps.iter().any(|s| s.stack == id)
-            });
+            let waits =
+                running.process.plan.waves.iter().zip(&running.process.waves).any(|(planned, wave)| {
+                    matches!(wave.state, WaveState::Pending | WaveState::Running { .. })
+                        && planned.steps.iter().any(|s| s.stack == id)
+                });
             if waits && matches!(running.process.state, State::Running) {
                 return Err(Error::refused("in_rollout", "the running rollout will update it in its wave"));
             }

@@ -93,7 +93,8 @@ impl Service {
         let organisation = problems.take("organisation", form.organisation.parse::<DisplayName>());
         let email = problems.take("email", form.email.parse::<Email>());
         let slug = match form.slug.trim() {
-            "" => Slug::suggest(&form.organisation).ok_or_else(|| domain::Invalid::new("", "is missing; choose a short name")),
+            "" => Slug::suggest(&form.organisation)
+                .ok_or_else(|| domain::Invalid::new("", "is missing; choose a short name")),
             text => text.parse(),
         };
         let slug = problems.take("slug", slug.and_then(Slug::for_tenant));
@@ -103,7 +104,8 @@ impl Service {
             return Err(problems.into_invalid().into());
         };
         let region = problems.take("region", region_of(&tier, &form.region));
-        let (Some(organisation), Some(email), Some(slug), Some(region)) = (organisation, email, slug, region) else {
+        let (Some(organisation), Some(email), Some(slug), Some(region)) = (organisation, email, slug, region)
+        else {
             return Err(problems.into_invalid().into());
         };
         problems.finish(())?;
@@ -142,7 +144,11 @@ impl Service {
         let mut tx = self.store.begin().await?;
         tx.save_signup(&signup).await?;
         tx.mail(&new_id::<domain::MailId>().to_string(), &mail, now).await?;
-        let event = self.event("signed_up", format!("{email} signed up {} for {}", signup.organisation, tier.spec.name), &signup.slug);
+        let event = self.event(
+            "signed_up",
+            format!("{email} signed up {} for {}", signup.organisation, tier.spec.name),
+            &signup.slug,
+        );
         tx.record(&format!("signup/{}", signup.id), None, &actor, event).await?;
         tx.commit().await?;
         Ok(email)
@@ -172,7 +178,8 @@ impl Service {
     /// The link is unknown.
     pub async fn welcome(&self, token: &str) -> Result<Progress> {
         let signup = self.store.signup_by_token(&hash_token(token)).await?;
-        let mut signup = signup.ok_or_else(|| Error::not_found("the registration behind this link; sign up again"))?;
+        let mut signup =
+            signup.ok_or_else(|| Error::not_found("the registration behind this link; sign up again"))?;
         if signup.state == SignupState::Unconfirmed {
             signup = self.confirm(signup).await?;
         }
@@ -180,7 +187,8 @@ impl Service {
     }
 
     async fn confirm(&self, mut signup: Signup) -> Result<Signup> {
-        let (tier, _) = self.store.tier(signup.tier, None).await?.ok_or_else(|| Error::not_found("the plan"))?;
+        let (tier, _) =
+            self.store.tier(signup.tier, None).await?.ok_or_else(|| Error::not_found("the plan"))?;
         if tier.spec.signup == SignupPolicy::NeedsAcceptance {
             signup.state = SignupState::Waiting;
             let actor = Actor::customer(signup.email.as_str());
@@ -188,12 +196,19 @@ impl Service {
                 key: format!("signup/{}/waits", signup.id),
                 to: Recipient::Operators,
                 subject: format!("{} asks for {}", signup.organisation, tier.spec.name),
-                body: format!("{} ({}) waits for acceptance.\n\n{{base}}/tenants\n", signup.organisation, signup.email),
+                body: format!(
+                    "{} ({}) waits for acceptance.\n\n{{base}}/tenants\n",
+                    signup.organisation, signup.email
+                ),
             };
             let mut tx = self.store.begin().await?;
             tx.save_signup(&signup).await?;
             tx.mail(&new_id::<domain::MailId>().to_string(), &mail, self.now()).await?;
-            let event = self.event("confirmed", format!("{} confirmed and waits for acceptance", signup.organisation), &signup.slug);
+            let event = self.event(
+                "confirmed",
+                format!("{} confirmed and waits for acceptance", signup.organisation),
+                &signup.slug,
+            );
             tx.record(&format!("signup/{}", signup.id), None, &actor, event).await?;
             tx.commit().await?;
             return Ok(signup);
@@ -218,7 +233,10 @@ impl Service {
             Err(Error::Invalid(_) | Error::Refused(_)) => {
                 let there = self.store.tenant_by_slug(&signup.slug).await?;
                 there.filter(|t| t.email == signup.email).ok_or_else(|| {
-                    Error::field("slug", format!("“{}” was taken meanwhile; sign up again with another", signup.slug))
+                    Error::field(
+                        "slug",
+                        format!("“{}” was taken meanwhile; sign up again with another", signup.slug),
+                    )
                 })?
             }
             Err(other) => return Err(other),
@@ -233,12 +251,18 @@ impl Service {
 
     async fn progress(&self, signup: &Signup) -> Result<Progress> {
         let organisation = signup.organisation.to_string();
-        let plain = |state: &str| Progress { organisation: organisation.clone(), state: state.into(), steps: vec![], url: None };
+        let plain = |state: &str| Progress {
+            organisation: organisation.clone(),
+            state: state.into(),
+            steps: vec![],
+            url: None,
+        };
         let Some(tenant) = signup.tenant else {
             return Ok(plain(if signup.state == SignupState::Declined { "declined" } else { "waiting" }));
         };
         let tenant = self.store.tenant(tenant).await?.ok_or_else(|| Error::not_found("the tenant"))?;
-        let rows = self.store.processes(ProcessKind::Onboarding, Some(tenant.id.to_string()), None, 1).await?;
+        let rows =
+            self.store.processes(ProcessKind::Onboarding, Some(tenant.id.to_string()), None, 1).await?;
         let mut progress = plain("provisioning");
         if let Some(row) = rows.first()
             && let Some(running) = Running::<Onboarding>::load(&self.store, row.id).await?
@@ -276,13 +300,15 @@ impl Service {
             return Err(Error::refused("not_waiting", "it was answered already"));
         }
         if accept {
-            let (tier, _) = self.store.tier(signup.tier, None).await?.ok_or_else(|| Error::not_found("the tier"))?;
+            let (tier, _) =
+                self.store.tier(signup.tier, None).await?.ok_or_else(|| Error::not_found("the tier"))?;
             return self.accept(actor, signup, &tier).await.map(drop);
         }
         signup.state = SignupState::Declined;
         let mut tx = self.store.begin().await?;
         tx.save_signup(&signup).await?;
-        let event = self.event("declined", format!("{} declined {}", actor.name, signup.organisation), &signup.slug);
+        let event =
+            self.event("declined", format!("{} declined {}", actor.name, signup.organisation), &signup.slug);
         tx.record(&format!("signup/{id}"), None, actor, event).await?;
         Ok(tx.commit().await?)
     }

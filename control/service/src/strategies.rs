@@ -21,7 +21,12 @@ impl Service {
     ///
     /// # Errors
     /// Needs `strategies`; the field that is wrong.
-    pub async fn save_strategy(&self, actor: &Actor, id: Option<StrategyId>, spec: StrategySpec) -> Result<StrategyId> {
+    pub async fn save_strategy(
+        &self,
+        actor: &Actor,
+        id: Option<StrategyId>,
+        spec: StrategySpec,
+    ) -> Result<StrategyId> {
         actor.require(Permission::Strategies)?;
         spec.check()?;
         let all = self.store.strategies().await?;
@@ -47,7 +52,11 @@ impl Service {
     ///
     /// # Errors
     /// Needs `view`; the field that is wrong.
-    pub async fn preview_strategy(&self, actor: &Actor, spec: &StrategySpec) -> Result<Vec<(String, u32, u32)>> {
+    pub async fn preview_strategy(
+        &self,
+        actor: &Actor,
+        spec: &StrategySpec,
+    ) -> Result<Vec<(String, u32, u32)>> {
         actor.require(Permission::View)?;
         spec.check()?;
         let mut waves: Vec<_> = spec.waves.iter().map(|w| (w.name.to_string(), 0, 0)).collect();

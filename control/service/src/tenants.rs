@@ -72,12 +72,14 @@ impl Service {
     pub async fn tenant(&self, actor: &Actor, id: TenantId) -> Result<TenantDetail> {
         actor.require(Permission::View)?;
         let tenant = self.store.tenant(id).await?.ok_or_else(|| Error::not_found("the tenant"))?;
-        let (tier, _) = self.store.tier(tenant.tier, None).await?.ok_or_else(|| Error::not_found("the tier"))?;
+        let (tier, _) =
+            self.store.tier(tenant.tier, None).await?.ok_or_else(|| Error::not_found("the tier"))?;
         let process = self.process_of(id).await?;
         let progress = match &process {
-            Some(p) if p.kind == ProcessKind::Onboarding => {
-                Running::<Onboarding>::load(&self.store, p.id).await?.map(|r| r.process.progress()).unwrap_or_default()
-            }
+            Some(p) if p.kind == ProcessKind::Onboarding => Running::<Onboarding>::load(&self.store, p.id)
+                .await?
+                .map(|r| r.process.progress())
+                .unwrap_or_default(),
             _ => vec![],
         };
         let filter = ActivityFilter { subject: Some(id.to_string()), limit: 50, ..ActivityFilter::default() };
@@ -106,7 +108,8 @@ impl Service {
         let mut problems = Problems::default();
         let name = problems.take("name", form.name.parse::<DisplayName>());
         let slug = match form.slug.trim() {
-            "" => Slug::suggest(&form.name).ok_or_else(|| domain::Invalid::new("", "is missing; write a short name")),
+            "" => Slug::suggest(&form.name)
+                .ok_or_else(|| domain::Invalid::new("", "is missing; write a short name")),
             text => text.parse::<Slug>(),
         };
         let slug = problems.take("slug", slug.and_then(Slug::for_tenant));
@@ -125,14 +128,21 @@ impl Service {
             return Err(problems.into_invalid().into());
         };
         let region = problems.take("region", region_of(&tier, &form.region));
-        let texts = form.overrides.iter().filter(|(_, v)| !v.trim().is_empty()).map(|(k, v)| (k.as_str(), v.as_str()));
+        let texts = form
+            .overrides
+            .iter()
+            .filter(|(_, v)| !v.trim().is_empty())
+            .map(|(k, v)| (k.as_str(), v.as_str()));
         let overrides = problems.take("overrides", parse_overrides(&tier.spec.parameters, texts));
-        let (Some(name), Some(slug), Some(email), Some(region), Some(overrides)) = (name, slug, email, region, overrides)
+        let (Some(name), Some(slug), Some(email), Some(region), Some(overrides)) =
+            (name, slug, email, region, overrides)
         else {
             return Err(problems.into_invalid().into());
         };
         problems.finish(())?;
-        let tenant = self.register(actor, Registration { name, slug, email, tier: &tier, region, tags, overrides }).await?;
+        let tenant = self
+            .register(actor, Registration { name, slug, email, tier: &tier, region, tags, overrides })
+            .await?;
         Ok(tenant.id)
     }
 
@@ -172,7 +182,13 @@ impl Service {
     ///
     /// # Errors
     /// Needs `tenants`; the tenant is not active (or not suspended).
-    pub async fn set_suspended(&self, actor: &Actor, id: TenantId, suspended: bool, comment: &str) -> Result<()> {
+    pub async fn set_suspended(
+        &self,
+        actor: &Actor,
+        id: TenantId,
+        suspended: bool,
+        comment: &str,
+    ) -> Result<()> {
         actor.require(Permission::Tenants)?;
         let comment = domain::fields::bounded_text(comment, 500).map_err(|e| e.within("comment"))?;
         let mut tenant = self.store.tenant(id).await?.ok_or_else(|| Error::not_found("the tenant"))?;
@@ -182,7 +198,10 @@ impl Service {
             (TenantState::Suspended, TenantState::Active, "reactivated")
         };
         if tenant.state != from {
-            return Err(Error::refused("wrong_state", format!("{} is {}, not {from}", tenant.name, tenant.state)));
+            return Err(Error::refused(
+                "wrong_state",
+                format!("{} is {}, not {from}", tenant.name, tenant.state),
+            ));
         }
         tenant.state = to;
         tenant.reason = suspended.then(|| {
@@ -213,7 +232,10 @@ impl Service {
             if process.kind == ProcessKind::Onboarding {
                 self.command::<Onboarding>(actor, process.id, onboarding::Command::Abandon).await?;
             } else {
-                return Err(Error::refused("leaving", format!("{} is being off-boarded already", tenant.name)));
+                return Err(Error::refused(
+                    "leaving",
+                    format!("{} is being off-boarded already", tenant.name),
+                ));
             }
         }
         if tenant.state == TenantState::Offboarded {

@@ -125,7 +125,8 @@ impl Service {
         if empty {
             tx.set_live_revision(tier.id, tier.revision).await?;
         }
-        let sentence = format!("{} saved revision {} of the tier {}", actor.name, tier.revision, tier.spec.name);
+        let sentence =
+            format!("{} saved revision {} of the tier {}", actor.name, tier.revision, tier.spec.name);
         let event = self.event("tier_saved", sentence, &tier.spec);
         tx.record(&format!("tier/{}", tier.id), Some(tier.id.to_string()), actor, event).await?;
         tx.commit().await?;
@@ -179,7 +180,9 @@ impl TierForm {
         let model = match self.model.trim() {
             "pool" => DeploymentModel::Pool,
             "silo" => DeploymentModel::Silo,
-            "hybrid" => DeploymentModel::Hybrid { shared: words(&self.shared), dedicated: words(&self.dedicated) },
+            "hybrid" => {
+                DeploymentModel::Hybrid { shared: words(&self.shared), dedicated: words(&self.dedicated) }
+            }
             _ => {
                 problems.note("model", "must be one of pool, silo, hybrid");
                 return None;
@@ -190,13 +193,15 @@ impl TierForm {
             text => match text.parse() {
                 Ok(n) => n,
                 Err(_) => {
-                    problems.note("pool_capacity", "is not a whole number; write how many tenants share a stack");
+                    problems
+                        .note("pool_capacity", "is not a whole number; write how many tenants share a stack");
                     return None;
                 }
             },
         };
-        let mut parameters =
-            self.parameters.unwrap_or_else(|| before.map_or_else(default_parameters, |b| b.parameters.clone()));
+        let mut parameters = self
+            .parameters
+            .unwrap_or_else(|| before.map_or_else(default_parameters, |b| b.parameters.clone()));
         for (name, text) in &self.values {
             match parameters.iter_mut().find(|p| p.name == *name) {
                 None => problems.note(name.clone(), "is not a parameter of this tier; remove it"),

@@ -134,18 +134,21 @@ impl Service {
     /// # Errors
     /// Needs `tiers`; they exist.
     pub async fn add_sample_tiers(&self, actor: &Actor) -> Result<()> {
-        let form = |key: &str, name: &str, description: &str, price: &str, model: &str, values: &[(&str, &str)]| TierForm {
-            key: key.into(),
-            name: name.into(),
-            description: description.into(),
-            price: price.into(),
-            model: model.into(),
-            signup: "automatic".into(),
-            regions: "local".into(),
-            pool_capacity: "1000".into(),
-            values: values.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
-            ..TierForm::default()
-        };
+        let form =
+            |key: &str, name: &str, description: &str, price: &str, model: &str, values: &[(&str, &str)]| {
+                TierForm {
+                    key: key.into(),
+                    name: name.into(),
+                    description: description.into(),
+                    price: price.into(),
+                    model: model.into(),
+                    signup: "automatic".into(),
+                    regions: "local".into(),
+                    pool_capacity: "1000".into(),
+                    values: values.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+                    ..TierForm::default()
+                }
+            };
         let basic = form("basic", "Basic", "A shared workspace, ready at once.", "19 € a month", "pool", &[]);
         let premium = form(
             "premium",
@@ -153,7 +156,13 @@ impl Service {
             "An environment of your own, with reports and export.",
             "190 € a month",
             "silo",
-            &[("memory_mb", "128"), ("workers", "8"), ("rate_limit_rps", "200"), ("reports", "on"), ("export", "on")],
+            &[
+                ("memory_mb", "128"),
+                ("workers", "8"),
+                ("rate_limit_rps", "200"),
+                ("reports", "on"),
+                ("export", "on"),
+            ],
         );
         self.save_tier(actor, None, basic).await?;
         self.save_tier(actor, None, premium).await.map(drop)

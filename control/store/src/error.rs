@@ -36,7 +36,9 @@ pub enum StoreError {
     #[error("the database server cannot be reached: {0}")]
     Unreachable(String),
     /// Made by a later version of the program.
-    #[error("the database is at step {found}, this program knows steps up to {known}; start a newer Tidegate")]
+    #[error(
+        "the database is at step {found}, this program knows steps up to {known}; start a newer Tidegate"
+    )]
     Newer {
         /// The step it is at.
         found: i64,

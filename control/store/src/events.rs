@@ -62,7 +62,8 @@ pub struct ActivityFilter {
     pub limit: u32,
 }
 
-const HEADLINES: &str = "and kind not in ('sampled','operation_accepted','operation_started','operation_succeeded')";
+const HEADLINES: &str =
+    "and kind not in ('sampled','operation_accepted','operation_started','operation_succeeded')";
 
 impl Tx {
     /// Appends events to a stream, after the `after` that are there.
@@ -88,7 +89,13 @@ impl Tx {
             for event in chunk {
                 seq += 1;
                 bound.extend(args![
-                    stream, seq, event.at, event.kind, actor.clone(), subject.clone(), event.sentence.clone(),
+                    stream,
+                    seq,
+                    event.at,
+                    event.kind,
+                    actor.clone(),
+                    subject.clone(),
+                    event.sentence.clone(),
                     event.body.clone()
                 ]);
             }
@@ -115,7 +122,8 @@ impl Tx {
         actor: &Actor,
         event: NewEvent,
     ) -> Result<(), StoreError> {
-        let rows = self.fetch("select coalesce(max(seq), 0) from events where stream = $1", args![stream]).await?;
+        let rows =
+            self.fetch("select coalesce(max(seq), 0) from events where stream = $1", args![stream]).await?;
         let after = rows[0].int(0)?;
         self.append_events(stream, subject, actor, after, &[event]).await.map(drop)
     }

@@ -57,7 +57,8 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn tenant_states(&self) -> Result<Vec<(String, i64)>, StoreError> {
-        let rows = self.fetch("select state, count(*) from tenants group by state order by state", vec![]).await?;
+        let rows =
+            self.fetch("select state, count(*) from tenants group by state order by state", vec![]).await?;
         rows.iter().map(|r| Ok((r.text(0)?, r.int(1)?))).collect()
     }
 
@@ -66,7 +67,8 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn tier_sizes(&self) -> Result<Vec<(String, i64, i64)>, StoreError> {
-        let sql = "select tr.key, (select count(*) from stacks s where s.tier = tr.id and s.status <> 'deleted'),
+        let sql =
+            "select tr.key, (select count(*) from stacks s where s.tier = tr.id and s.status <> 'deleted'),
                           (select count(*) from tenants t where t.tier = tr.id and t.state <> 'offboarded')
                    from tiers tr order by tr.key";
         let rows = self.fetch(sql, vec![]).await?;

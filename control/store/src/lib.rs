@@ -214,7 +214,8 @@ async fn open_sqlite(path: &str) -> Result<Pool, StoreError> {
         .busy_timeout(Duration::from_secs(10))
         .statement_cache_capacity(200);
     let unusable = |e: sqlx::Error| StoreError::Unusable { path: path.to_owned(), why: e.to_string() };
-    let write = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(unusable)?;
+    let write =
+        SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(unusable)?;
     let read = SqlitePoolOptions::new()
         .max_connections(4)
         .connect_with(options.read_only(false))

@@ -23,7 +23,8 @@ pub(crate) async fn run(store: &Store, steps: Steps) -> Result<(), StoreError> {
     }
     for (i, step) in steps.iter().enumerate().skip(usize::try_from(found).unwrap_or(0)) {
         for statement in step.split(";\n") {
-            let code = statement.lines().filter(|line| !line.trim_start().starts_with("--")).collect::<Vec<_>>();
+            let code =
+                statement.lines().filter(|line| !line.trim_start().starts_with("--")).collect::<Vec<_>>();
             if !code.concat().trim().is_empty() {
                 tx.execute(&code.join("\n"), vec![]).await?;
             }

@@ -70,7 +70,8 @@ impl Tx {
         response: &str,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let sql = "insert into idempotency (key, actor, request, response, created_at) values ($1,$2,$3,$4,$5)";
+        let sql =
+            "insert into idempotency (key, actor, request, response, created_at) values ($1,$2,$3,$4,$5)";
         self.execute(sql, args![key, actor, request, response, at]).await.map(drop)
     }
 }
@@ -109,7 +110,9 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn due_messages(&self, now: Timestamp) -> Result<Vec<Message>, StoreError> {
-        let sql = format!("select {MAIL} from mail where sent_at is null and next_at <= $1 order by created_at limit 50");
+        let sql = format!(
+            "select {MAIL} from mail where sent_at is null and next_at <= $1 order by created_at limit 50"
+        );
         self.fetch(&sql, args![now]).await?.iter().map(message).collect()
     }
 

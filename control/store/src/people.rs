@@ -57,8 +57,13 @@ impl Tx {
                    values ($1,$2,$3,$4,$5,$6,$7) on conflict (id) do update set role = excluded.role,
                    groups = excluded.groups, password = excluded.password, disabled = excluded.disabled";
         let bound = args![
-            user.id.to_string(), user.email.as_str().to_lowercase(), user.role.word(), user.groups.json(),
-            user.password.as_str(), i64::from(user.disabled), user.created_at
+            user.id.to_string(),
+            user.email.as_str().to_lowercase(),
+            user.role.word(),
+            user.groups.json(),
+            user.password.as_str(),
+            i64::from(user.disabled),
+            user.created_at
         ];
         self.execute(sql, bound).await.map(drop)
     }
@@ -71,8 +76,13 @@ impl Tx {
         let sql = "insert into api_tokens (id, hash, name, owner, permissions, created_at, expires_at)
                    values ($1,$2,$3,$4,$5,$6,$7)";
         let bound = args![
-            token.id.to_string(), token.hash.as_str(), token.name.as_str(), token.owner.to_string(),
-            token.permissions.json(), token.created_at, token.expires_at
+            token.id.to_string(),
+            token.hash.as_str(),
+            token.name.as_str(),
+            token.owner.to_string(),
+            token.permissions.json(),
+            token.created_at,
+            token.expires_at
         ];
         self.execute(sql, bound).await.map(drop)
     }
@@ -92,7 +102,11 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn users(&self) -> Result<Vec<User>, StoreError> {
-        self.fetch(&format!("select {USER} from users order by email"), vec![]).await?.iter().map(user).collect()
+        self.fetch(&format!("select {USER} from users order by email"), vec![])
+            .await?
+            .iter()
+            .map(user)
+            .collect()
     }
 
     /// A person.

@@ -10,7 +10,8 @@ use domain::{ReleaseId, Slug, StrategyId, TierId};
 
 const TIER: &str = "t.id, t.key, r.revision, r.spec, r.saved_at, r.saved_by, t.live_revision
                     from tiers t join tier_revisions r on r.tier = t.id";
-const RELEASE: &str = "select id, version, artifacts, commit_id, notes, registered_at, registered_by, bad from releases";
+const RELEASE: &str =
+    "select id, version, artifacts, commit_id, notes, registered_at, registered_by, bad from releases";
 
 impl Tx {
     /// Adds a revision of a tier, and the tier with its first.
@@ -27,9 +28,15 @@ impl Tx {
                 return Err(StoreError::Conflict(crate::Conflict::Taken));
             }
         }
-        let sql = "insert into tier_revisions (tier, revision, spec, saved_at, saved_by) values ($1,$2,$3,$4,$5)";
-        let bound =
-            args![tier.id.to_string(), tier.revision, tier.spec.json(), tier.saved_at, tier.saved_by.as_str()];
+        let sql =
+            "insert into tier_revisions (tier, revision, spec, saved_at, saved_by) values ($1,$2,$3,$4,$5)";
+        let bound = args![
+            tier.id.to_string(),
+            tier.revision,
+            tier.spec.json(),
+            tier.saved_at,
+            tier.saved_by.as_str()
+        ];
         self.execute(sql, bound).await.map(drop)
     }
 
@@ -47,11 +54,17 @@ impl Tx {
     /// # Errors
     /// [`crate::Conflict::Taken`] if the version is registered already.
     pub async fn insert_release(&mut self, r: &Release) -> Result<(), StoreError> {
-        let sql = "insert into releases (id, version, artifacts, commit_id, notes, registered_at, registered_by)
+        let sql =
+            "insert into releases (id, version, artifacts, commit_id, notes, registered_at, registered_by)
                    values ($1,$2,$3,$4,$5,$6,$7)";
         let bound = args![
-            r.id.to_string(), r.version.to_string(), r.artifacts.json(), r.commit.as_str(), r.notes.as_str(),
-            r.registered_at, r.registered_by.as_str()
+            r.id.to_string(),
+            r.version.to_string(),
+            r.artifacts.json(),
+            r.commit.as_str(),
+            r.notes.as_str(),
+            r.registered_at,
+            r.registered_by.as_str()
         ];
         self.execute(sql, bound).await.map(drop)
     }
@@ -90,7 +103,11 @@ impl Store {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn tier(&self, id: TierId, revision: Option<u32>) -> Result<Option<(Tier, Option<u32>)>, StoreError> {
+    pub async fn tier(
+        &self,
+        id: TierId,
+        revision: Option<u32>,
+    ) -> Result<Option<(Tier, Option<u32>)>, StoreError> {
         let sql = format!("select {TIER} and r.revision = coalesce($2, t.revision) where t.id = $1");
         let bound = args![id.to_string(), revision.map(i64::from)];
         self.fetch_one(&sql, bound).await?.map(|r| tier_and_live(&r)).transpose()

@@ -57,22 +57,38 @@ impl Tx {
         let stream = stream(append.kind, append.id);
         let Append { id, summary, at, .. } = append;
         let subject = summary.subject.map(|s| s.to_string());
-        let seq = self.append_events(&stream, subject.clone(), append.actor, append.after, append.events).await?;
+        let seq =
+            self.append_events(&stream, subject.clone(), append.actor, append.after, append.events).await?;
         let ended = summary.ended.then_some(at);
         if append.after == 0 {
             let sql = "insert into processes (id, kind, status, title, sentence, subject, waits_for_person,
                        started_at, ended_at, wake_at, seq) values ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)";
             let bound = args![
-                id.to_string(), append.kind.word(), summary.status.as_str(), summary.title.as_str(),
-                summary.sentence.as_str(), subject, i64::from(summary.waits_for_person), at, ended, append.wake_at, seq
+                id.to_string(),
+                append.kind.word(),
+                summary.status.as_str(),
+                summary.title.as_str(),
+                summary.sentence.as_str(),
+                subject,
+                i64::from(summary.waits_for_person),
+                at,
+                ended,
+                append.wake_at,
+                seq
             ];
             self.execute(sql, bound).await?;
         } else {
             let sql = "update processes set status = $2, sentence = $3, waits_for_person = $4, ended_at = $5,
                        wake_at = $6, seq = $7 where id = $1 and seq = $8";
             let bound = args![
-                id.to_string(), summary.status.as_str(), summary.sentence.as_str(),
-                i64::from(summary.waits_for_person), ended, append.wake_at, seq, append.after
+                id.to_string(),
+                summary.status.as_str(),
+                summary.sentence.as_str(),
+                i64::from(summary.waits_for_person),
+                ended,
+                append.wake_at,
+                seq,
+                append.after
             ];
             if self.execute(sql, bound).await? != 1 {
                 return Err(StoreError::Conflict(Conflict::Stale));

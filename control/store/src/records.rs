@@ -91,13 +91,24 @@ impl Tx {
     }
 
     /// One writer a stack: a stack that has an operation is not updated, and the count tells (law 3).
-    async fn start(&mut self, chunk: &[Started<'_>], process: ProcessId, at: Timestamp) -> Result<(), StoreError> {
+    async fn start(
+        &mut self,
+        chunk: &[Started<'_>],
+        process: ProcessId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut bound = Vec::with_capacity(chunk.len() * 9);
         for s in chunk {
             bound.extend(args![
-                s.operation.to_string(), process.to_string(), s.stack.to_string(), s.kind.word(),
-                s.wave.map(|w| i64::try_from(w).unwrap_or(0)), s.attempt, "submitted",
-                s.to.map(|to| to.digest.0.clone()), at
+                s.operation.to_string(),
+                process.to_string(),
+                s.stack.to_string(),
+                s.kind.word(),
+                s.wave.map(|w| i64::try_from(w).unwrap_or(0)),
+                s.attempt,
+                "submitted",
+                s.to.map(|to| to.digest.0.clone()),
+                at
             ]);
         }
         let sql = format!(
@@ -107,7 +118,11 @@ impl Tx {
         self.execute(&sql, bound).await?;
         let mut bound = Vec::with_capacity(chunk.len() * 3);
         for s in chunk {
-            bound.extend(args![s.stack.to_string(), s.operation.to_string(), s.to.map(|to| to.digest.0.clone())]);
+            bound.extend(args![
+                s.stack.to_string(),
+                s.operation.to_string(),
+                s.to.map(|to| to.digest.0.clone())
+            ]);
         }
         let n = chunk.len();
         let sql = format!(
@@ -150,12 +165,26 @@ impl Tx {
                 Outcome::Succeeded { digest, outputs } => {
                     let status = if *kind == OperationKind::Delete { "deleted" } else { "live" };
                     let outputs = (!outputs.is_empty()).then(|| json(outputs));
-                    args![stack.to_string(), operation.to_string(), status, digest.as_ref().map(|d| d.0.clone()), None::<String>, outputs]
+                    args![
+                        stack.to_string(),
+                        operation.to_string(),
+                        status,
+                        digest.as_ref().map(|d| d.0.clone()),
+                        None::<String>,
+                        outputs
+                    ]
                 }
                 // What it runs now is what was proved; a failure that left the former configuration leaves it live.
                 Outcome::Failed { reason, running, .. } => {
                     let status = if running.is_some() { "live" } else { "failed" };
-                    args![stack.to_string(), operation.to_string(), status, running.as_ref().map(|d| d.0.clone()), Some(json(reason)), None::<String>]
+                    args![
+                        stack.to_string(),
+                        operation.to_string(),
+                        status,
+                        running.as_ref().map(|d| d.0.clone()),
+                        Some(json(reason)),
+                        None::<String>
+                    ]
                 }
             };
             bound.extend(row);
@@ -214,9 +243,9 @@ impl Tx {
             }
             Record::Gate(gate) => self.gate(gate).await,
             Record::Mail(mail) => self.queue_mail(mail, at).await,
-            Record::OperationStarted { .. } | Record::OperationAccepted { .. } | Record::OperationEnded { .. } => {
-                Ok(())
-            }
+            Record::OperationStarted { .. }
+            | Record::OperationAccepted { .. }
+            | Record::OperationEnded { .. } => Ok(()),
         }
     }
 
@@ -231,9 +260,16 @@ impl Tx {
         let sql = "insert into stacks (id, name, kind, tier, region, driver, components, status, outputs, changed_at)
                    values ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10) on conflict (id) do nothing";
         let bound = args![
-            stack.id.to_string(), stack.name.as_str(), stack.kind.word(), stack.tier.to_string(),
-            stack.region.as_str(), stack.driver.word(), erased::Json::json(&stack.components), stack.status.word(),
-            erased::Json::json(&stack.outputs), stack.changed_at
+            stack.id.to_string(),
+            stack.name.as_str(),
+            stack.kind.word(),
+            stack.tier.to_string(),
+            stack.region.as_str(),
+            stack.driver.word(),
+            erased::Json::json(&stack.components),
+            stack.status.word(),
+            erased::Json::json(&stack.outputs),
+            stack.changed_at
         ];
         self.execute(sql, bound).await.map(drop)
     }
@@ -243,8 +279,14 @@ impl Tx {
                    values ($1,$2,$3,$4,$5,$6,$7,$8) on conflict (rollout, wave) do update set state = excluded.state,
                    missing = excluded.missing, asked_at = excluded.asked_at, expires_at = excluded.expires_at";
         let bound = args![
-            gate.rollout.to_string(), gate.wave, gate.state.as_str(), gate.group.clone(), gate.missing,
-            gate.asked_at, gate.expires_at, gate.title.as_str()
+            gate.rollout.to_string(),
+            gate.wave,
+            gate.state.as_str(),
+            gate.group.clone(),
+            gate.missing,
+            gate.asked_at,
+            gate.expires_at,
+            gate.title.as_str()
         ];
         self.execute(sql, bound).await.map(drop)
     }

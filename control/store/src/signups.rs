@@ -69,8 +69,16 @@ impl Tx {
                    token_hash = excluded.token_hash, organisation = excluded.organisation, tier = excluded.tier,
                    region = excluded.region, state = excluded.state, tenant = excluded.tenant";
         let bound = args![
-            s.id.to_string(), s.token_hash.as_str(), s.email.as_str(), s.slug.as_str(), s.organisation.as_str(),
-            s.tier.to_string(), s.region.as_str(), s.state.word(), s.tenant.map(|t| t.to_string()), s.created_at
+            s.id.to_string(),
+            s.token_hash.as_str(),
+            s.email.as_str(),
+            s.slug.as_str(),
+            s.organisation.as_str(),
+            s.tier.to_string(),
+            s.region.as_str(),
+            s.state.word(),
+            s.tenant.map(|t| t.to_string()),
+            s.created_at
         ];
         self.execute(sql, bound).await.map(drop)
     }
@@ -100,7 +108,9 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn signup_of(&self, email: &Email, slug: &Slug) -> Result<Option<Signup>, StoreError> {
-        let sql = format!("select {COLUMNS} from signups where slug = $1 and lower(email) = $2 and state <> 'declined'");
+        let sql = format!(
+            "select {COLUMNS} from signups where slug = $1 and lower(email) = $2 and state <> 'declined'"
+        );
         let bound = args![slug.as_str(), email.as_str().to_lowercase()];
         self.fetch_one(&sql, bound).await?.map(|r| signup(&r)).transpose()
     }

@@ -105,10 +105,14 @@ impl Row {
 
     /// A JSON column.
     pub(crate) fn json<T: serde::de::DeserializeOwned>(&self, i: usize) -> Result<T, StoreError> {
-        serde_json::from_str(&self.text(i)?).map_err(|e| StoreError::damaged(format!("JSON in column {i}: {e}")))
+        serde_json::from_str(&self.text(i)?)
+            .map_err(|e| StoreError::damaged(format!("JSON in column {i}: {e}")))
     }
 
-    pub(crate) fn json_or_null<T: serde::de::DeserializeOwned>(&self, i: usize) -> Result<Option<T>, StoreError> {
+    pub(crate) fn json_or_null<T: serde::de::DeserializeOwned>(
+        &self,
+        i: usize,
+    ) -> Result<Option<T>, StoreError> {
         self.text_or_null(i)?.map(|_| self.json(i)).transpose()
     }
 

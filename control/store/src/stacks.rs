@@ -78,11 +78,14 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn stack(&self, id: StackId) -> Result<Option<Stack>, StoreError> {
-        let Some(row) = self.fetch_one(&format!("select {STACK} where s.id = $1"), args![id.to_string()]).await? else {
+        let Some(row) =
+            self.fetch_one(&format!("select {STACK} where s.id = $1"), args![id.to_string()]).await?
+        else {
             return Ok(None);
         };
         let mut stack = stack(&row)?;
-        let tenants = self.fetch("select tenant from tenant_stacks where stack = $1", args![id.to_string()]).await?;
+        let tenants =
+            self.fetch("select tenant from tenant_stacks where stack = $1", args![id.to_string()]).await?;
         stack.tenants = tenants.iter().map(|r| r.parse(0)).collect::<Result<_, _>>()?;
         Ok(Some(stack))
     }
@@ -174,7 +177,9 @@ impl Store {
             let inside = tenants.remove(&stack.id.to_string()).unwrap_or_default();
             let own = (stack.kind == domain::stack::StackKind::Silo).then(|| inside.first()).flatten();
             let overrides = match own {
-                Some((.., text)) => serde_json::from_str(text).map_err(|e| StoreError::damaged(e.to_string()))?,
+                Some((.., text)) => {
+                    serde_json::from_str(text).map_err(|e| StoreError::damaged(e.to_string()))?
+                }
                 None => domain::parameter::Values::new(),
             };
             facts.push(StackFacts {
@@ -211,7 +216,10 @@ impl Store {
             for row in self.fetch(&sql, bound()).await? {
                 let components: Vec<String> = row.json(3)?;
                 let model = if components.is_empty() { row.text(2)? } else { "hybrid".to_owned() };
-                briefs.insert(row.parse(0)?, Brief { tier_key: row.text(1)?, model, components, tenants: vec![] });
+                briefs.insert(
+                    row.parse(0)?,
+                    Brief { tier_key: row.text(1)?, model, components, tenants: vec![] },
+                );
             }
             let sql = format!(
                 "select ts.stack, t.id, t.slug, t.name from tenant_stacks ts join tenants t on t.id = ts.tenant
@@ -232,7 +240,8 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn route(&self, slug: &str) -> Result<Option<Route>, StoreError> {
-        let sql = "select t.state, t.name, (select s.name from tenant_stacks ts join stacks s on s.id = ts.stack
+        let sql =
+            "select t.state, t.name, (select s.name from tenant_stacks ts join stacks s on s.id = ts.stack
                      where ts.tenant = t.id order by s.kind desc limit 1) from tenants t where t.slug = $1";
         let row = self.fetch_one(sql, args![slug]).await?;
         row.map(|r| Ok(Route { state: r.parse(0)?, name: r.text(1)?, stack: r.text_or_null(2)? })).transpose()
@@ -243,7 +252,8 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn operations(&self, stack: StackId, limit: u32) -> Result<Vec<OperationRow>, StoreError> {
-        let sql = "select o.id, o.process, o.stack, o.kind, o.attempt, o.state, f.version, t.version, o.reason,
+        let sql =
+            "select o.id, o.process, o.stack, o.kind, o.attempt, o.state, f.version, t.version, o.reason,
                           o.started_at, o.ended_at
                    from operations o left join configurations f on f.digest = o.from_digest
                    left join configurations t on t.digest = o.to_digest
@@ -277,7 +287,10 @@ impl Store {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn operation_log(&self, operation: OperationId) -> Result<Vec<(Timestamp, String)>, StoreError> {
+    pub async fn operation_log(
+        &self,
+        operation: OperationId,
+    ) -> Result<Vec<(Timestamp, String)>, StoreError> {
         let sql = "select at, line from operation_log where operation = $1 order by at, seq";
         let rows = self.fetch(sql, args![operation.to_string()]).await?;
         rows.iter().map(|r| Ok((r.at(0)?, r.text(1)?))).collect()

@@ -47,7 +47,8 @@ pub struct TenantRow {
     pub cursor: String,
 }
 
-const TENANT: &str = "t.id, t.slug, t.name, t.email, t.tier, t.region, t.tags, t.overrides, t.state, t.reason, t.created_at";
+const TENANT: &str =
+    "t.id, t.slug, t.name, t.email, t.tier, t.region, t.tags, t.overrides, t.state, t.reason, t.created_at";
 
 // A hybrid tenant has two stacks; its own one answers.
 const LIST: &str = "from tenants t join tiers tr on tr.id = t.tier
@@ -65,9 +66,18 @@ impl Tx {
         let sql = "insert into tenants (id, slug, name, email, search, tier, region, tags, overrides, state, reason, created_at)
                    values ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)";
         let bound = args![
-            t.id.to_string(), t.slug.as_str(), t.name.as_str(), t.email.as_str(), search(t), t.tier.to_string(),
-            t.region.as_str(), t.tags.json(), t.overrides.json(), t.state.word(),
-            t.reason.as_ref().map(crate::records::erased::Json::json), t.created_at
+            t.id.to_string(),
+            t.slug.as_str(),
+            t.name.as_str(),
+            t.email.as_str(),
+            search(t),
+            t.tier.to_string(),
+            t.region.as_str(),
+            t.tags.json(),
+            t.overrides.json(),
+            t.state.word(),
+            t.reason.as_ref().map(crate::records::erased::Json::json),
+            t.created_at
         ];
         self.execute(sql, bound).await.map(drop)
     }
@@ -80,8 +90,14 @@ impl Tx {
         let sql = "update tenants set name = $2, email = $3, search = $4, tags = $5, overrides = $6, state = $7, reason = $8
                    where id = $1";
         let bound = args![
-            t.id.to_string(), t.name.as_str(), t.email.as_str(), search(t), t.tags.json(), t.overrides.json(),
-            t.state.word(), t.reason.as_ref().map(crate::records::erased::Json::json)
+            t.id.to_string(),
+            t.name.as_str(),
+            t.email.as_str(),
+            search(t),
+            t.tags.json(),
+            t.overrides.json(),
+            t.state.word(),
+            t.reason.as_ref().map(crate::records::erased::Json::json)
         ];
         self.execute(sql, bound).await.map(drop)
     }

@@ -1,7 +1,8 @@
 //! The only way a rollout's state changes: one match, and every event that does not fit is refused.
 
 use super::{
-    Asked, Decision, Event, Evidence, Gate, Paused, Phase, Place, Rollout, State, StepState, Then, Wave, WaveState,
+    Asked, Decision, Event, Evidence, Gate, Paused, Phase, Place, Rollout, State, StepState, Then, Wave,
+    WaveState,
 };
 use crate::operation::Run;
 use crate::plan::Change;
@@ -16,7 +17,10 @@ pub(super) fn begin(id: ProcessId, event: &Event, at: Timestamp) -> Result<Rollo
     let waves = plan
         .waves
         .iter()
-        .map(|wave| Wave { state: WaveState::Pending, steps: wave.steps.iter().map(|s| fresh(&s.change)).collect() })
+        .map(|wave| Wave {
+            state: WaveState::Pending,
+            steps: wave.steps.iter().map(|s| fresh(&s.change)).collect(),
+        })
         .collect();
     Ok(Rollout {
         id,
@@ -42,7 +46,14 @@ fn fresh(change: &Change) -> StepState {
 }
 
 pub(super) fn apply(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Illegal> {
-    let refuse = || Err(Illegal(format!("{} while {} (wave {:?})", event.kind(), rollout.status(), rollout.current_wave())));
+    let refuse = || {
+        Err(Illegal(format!(
+            "{} while {} (wave {:?})",
+            event.kind(),
+            rollout.status(),
+            rollout.current_wave()
+        )))
+    };
     let fits = match event {
         Event::Started { .. } => false,
         Event::Enrolled { wave, .. } => {
@@ -52,11 +63,14 @@ pub(super) fn apply(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Resu
             !rollout.has_ended() && matches!(run(rollout, *wave, *step), Some(Run::Waiting { .. }))
         }
         Event::WaveStarted { wave } | Event::WaveSkipped { wave } => {
-            rollout.state == State::Running && rollout.paused.is_none() && rollout.current_wave() == Some(*wave)
+            rollout.state == State::Running
+                && rollout.paused.is_none()
+                && rollout.current_wave() == Some(*wave)
                 && matches!(wave_state(rollout, *wave), Some(WaveState::Pending))
         }
         Event::OperationStarted { wave, phase: Phase::There, .. } => {
-            rollout.state == State::Running && rollout.paused.is_none()
+            rollout.state == State::Running
+                && rollout.paused.is_none()
                 && matches!(wave_state(rollout, *wave), Some(WaveState::Running { .. }))
         }
         Event::OperationStarted { phase: Phase::Back, .. } => {
@@ -66,7 +80,8 @@ pub(super) fn apply(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Resu
         | Event::OperationSucceeded { operation, .. }
         | Event::OperationFailed { operation, .. } => rollout.in_flight.contains_key(operation),
         Event::GateOpened { wave, .. } => {
-            rollout.state == State::Running && matches!(wave_state(rollout, *wave), Some(WaveState::Running { .. }))
+            rollout.state == State::Running
+                && matches!(wave_state(rollout, *wave), Some(WaveState::Running { .. }))
                 && rollout.waves[*wave].steps.iter().all(|s| s.run.has_ended())
         }
         Event::Sampled { wave, results } => {
@@ -83,10 +98,14 @@ pub(super) fn apply(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Resu
                         && rollout.waves[*wave].steps.iter().all(|s| s.run.has_ended()))
         }
         Event::Settling { .. } => {
-            matches!(rollout.state, State::Running | State::Settling { .. } | State::Halted { .. } | State::RollingBack { .. })
+            matches!(
+                rollout.state,
+                State::Running | State::Settling { .. } | State::Halted { .. } | State::RollingBack { .. }
+            )
         }
         Event::Halted { .. } | Event::RollbackStarted { .. } | Event::Aborted { .. } => {
-            matches!(rollout.state, State::Settling { .. } | State::Halted { .. }) && rollout.in_flight.is_empty()
+            matches!(rollout.state, State::Settling { .. } | State::Halted { .. })
+                && rollout.in_flight.is_empty()
         }
         Event::Paused { .. } => !rollout.has_ended() && rollout.paused.is_none(),
         Event::Resumed { .. } => rollout.paused.is_some(),
@@ -114,7 +133,8 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
             for configuration in configurations {
                 rollout.plan.configurations.insert(configuration.digest.clone(), configuration.clone());
             }
-            rollout.plan.hash = rollout.plan.hash_with(&format!("enrolled {wave} {} {}", step.stack, step.to));
+            rollout.plan.hash =
+                rollout.plan.hash_with(&format!("enrolled {wave} {} {}", step.stack, step.to));
             rollout.waves[*wave].steps.push(fresh(&step.change));
             rollout.plan.waves[*wave].steps.push((**step).clone());
             // Whoever approved the former plan is asked again.

@@ -66,20 +66,29 @@ pub(super) fn command(
     now: Timestamp,
 ) -> Result<Vec<Event>, Reason> {
     if rollout.has_ended() {
-        let sentence = format!("{} has ended ({}); start a new rollout", rollout.title, rollout.status().replace('_', " "));
+        let sentence = format!(
+            "{} has ended ({}); start a new rollout",
+            rollout.title,
+            rollout.status().replace('_', " ")
+        );
         return Err(Reason::new("rollout_ended", sentence));
     }
     let by = Person::from(actor);
     match command {
         Command::Pause { comment } => match &rollout.paused {
-            Some(paused) => Err(Reason::new("already_paused", format!("{} has paused it already", paused.by))),
+            Some(paused) => {
+                Err(Reason::new("already_paused", format!("{} has paused it already", paused.by)))
+            }
             None if matches!(rollout.state, State::Halted { .. }) => {
                 Err(Reason::new("halted", "it is halted, so nothing runs that could be paused"))
             }
             None => Ok(vec![Event::Paused { by, comment }]),
         },
         Command::Resume => match &rollout.paused {
-            None => Err(Reason::new("not_paused", "it is not paused; a halted rollout can be retried or rolled back")),
+            None => Err(Reason::new(
+                "not_paused",
+                "it is not paused; a halted rollout can be retried or rolled back",
+            )),
             Some(_) => Ok(vec![Event::Resumed { by }]),
         },
         Command::Stop { rollback, comment } => {
@@ -93,24 +102,25 @@ pub(super) fn command(
         Command::Decide { wave, verdict, comment, plan_hash } => {
             decide(rollout, actor, wave, verdict, comment, plan_hash, now)
         }
-        Command::Enroll { wave, step, configurations } => {
-            match rollout.waves.get(wave).map(|w| &w.state) {
-                Some(WaveState::Pending) if rollout.gate_before_passed(wave) => {
-                    Err(Reason::new("wave_approved", "its wave was approved already and cannot change"))
-                }
-                Some(WaveState::Pending) if matches!(rollout.state, State::Running) => {
-                    Ok(vec![Event::Enrolled { wave, step, configurations }])
-                }
-                Some(_) => Err(Reason::new("wave_started", "its wave has started")),
-                None => Err(Reason::new("no_such_wave", "there is no such wave")),
+        Command::Enroll { wave, step, configurations } => match rollout.waves.get(wave).map(|w| &w.state) {
+            Some(WaveState::Pending) if rollout.gate_before_passed(wave) => {
+                Err(Reason::new("wave_approved", "its wave was approved already and cannot change"))
             }
-        }
+            Some(WaveState::Pending) if matches!(rollout.state, State::Running) => {
+                Ok(vec![Event::Enrolled { wave, step, configurations }])
+            }
+            Some(_) => Err(Reason::new("wave_started", "its wave has started")),
+            None => Err(Reason::new("no_such_wave", "there is no such wave")),
+        },
         Command::Withdraw { stack, reason } => {
             let waiting = rollout.plan.waves.iter().enumerate().find_map(|(wave, planned)| {
                 let step = planned.steps.iter().position(|s| s.stack == stack)?;
                 matches!(rollout.waves[wave].steps[step].run, Run::Waiting { .. }).then_some((wave, step))
             });
-            Ok(waiting.into_iter().map(|(wave, step)| Event::Withdrawn { wave, step, reason: reason.clone() }).collect())
+            Ok(waiting
+                .into_iter()
+                .map(|(wave, step)| Event::Withdrawn { wave, step, reason: reason.clone() })
+                .collect())
         }
     }
 }
@@ -130,8 +140,13 @@ fn settle(
         State::Settling { then: Then::Rollback, .. } if then == Then::Rollback => {
             return Err(Reason::new("rolling_back", "it rolls back as soon as what is in flight has ended"));
         }
-        State::Running | State::Settling { .. } | State::Halted { .. } | State::RollingBack { .. }
-        | State::RolledBack { .. } | State::Succeeded { .. } | State::Aborted { .. } => {}
+        State::Running
+        | State::Settling { .. }
+        | State::Halted { .. }
+        | State::RollingBack { .. }
+        | State::RolledBack { .. }
+        | State::Succeeded { .. }
+        | State::Aborted { .. } => {}
     }
     let why = if comment.is_empty() { String::new() } else { format!(": “{comment}”") };
     let reason = Reason { code: code.into(), sentence: format!("{} {verb} it{why}", by.name) };
@@ -145,7 +160,10 @@ fn retry(rollout: &Rollout, by: Person) -> Result<Vec<Event>, Reason> {
         }
         State::Halted { .. } => false,
         State::Running => true,
-        State::Settling { .. } | State::RollingBack { .. } | State::RolledBack { .. } | State::Succeeded { .. }
+        State::Settling { .. }
+        | State::RollingBack { .. }
+        | State::RolledBack { .. }
+        | State::Succeeded { .. }
         | State::Aborted { .. } => {
             return Err(Reason::new("not_halted", "only a running or halted rollout can be retried"));
         }
@@ -154,7 +172,8 @@ fn retry(rollout: &Rollout, by: Person) -> Result<Vec<Event>, Reason> {
         return Err(Reason::new("nothing_failed", "nothing failed"));
     };
     let failed = rollout.waves[wave].steps.iter().enumerate();
-    let steps: Vec<_> = failed.filter(|(_, s)| matches!(s.run, Run::Failed { .. })).map(|(i, _)| (wave, i)).collect();
+    let steps: Vec<_> =
+        failed.filter(|(_, s)| matches!(s.run, Run::Failed { .. })).map(|(i, _)| (wave, i)).collect();
     let gate = match &rollout.waves[wave].state {
         WaveState::Failed { .. } if steps.is_empty() => Some(wave),
         _ => None,
@@ -188,28 +207,43 @@ fn decide(
         None => return Err(Reason::new("no_such_wave", format!("there is no wave {number}"))),
     };
     let Some(approval) = &rollout.plan.waves[wave].spec.gate.approval else {
-        return Err(Reason::new("no_approval", format!("the gate of wave {number} asks nobody; it opens by itself")));
+        return Err(Reason::new(
+            "no_approval",
+            format!("the gate of wave {number} asks nobody; it opens by itself"),
+        ));
     };
     let Some(asked) = gate.asked else {
         let left = gate.bake_until - now;
-        return Err(Reason::new("still_baking", format!("wave {number} is still watched for {left}; decide after that")));
+        return Err(Reason::new(
+            "still_baking",
+            format!("wave {number} is still watched for {left}; decide after that"),
+        ));
     };
     if asked.expires_at <= now {
         return Err(Reason::new("approval_expired", format!("the gate of wave {number} expired")));
     }
     if plan_hash != rollout.plan.hash {
-        return Err(Reason::new("plan_changed", "the plan changed since it was shown; look at it again and decide"));
+        return Err(Reason::new(
+            "plan_changed",
+            "the plan changed since it was shown; look at it again and decide",
+        ));
     }
     let Some(user) = actor.user else {
         return Err(Reason::new("no_person", "only a person can decide; use a token that belongs to one"));
     };
     if rollout.started_by.user == Some(user) && verdict == Verdict::Approve {
-        return Err(Reason::new("started_it", "whoever started the rollout cannot approve it; ask somebody else"));
+        return Err(Reason::new(
+            "started_it",
+            "whoever started the rollout cannot approve it; ask somebody else",
+        ));
     }
     if let Some(group) = &approval.group
         && !actor.groups.contains(group)
     {
-        return Err(Reason::new("not_in_group", format!("this gate asks the group “{group}”, which you are not in")));
+        return Err(Reason::new(
+            "not_in_group",
+            format!("this gate asks the group “{group}”, which you are not in"),
+        ));
     }
     if gate.decisions.iter().any(|d| d.by.user == Some(user)) {
         return Err(Reason::new("decided_already", "you have decided this gate already"));
@@ -222,6 +256,9 @@ impl Rollout {
     #[must_use]
     pub fn gate_before_passed(&self, wave: usize) -> bool {
         let Some(before) = wave.checked_sub(1) else { return true };
-        matches!(self.waves.get(before).map(|w| &w.state), Some(WaveState::Passed { .. } | WaveState::Skipped))
+        matches!(
+            self.waves.get(before).map(|w| &w.state),
+            Some(WaveState::Passed { .. } | WaveState::Skipped)
+        )
     }
 }

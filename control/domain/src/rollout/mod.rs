@@ -258,7 +258,9 @@ impl Rollout {
     #[must_use]
     pub fn has_ended(&self) -> bool {
         match self.state {
-            State::Running | State::Settling { .. } | State::Halted { .. } | State::RollingBack { .. } => false,
+            State::Running | State::Settling { .. } | State::Halted { .. } | State::RollingBack { .. } => {
+                false
+            }
             State::RolledBack { .. } | State::Succeeded { .. } | State::Aborted { .. } => true,
         }
     }
@@ -284,7 +286,10 @@ impl Rollout {
     }
 
     fn step(&self, at: Place) -> Option<(&Step, &StepState)> {
-        Some((self.plan.waves.get(at.wave)?.steps.get(at.step)?, self.waves.get(at.wave)?.steps.get(at.step)?))
+        Some((
+            self.plan.waves.get(at.wave)?.steps.get(at.step)?,
+            self.waves.get(at.wave)?.steps.get(at.step)?,
+        ))
     }
 
     /// Whether the way back has something to do for this step: it changed, or nobody knows what it runs.

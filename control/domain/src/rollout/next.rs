@@ -22,10 +22,14 @@ pub(super) fn next(rollout: &Rollout, now: Timestamp, around: &Surroundings) -> 
             Then::Abort => Event::Aborted { reason: reason.clone(), by: None },
         }),
         State::RollingBack { .. } => rolling_back(rollout, now, around, &mut next),
-        State::Settling { .. } | State::Halted { .. } | State::RolledBack { .. } | State::Succeeded { .. }
+        State::Settling { .. }
+        | State::Halted { .. }
+        | State::RolledBack { .. }
+        | State::Succeeded { .. }
         | State::Aborted { .. } => {}
     }
-    next.effects.extend(rollout.in_flight.iter().filter_map(|(id, at)| order(rollout, *id, *at)).map(Effect::Drive));
+    next.effects
+        .extend(rollout.in_flight.iter().filter_map(|(id, at)| order(rollout, *id, *at)).map(Effect::Drive));
     next
 }
 
@@ -54,7 +58,13 @@ fn running(rollout: &Rollout, now: Timestamp, around: &Surroundings, next: &mut 
     }
 }
 
-fn wave_running(rollout: &Rollout, wave: usize, now: Timestamp, around: &Surroundings, next: &mut Next<Event>) {
+fn wave_running(
+    rollout: &Rollout,
+    wave: usize,
+    now: Timestamp,
+    around: &Surroundings,
+    next: &mut Next<Event>,
+) {
     let spec = &rollout.plan.waves[wave].spec;
     let states = &rollout.waves[wave].steps;
     let failed = states.iter().filter(|s| matches!(s.run, Run::Failed { .. })).count();
@@ -84,7 +94,8 @@ fn wave_running(rollout: &Rollout, wave: usize, now: Timestamp, around: &Surroun
         return;
     }
     let free = concurrency(spec, changing, tolerated, failed).saturating_sub(flying);
-    let places = states.iter().enumerate().map(|(step, s)| (Place { wave, step, phase: Phase::There }, &s.run));
+    let places =
+        states.iter().enumerate().map(|(step, s)| (Place { wave, step, phase: Phase::There }, &s.run));
     start(rollout, places, free, now, around, next);
 }
 
@@ -126,7 +137,13 @@ fn start<'a>(
         }
         let attempt = attempts + 1;
         let operation = OperationId::derive(rollout.id, step.stack, at.phase as u8, attempt);
-        next.events.push(Event::OperationStarted { operation, wave: at.wave, step: at.step, phase: at.phase, attempt });
+        next.events.push(Event::OperationStarted {
+            operation,
+            wave: at.wave,
+            step: at.step,
+            phase: at.phase,
+            attempt,
+        });
         free -= 1;
     }
 }
@@ -229,7 +246,8 @@ fn rolling_back(rollout: &Rollout, now: Timestamp, around: &Surroundings, next: 
         let free = most.saturating_sub(flying);
         return start(rollout, undo.into_iter(), free, now, around, next);
     }
-    let failed = rollout.waves.iter().flat_map(|w| &w.steps).filter(|s| matches!(s.undo, Run::Failed { .. })).count();
+    let failed =
+        rollout.waves.iter().flat_map(|w| &w.steps).filter(|s| matches!(s.undo, Run::Failed { .. })).count();
     next.events.push(Event::RolledBack { failed: u32::try_from(failed).unwrap_or(u32::MAX) });
 }
 
@@ -254,9 +272,7 @@ pub(super) fn observed(rollout: &Rollout, operation: OperationId, seen: &Seen, n
     let Some(at) = rollout.in_flight.get(&operation) else { return vec![] };
     let Some((step, state)) = rollout.step(*at) else { return vec![] };
     let (run, wanted, most) = match at.phase {
-        Phase::There => {
-            (&state.run, Some(&step.to), u32::from(rollout.plan.waves[at.wave].spec.attempts))
-        }
+        Phase::There => (&state.run, Some(&step.to), u32::from(rollout.plan.waves[at.wave].spec.attempts)),
         Phase::Back => (&state.undo, step.from.as_ref(), UNDO_ATTEMPTS),
     };
     match meaning(run, seen, wanted, most, now) {
@@ -275,29 +291,37 @@ pub(super) fn probed(rollout: &Rollout, wave: usize, samples: &[Sample]) -> Vec<
     let name = |id| steps.iter().find(|s| s.stack == id).map_or("?", |s| s.name.as_str());
     let results = rollout.plan.waves[wave].spec.gate.checks.iter().map(|check| match check {
         Check::Healthy => {
-            let down: Vec<_> = samples.iter().filter_map(|s| s.down.as_ref().map(|why| (s.stack, why))).collect();
+            let down: Vec<_> =
+                samples.iter().filter_map(|s| s.down.as_ref().map(|why| (s.stack, why))).collect();
             let sentence = match down.first() {
                 None => format!("all {} stacks answer", samples.len()),
                 Some((stack, why)) => {
-                    format!("{} of {} stacks do not answer; {}: {why}", down.len(), samples.len(), name(*stack))
+                    format!(
+                        "{} of {} stacks do not answer; {}: {why}",
+                        down.len(),
+                        samples.len(),
+                        name(*stack)
+                    )
                 }
             };
             (i64::try_from(down.len()).unwrap_or(i64::MAX), down.is_empty(), sentence)
         }
         Check::ErrorRate { max_percent } => {
-            let rate = |s: &Sample| if s.requests == 0 { 0 } else { s.errors.saturating_mul(1000) / s.requests };
+            let rate =
+                |s: &Sample| if s.requests == 0 { 0 } else { s.errors.saturating_mul(1000) / s.requests };
             let worst = samples.iter().max_by_key(|s| rate(s));
             let per_mille = worst.map_or(0, rate);
             let sentence = match worst {
-                Some(s) if per_mille > 0 => format!(
-                    "{}.{} % of requests fail on {}",
-                    per_mille / 10,
-                    per_mille % 10,
-                    name(s.stack)
-                ),
+                Some(s) if per_mille > 0 => {
+                    format!("{}.{} % of requests fail on {}", per_mille / 10, per_mille % 10, name(s.stack))
+                }
                 _ => "no request failed".to_owned(),
             };
-            (i64::try_from(per_mille).unwrap_or(i64::MAX), per_mille <= u64::from(*max_percent) * 10, sentence)
+            (
+                i64::try_from(per_mille).unwrap_or(i64::MAX),
+                per_mille <= u64::from(*max_percent) * 10,
+                sentence,
+            )
         }
     });
     vec![Event::Sampled { wave, results: results.collect() }]

@@ -20,9 +20,8 @@ pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Re
             }]
         }
         Event::OperationAccepted { operation } => vec![Record::OperationAccepted { operation: *operation }],
-        Event::OperationSucceeded { operation, outputs } => ended(rollout, *operation, |to| Outcome::Succeeded {
-            digest: Some(to.digest.clone()),
-            outputs: outputs.clone(),
+        Event::OperationSucceeded { operation, outputs } => ended(rollout, *operation, |to| {
+            Outcome::Succeeded { digest: Some(to.digest.clone()), outputs: outputs.clone() }
         }),
         Event::OperationFailed { operation, reason, retry_at, running } => {
             ended(rollout, *operation, |_| Outcome::Failed {

@@ -16,14 +16,19 @@ pub(super) fn sentence(rollout: &Rollout, event: &Event) -> String {
         Some(at) => step(at.wave, at.step),
         None => "a stack".to_owned(),
     };
-    let because = |comment: &str| if comment.is_empty() { String::new() } else { format!(": “{comment}”") };
+    let because =
+        |comment: &str| if comment.is_empty() { String::new() } else { format!(": “{comment}”") };
     match event {
         Event::Started { by, comment, .. } => format!("{} started {title}{}", by.name, because(comment)),
         Event::Enrolled { wave: w, step, .. } => format!("{} joins {}", step.name, wave(w)),
-        Event::Withdrawn { wave: w, step: s, reason } => format!("{} leaves {}: {}", step(*w, *s), wave(w), reason.sentence),
+        Event::Withdrawn { wave: w, step: s, reason } => {
+            format!("{} leaves {}: {}", step(*w, *s), wave(w), reason.sentence)
+        }
         Event::WaveStarted { wave: w } => format!("{title}: {} started", wave(w)),
         Event::WaveSkipped { wave: w } => format!("{title}: {} is empty and skipped", wave(w)),
-        Event::StepSkipped { wave: w, step: s, reason } => format!("{} is left out: {}", step(*w, *s), reason.sentence),
+        Event::StepSkipped { wave: w, step: s, reason } => {
+            format!("{} is left out: {}", step(*w, *s), reason.sentence)
+        }
         Event::OperationStarted { wave: w, step: s, phase, attempt, .. } => {
             let verb = match phase {
                 Phase::There => "Updating",

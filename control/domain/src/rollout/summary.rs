@@ -79,7 +79,8 @@ pub(crate) fn tenants_reached(rollout: &Rollout) -> (u64, u64) {
 /// What a wave waits for, as the header says it.
 pub(crate) fn waits_for(rollout: &Rollout, wave: usize, now: Timestamp) -> String {
     if let Some(paused) = &rollout.paused {
-        let why = if paused.comment.is_empty() { String::new() } else { format!(": “{}”", paused.comment) };
+        let why =
+            if paused.comment.is_empty() { String::new() } else { format!(": “{}”", paused.comment) };
         return format!("paused by {}{why}", paused.by);
     }
     match &rollout.waves[wave].state {
@@ -90,14 +91,16 @@ pub(crate) fn waits_for(rollout: &Rollout, wave: usize, now: Timestamp) -> Strin
         }
         WaveState::Gated(gate) => match (gate.asked, &rollout.plan.waves[wave].spec.gate.approval) {
             (Some(asked), Some(approval)) => {
-                let left = asked.expires_at - now;
+                let until = at(asked.expires_at, now);
                 let who = approval.group.as_deref().map(|g| format!(" from {g}")).unwrap_or_default();
                 match next::missing(approval, gate) {
-                    1 if approval.quorum == 1 => format!("waits for an approval{who}, {left} left"),
-                    missing => format!("waits for {missing} of {} approvals{who}, {left} left", approval.quorum),
+                    1 if approval.quorum == 1 => format!("waits for an approval{who} until {until}"),
+                    missing => {
+                        format!("waits for {missing} of {} approvals{who} until {until}", approval.quorum)
+                    }
                 }
             }
-            _ if gate.bake_until > now => format!("watched for another {}", gate.bake_until - now),
+            _ if gate.bake_until > now => format!("watched until {}", at(gate.bake_until, now)),
             _ => "waits for its checks".to_owned(),
         },
         WaveState::Failed { reason, .. } => reason.sentence.clone(),
@@ -105,6 +108,11 @@ pub(crate) fn waits_for(rollout: &Rollout, wave: usize, now: Timestamp) -> Strin
         WaveState::Passed { .. } => "passed".to_owned(),
         WaveState::Skipped => "nobody in it".to_owned(),
     }
+}
+
+/// The clock within a day, the date beyond; absolute, so that it is still true when it is read later.
+fn at(when: Timestamp, now: Timestamp) -> String {
+    if when - now < Span::days(1) { format!("{} UTC", when.clock()) } else { format!("{} UTC", when.human()) }
 }
 
 fn plural(n: usize, what: &str) -> String {

@@ -18,7 +18,12 @@ impl Client {
         Self(client.pool_max_idle_per_host(0).build_http())
     }
 
-    pub(super) async fn get(&self, to: SocketAddr, path: &str, tenant: Option<&str>) -> Result<(u16, String), String> {
+    pub(super) async fn get(
+        &self,
+        to: SocketAddr,
+        path: &str,
+        tenant: Option<&str>,
+    ) -> Result<(u16, String), String> {
         let asking = async {
             let mut request = http::Request::get(format!("http://{to}{path}"));
             if let Some(tenant) = tenant {
@@ -27,10 +32,13 @@ impl Client {
             let request = request.body(Empty::new()).map_err(|e| e.to_string())?;
             let response = self.0.request(request).await.map_err(|_| "does not answer".to_owned())?;
             let status = response.status().as_u16();
-            let body = Limited::new(response.into_body(), 1 << 20).collect().await.map_err(|e| e.to_string())?;
+            let body =
+                Limited::new(response.into_body(), 1 << 20).collect().await.map_err(|e| e.to_string())?;
             Ok((status, String::from_utf8_lossy(&body.to_bytes()).into_owned()))
         };
-        tokio::time::timeout(LIMIT, asking).await.unwrap_or_else(|_| Err("does not answer within 2 s".to_owned()))
+        tokio::time::timeout(LIMIT, asking)
+            .await
+            .unwrap_or_else(|_| Err("does not answer within 2 s".to_owned()))
     }
 
     /// The instance and digest that answer at an address.
@@ -42,7 +50,12 @@ impl Client {
 
     /// Measures a stack. A few requests of its own first, as a customer would make them: a release that breaks
     /// under use is seen even where nobody is awake.
-    pub(super) async fn sample(&self, stack: StackId, at: Option<SocketAddr>, tenant: Option<String>) -> Sample {
+    pub(super) async fn sample(
+        &self,
+        stack: StackId,
+        at: Option<SocketAddr>,
+        tenant: Option<String>,
+    ) -> Sample {
         let down = |why: String| Sample { stack, down: Some(why), requests: 0, errors: 0 };
         let Some(at) = at else { return down("has no process".into()) };
         if let Some(tenant) = &tenant {
@@ -64,6 +77,11 @@ impl Client {
             let line = text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(' '));
             line.and_then(|n| n.trim().parse::<u64>().ok()).unwrap_or(0)
         };
-        Sample { stack, down: None, requests: counter("orders_requests_total"), errors: counter("orders_errors_total") }
+        Sample {
+            stack,
+            down: None,
+            requests: counter("orders_requests_total"),
+            errors: counter("orders_errors_total"),
+        }
     }
 }

@@ -129,7 +129,10 @@ impl Local {
 
     fn stack(&self, name: &str) -> Arc<tokio::sync::Mutex<StackState>> {
         let folder = self.inner.root.join(name);
-        self.lock().entry(name.to_owned()).or_insert_with(|| Arc::new(tokio::sync::Mutex::new(StackState::new(folder)))).clone()
+        self.lock()
+            .entry(name.to_owned())
+            .or_insert_with(|| Arc::new(tokio::sync::Mutex::new(StackState::new(folder))))
+            .clone()
     }
 
     fn known(&self, name: &str) -> Option<Arc<tokio::sync::Mutex<StackState>>> {

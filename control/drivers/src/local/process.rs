@@ -60,7 +60,10 @@ pub(super) fn spawn(program: &Program, config: &Path, log: &Path) -> std::io::Re
         .spawn()?;
     let pid = i32::try_from(child.id()).unwrap_or_default();
     // Waits for its end, so that it does not stay as a zombie while this server lives.
-    std::thread::Builder::new().name(format!("wait-{pid}")).stack_size(64 * 1024).spawn(move || child.wait())?;
+    std::thread::Builder::new()
+        .name(format!("wait-{pid}"))
+        .stack_size(64 * 1024)
+        .spawn(move || child.wait())?;
     Ok(pid)
 }
 

@@ -41,7 +41,12 @@ pub(super) struct Wanted {
 
 impl From<&Change> for Job {
     fn from(change: &Change) -> Self {
-        Self { token: change.token, name: change.name.clone(), kind: change.kind, to: change.to.as_ref().map(wanted) }
+        Self {
+            token: change.token,
+            name: change.name.clone(),
+            kind: change.kind,
+            to: change.to.as_ref().map(wanted),
+        }
     }
 }
 
@@ -130,6 +135,9 @@ impl StackState {
 pub(super) fn load(folder: &Path) -> Result<Option<Saved>, Reason> {
     let Ok(text) = std::fs::read(folder.join("state.json")) else { return Ok(None) };
     serde_json::from_slice(&text).map(Some).map_err(|e| {
-        Reason::new("data_folder", format!("{} cannot be read ({e}); restore or remove it", folder.join("state.json").display()))
+        Reason::new(
+            "data_folder",
+            format!("{} cannot be read ({e}); restore or remove it", folder.join("state.json").display()),
+        )
     })
 }

@@ -23,7 +23,9 @@ type Stack = Arc<Mutex<StackState>>;
 pub(super) async fn work(driver: Local, stack: Stack, job: Job) {
     let outcome = match (&job.kind, &job.to) {
         (OperationKind::Delete, _) | (_, None) => delete(&driver, &stack, &job).await,
-        (OperationKind::Create | OperationKind::Update, Some(wanted)) => update(&driver, &stack, &job, wanted).await,
+        (OperationKind::Create | OperationKind::Update, Some(wanted)) => {
+            update(&driver, &stack, &job, wanted).await
+        }
     };
     let outcome = match outcome {
         Ok(outcome) => outcome,
@@ -98,11 +100,22 @@ fn succeeded(name: &str, instance: &Instance) -> Outcome {
 async fn is_itself(driver: &Local, instance: &Instance) -> bool {
     let at = SocketAddr::from(([127, 0, 0, 1], instance.port));
     instance.is_alive()
-        && driver.inner.http.identity(at).await.is_some_and(|(id, digest)| id == instance.id && digest == instance.digest)
+        && driver
+            .inner
+            .http
+            .identity(at)
+            .await
+            .is_some_and(|(id, digest)| id == instance.id && digest == instance.digest)
 }
 
 /// Starts a process and waits until it answers as itself.
-async fn launch(driver: &Local, stack: &Stack, id: &str, name: &str, wanted: &Wanted) -> Result<Instance, Reason> {
+async fn launch(
+    driver: &Local,
+    stack: &Stack,
+    id: &str,
+    name: &str,
+    wanted: &Wanted,
+) -> Result<Instance, Reason> {
     let failed = |sentence: String| Reason::new("start_failed", sentence);
     let build = sample::Build::parse(&wanted.artifact)
         .map_err(|(field, message)| Reason::new("bad_artifact", format!("{field} {message}")))?;
@@ -159,7 +172,10 @@ async fn launch(driver: &Local, stack: &Stack, id: &str, name: &str, wanted: &Wa
 fn first_error(log: &std::path::Path, from: u64) -> Option<String> {
     let text = std::fs::read(log).ok()?;
     let text = String::from_utf8_lossy(text.get(usize::try_from(from).ok()?..)?).into_owned();
-    let line = text.lines().find(|l| l.starts_with("Error") || l.contains("panicked")).or_else(|| text.lines().last())?;
+    let line = text
+        .lines()
+        .find(|l| l.starts_with("Error") || l.contains("panicked"))
+        .or_else(|| text.lines().last())?;
     Some(line.trim_start_matches("Error: ").chars().take(300).collect())
 }
 
@@ -182,8 +198,9 @@ async fn delete(driver: &Local, stack: &Stack, job: &Job) -> Result<Outcome, Rea
         let name = file.file_name();
         let kept = ["state.json", "lease", "log.txt"].iter().any(|k| name == *k);
         if !kept {
-            std::fs::remove_file(file.path())
-                .map_err(|e| Reason::new("data_folder", format!("{} cannot be removed: {e}", file.path().display())))?;
+            std::fs::remove_file(file.path()).map_err(|e| {
+                Reason::new("data_folder", format!("{} cannot be removed: {e}", file.path().display()))
+            })?;
         }
     }
     Ok(Outcome::Succeeded { digest: None, outputs: BTreeMap::new() })
@@ -196,7 +213,8 @@ pub(super) async fn supervise(driver: Local) {
             () = driver.inner.shutdown.cancelled() => return,
             () = tokio::time::sleep(Duration::from_millis(500)) => {}
         }
-        let stacks: Vec<_> = driver.lock().iter().map(|(name, stack)| (name.clone(), stack.clone())).collect();
+        let stacks: Vec<_> =
+            driver.lock().iter().map(|(name, stack)| (name.clone(), stack.clone())).collect();
         for (name, stack) in stacks {
             let dead = {
                 let mut state = stack.lock().await;
@@ -235,7 +253,10 @@ async fn restart(driver: &Local, name: &str, stack: &Stack, dead: Instance) {
     state.restart_at = Some(Instant::now() + Duration::from_secs(1 << state.restarts.min(6)));
     match launched {
         // An operation that came meanwhile has the last word.
-        Ok(new) if state.saved.operation.is_none() && state.saved.current.as_ref().is_some_and(|c| c.id == dead.id) => {
+        Ok(new)
+            if state.saved.operation.is_none()
+                && state.saved.current.as_ref().is_some_and(|c| c.id == dead.id) =>
+        {
             driver.route(name, Some(new.port));
             state.saved.current = Some(new);
             if let Err(reason) = state.save() {

@@ -75,7 +75,8 @@ impl TestApp {
         let driver: Arc<dyn Driver> = Arc::new(self.driver.clone());
         let drivers = Arc::new(BTreeMap::from([(DriverKind::Local, driver)]));
         let clock: engine::Clock = Arc::new(move || Timestamp(clock.load(Ordering::SeqCst)));
-        self.engine = Some(tokio::spawn(engine::run(self.store.clone(), drivers, clock, self.shutdown.clone())));
+        self.engine =
+            Some(tokio::spawn(engine::run(self.store.clone(), drivers, clock, self.shutdown.clone())));
     }
 
     /// Ends the engine wherever it is, as a crash would.
@@ -93,7 +94,8 @@ impl TestApp {
 
     pub async fn strategy(&self, name: &str, waves: &str) {
         let spec: StrategySpec =
-            serde_json::from_str(&format!(r#"{{"name":"{name}","on_halt":"stay","waves":{waves}}}"#)).unwrap();
+            serde_json::from_str(&format!(r#"{{"name":"{name}","on_halt":"stay","waves":{waves}}}"#))
+                .unwrap();
         self.service.save_strategy(&self.admin, None, spec).await.unwrap();
     }
 
@@ -118,7 +120,8 @@ impl TestApp {
     }
 
     pub async fn rollout(&self, version: &str, strategy: &str) -> ProcessId {
-        let form = StartRollout { version: version.into(), strategy: strategy.into(), ..StartRollout::default() };
+        let form =
+            StartRollout { version: version.into(), strategy: strategy.into(), ..StartRollout::default() };
         self.service.start_rollout(&self.admin, &form).await.unwrap()
     }
 

@@ -1,0 +1,102 @@
+// Starts the real binary and a real browser, and ends both.
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { chromium } from 'playwright-core';
+
+const binary = process.env.TIDEGATE_BIN ?? new URL('../../target/debug/tidegate', import.meta.url).pathname;
+const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+
+export async function until(what, holds, seconds = 60) {
+  const end = Date.now() + seconds * 1000;
+  for (;;) {
+    const value = await holds();
+    if (value) return value;
+    if (Date.now() > end) throw new Error(`it never happened that ${what}`);
+    await sleep(150);
+  }
+}
+
+export class Server {
+  static async start() {
+    const server = new Server();
+    server.data = await mkdtemp(join(tmpdir(), 'tidegate-browser-'));
+    await server.run('0');
+    return server;
+  }
+
+  async run(port) {
+    let output = '';
+    this.process = spawn(binary, ['serve', '--port', port, '--data', this.data], { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.process.stdout.on('data', (chunk) => (output += chunk));
+    this.ended = new Promise((resolve) => this.process.once('exit', resolve));
+    await until('the server says where it listens', () => output.includes('sign-up'), 30);
+    this.port = /127\.0\.0\.1:(\d+)/.exec(output)[1];
+    this.base = `http://localhost:${this.port}`;
+    this.password = /password (\S+)/.exec(output)?.[1] ?? this.password;
+  }
+
+  /** As the system would: no time for last words. */
+  async killAndStartAgain() {
+    process.kill(this.process.pid, 'SIGKILL');
+    await this.ended;
+    await this.run(this.port);
+  }
+
+  async stop() {
+    this.process.kill('SIGTERM');
+    await Promise.race([this.ended, sleep(20_000)]);
+    await rm(this.data, { recursive: true, force: true });
+  }
+
+  /** The newest message to an address, as it was sent. */
+  async mail(to, containing) {
+    const folder = join(this.data, 'mail');
+    return until(`a message to ${to} with “${containing}”`, async () => {
+      if (!existsSync(folder)) return undefined;
+      for (const name of (await readdir(folder)).filter((n) => n.endsWith('.eml'))) {
+        const raw = await readFile(join(folder, name), 'utf8');
+        const body = decode(raw);
+        if (raw.includes(`To: ${to}`) && body.includes(containing)) return body;
+      }
+      return undefined;
+    });
+  }
+
+  tenant(slug) {
+    return `http://${slug}.localhost:${this.port}`;
+  }
+}
+
+function decode(raw) {
+  const [head, ...rest] = raw.split('\r\n\r\n');
+  const body = rest.join('\r\n\r\n');
+  if (/base64/i.test(head)) return Buffer.from(body, 'base64').toString('utf8');
+  return body.replace(/=\r\n/g, '').replace(/=([0-9A-F]{2})/g, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
+}
+
+export async function browser() {
+  return chromium.launch({ executablePath: '/usr/bin/chromium', args: flags });
+}
+
+/** A person with a browser window of their own; what goes wrong in it is kept. */
+export async function person(chrome, options = {}) {
+  const context = await chrome.newContext({ viewport: { width: 1440, height: 900 }, reducedMotion: 'reduce', ...options });
+  const page = await context.newPage();
+  page.complaints = [];
+  page.on('console', (m) => m.type() === 'error' && page.complaints.push(m.text()));
+  page.on('pageerror', (e) => page.complaints.push(e.message));
+  page.setDefaultTimeout(20_000);
+  return page;
+}
+
+export async function signIn(page, base, email, password) {
+  await page.goto(`${base}/sign-in`);
+  await page.fill('#email', email);
+  await page.fill('#password', password);
+  await page.click('button[type=submit]');
+  await page.waitForURL((url) => !url.pathname.startsWith('/sign-in'));
+}
