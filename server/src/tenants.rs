@@ -43,7 +43,11 @@ impl Tenants {
         let route = match self.store.route(&slug).await {
             Ok(Some(route)) => route,
             Ok(None) => {
-                return page(StatusCode::NOT_FOUND, "Nobody is here", "This address belongs to no workspace.");
+                return page(
+                    StatusCode::NOT_FOUND,
+                    "Nobody is here",
+                    "This address belongs to no workspace.",
+                );
             }
             Err(error) => {
                 tracing::error!(%error, "a tenant's stack cannot be found");

@@ -3,10 +3,20 @@
 
 mod common;
 
-use common::{TestApp, eventually, person};
+use common::{Db, TestApp, eventually, on_both, person};
 use domain::access::Role;
 use domain::rollout::{Command, Verdict};
 use drivers::scripted::Fate;
+
+on_both!(
+    a_release_goes_through_a_gate_to_everyone,
+    a_broken_release_halts_in_its_wave_and_goes_back,
+    errors_under_use_halt_the_wave_while_it_bakes,
+    a_crash_at_any_time_repeats_nothing,
+    a_tenant_that_joins_meanwhile_is_enrolled_or_born_new,
+    only_one_rollout_runs_and_a_rejection_stands,
+    offboarding_deletes_the_stack_and_keeps_the_record,
+);
 
 const TWO_WAVES: &str = r#"[
   {"name":"Shared","selector":"tier:basic","concurrency":"1","tolerance":"0","mode":"soft","attempts":1,
@@ -46,9 +56,8 @@ async fn versions(app: &TestApp) -> Vec<String> {
     stacks.iter().map(|s| s.actual.as_ref().unwrap().version.to_string()).collect()
 }
 
-#[tokio::test]
-async fn a_release_goes_through_a_gate_to_everyone() {
-    let app = TestApp::with(&["1.0.0", "1.1.0"], |_| Fate::Succeed).await;
+async fn a_release_goes_through_a_gate_to_everyone(db: Db) {
+    let app = TestApp::with(db, &["1.0.0", "1.1.0"], |_| Fate::Succeed).await;
     fleet(&app).await;
     assert_eq!(versions(&app).await, ["1.0.0", "1.0.0", "1.0.0"], "two share a pool, two have their own");
     let id = app.rollout("1.1.0", "Two").await;
@@ -77,9 +86,8 @@ async fn a_release_goes_through_a_gate_to_everyone() {
     assert_eq!(app.driver.effects().1, 1, "no operation took effect twice");
 }
 
-#[tokio::test]
-async fn a_broken_release_halts_in_its_wave_and_goes_back() {
-    let app = TestApp::with(&["1.0.0", "1.3.0"], |change| {
+async fn a_broken_release_halts_in_its_wave_and_goes_back(db: Db) {
+    let app = TestApp::with(db, &["1.0.0", "1.3.0"], |change| {
         let broken = change.to.as_ref().is_some_and(|g| g.configuration.version.minor == 3);
         if broken { Fate::Fail { retryable: false } } else { Fate::Succeed }
     })
@@ -98,9 +106,8 @@ async fn a_broken_release_halts_in_its_wave_and_goes_back() {
     assert_eq!(app.service.start_rollout(&app.admin, &form).await.unwrap_err().code(), "obstacle");
 }
 
-#[tokio::test]
-async fn errors_under_use_halt_the_wave_while_it_bakes() {
-    let app = TestApp::with(&["1.0.0", "1.4.0"], |_| Fate::Succeed).await;
+async fn errors_under_use_halt_the_wave_while_it_bakes(db: Db) {
+    let app = TestApp::with(db, &["1.0.0", "1.4.0"], |_| Fate::Succeed).await;
     fleet(&app).await;
     app.driver.sicken("pool-basic-local-1", 100, 60);
     let id = app.rollout("1.4.0", "Two").await;
@@ -112,9 +119,8 @@ async fn errors_under_use_halt_the_wave_while_it_bakes() {
     assert_eq!(versions(&app).await, ["1.0.0"; 3], "what changed went back, the others never saw it");
 }
 
-#[tokio::test]
-async fn a_crash_at_any_time_repeats_nothing() {
-    let mut app = TestApp::with(&["1.0.0", "1.1.0"], |_| Fate::Succeed).await;
+async fn a_crash_at_any_time_repeats_nothing(db: Db) {
+    let mut app = TestApp::with(db, &["1.0.0", "1.1.0"], |_| Fate::Succeed).await;
     fleet(&app).await;
     app.driver.follow(|_| Fate::Hang);
     let id = app.rollout("1.1.0", "Two").await;
@@ -136,9 +142,8 @@ async fn a_crash_at_any_time_repeats_nothing() {
     assert_eq!(app.driver.effects().1, 1, "no token took effect twice (laws 3 and 7)");
 }
 
-#[tokio::test]
-async fn a_tenant_that_joins_meanwhile_is_enrolled_or_born_new() {
-    let app = TestApp::with(&["1.0.0", "1.1.0"], |_| Fate::Succeed).await;
+async fn a_tenant_that_joins_meanwhile_is_enrolled_or_born_new(db: Db) {
+    let app = TestApp::with(db, &["1.0.0", "1.1.0"], |_| Fate::Succeed).await;
     fleet(&app).await;
     let id = app.rollout("1.1.0", "Two").await;
     asks(&app).await;
@@ -157,9 +162,8 @@ async fn a_tenant_that_joins_meanwhile_is_enrolled_or_born_new() {
     assert_eq!(app.driver.effects().1, 1);
 }
 
-#[tokio::test]
-async fn only_one_rollout_runs_and_a_rejection_stands() {
-    let app = TestApp::with(&["1.0.0", "1.1.0"], |_| Fate::Succeed).await;
+async fn only_one_rollout_runs_and_a_rejection_stands(db: Db) {
+    let app = TestApp::with(db, &["1.0.0", "1.1.0"], |_| Fate::Succeed).await;
     fleet(&app).await;
     let id = app.rollout("1.1.0", "Two").await;
     let form =
@@ -183,9 +187,8 @@ async fn only_one_rollout_runs_and_a_rejection_stands() {
     eventually("it has caught up", || async { store.behind(Some("1.0.0")).await.unwrap().is_empty() }).await;
 }
 
-#[tokio::test]
-async fn offboarding_deletes_the_stack_and_keeps_the_record() {
-    let app = TestApp::with(&["1.0.0"], |_| Fate::Succeed).await;
+async fn offboarding_deletes_the_stack_and_keeps_the_record(db: Db) {
+    let app = TestApp::with(db, &["1.0.0"], |_| Fate::Succeed).await;
     fleet(&app).await;
     let cyd = app.store.tenant_by_slug(&"cyd".parse().unwrap()).await.unwrap().unwrap();
     let wrong = app.service.offboard(&app.admin, cyd.id, "nope", domain::Span::ZERO).await.unwrap_err();

@@ -98,6 +98,15 @@ impl Service {
         Ok(self.store.feed(after, limit.clamp(1, 500)).await?)
     }
 
+    /// The position of the last event.
+    ///
+    /// # Errors
+    /// Needs `view`.
+    pub async fn position(&self, actor: &Actor) -> Result<i64> {
+        actor.require(Permission::View)?;
+        Ok(self.store.last_position().await?)
+    }
+
     /// Counts in Prometheus' text format: tenants by state, open processes by kind, stacks behind.
     ///
     /// # Errors

@@ -81,7 +81,7 @@ impl Store {
     /// The database failed.
     pub async fn behind(&self, live_version: Option<&str>) -> Result<Vec<Behind>, StoreError> {
         let sql = "select s.id, s.name, s.version, d.version, s.reason, s.changed_at,
-                          case when s.operation is null then 0 else 1 end,
+                          cast(case when s.operation is null then 0 else 1 end as bigint),
                           (select count(*) from tenant_stacks ts where ts.stack = s.id)
                    from stacks s left join configurations d on d.digest = s.desired
                    where s.status in ('live', 'failed')

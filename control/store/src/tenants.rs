@@ -134,7 +134,7 @@ impl Store {
             ("t.slug", "($7 is null or t.slug > $7)")
         };
         let sql = format!(
-            "select {TENANT}, tr.key, s.name, s.version, case when s.actual is not null and s.actual = s.desired then 1 else 0 end
+            "select {TENANT}, tr.key, s.name, s.version, cast(case when s.actual is not null and s.actual = s.desired then 1 else 0 end as bigint)
              {LIST} and {after} order by {order} limit $8"
         );
         let mut bound = filters(filter);

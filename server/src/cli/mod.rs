@@ -1,12 +1,276 @@
-//! The command line that speaks to a server.
-/// Placeholder until the commands are here.
-#[derive(clap::Subcommand)]
-pub enum Command {
-    /// Nothing yet.
-    #[command(hide = true)]
-    Nothing,
+//! The command line that speaks to a server over its REST API.
+
+mod client;
+mod watch;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Subcommand};
+use client::Client;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Which server, and as whom.
+#[derive(Args, Clone, Debug)]
+pub struct To {
+    /// The server's address.
+    #[arg(long, env = "TIDEGATE_URL", default_value = "http://127.0.0.1:3000", global = true)]
+    url: String,
+    /// An API token, made in Settings.
+    #[arg(long, env = "TIDEGATE_TOKEN", hide_env_values = true, global = true)]
+    token: Option<String>,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
 }
-/// Runs a command.
-pub async fn run(_command: Command) -> anyhow::Result<std::process::ExitCode> {
-    Ok(std::process::ExitCode::SUCCESS)
+
+/// What the command line can do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Releases.
+    Release {
+        #[command(subcommand)]
+        verb: Release,
+        #[command(flatten)]
+        to: To,
+    },
+    /// Rollouts.
+    Rollout {
+        #[command(subcommand)]
+        verb: Rollout,
+        #[command(flatten)]
+        to: To,
+    },
+    /// Gates.
+    Gate {
+        #[command(subcommand)]
+        verb: Gate,
+        #[command(flatten)]
+        to: To,
+    },
+    /// One tenant.
+    Tenant {
+        #[command(subcommand)]
+        verb: Tenant,
+        #[command(flatten)]
+        to: To,
+    },
+    /// List tenants.
+    Tenants {
+        /// A tier's key.
+        #[arg(long)]
+        tier: Option<String>,
+        /// A state, like active.
+        #[arg(long)]
+        state: Option<String>,
+        /// Part of the name, the slug or the address.
+        #[arg(long)]
+        search: Option<String>,
+        #[command(flatten)]
+        to: To,
+    },
+}
+
+/// What can be done with releases.
+#[derive(Subcommand)]
+pub enum Release {
+    /// Register one.
+    Add {
+        /// Semantic version.
+        version: String,
+        /// A bundled build for the local driver; the version if not given.
+        #[arg(long)]
+        build: Option<String>,
+        /// A JSON file that says what each driver deploys, instead.
+        #[arg(long, conflicts_with = "build")]
+        artifacts: Option<PathBuf>,
+        /// What changed.
+        #[arg(long, default_value = "")]
+        notes: String,
+        /// The commit it was built from.
+        #[arg(long, default_value = "")]
+        commit: String,
+    },
+}
+
+/// What can be done with rollouts.
+#[derive(Subcommand)]
+pub enum Rollout {
+    /// Start one.
+    Start {
+        /// The version.
+        version: String,
+        /// The strategy's name.
+        #[arg(long)]
+        strategy: String,
+        /// A tier whose latest revision goes out with it.
+        #[arg(long)]
+        tier: Vec<String>,
+        /// Why.
+        #[arg(long, default_value = "")]
+        comment: String,
+        /// Watch it until it ends.
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Watch one until it ends: a bar for each wave.
+    Watch {
+        /// Its id; the newest if not given.
+        id: Option<String>,
+    },
+}
+
+/// What can be done with gates.
+#[derive(Subcommand)]
+pub enum Gate {
+    /// Let the rollout go on.
+    Approve(Decision),
+    /// Stop the rollout.
+    Reject(Decision),
+}
+
+/// Which gate, and why.
+#[derive(Args)]
+pub struct Decision {
+    /// The rollout's id.
+    rollout: String,
+    /// The wave, from 1.
+    wave: usize,
+    /// Why; needed to reject.
+    #[arg(long, default_value = "")]
+    comment: String,
+}
+
+/// What can be done with a tenant.
+#[derive(Subcommand)]
+pub enum Tenant {
+    /// Register and onboard one.
+    Add {
+        /// The organisation.
+        name: String,
+        /// The tier's key.
+        #[arg(long)]
+        tier: String,
+        /// Who administers it.
+        #[arg(long)]
+        email: String,
+        /// The subdomain; made from the name if not given.
+        #[arg(long, default_value = "")]
+        slug: String,
+        /// The tier's first region if not given.
+        #[arg(long, default_value = "")]
+        region: String,
+        /// Groups for selectors.
+        #[arg(long)]
+        tag: Vec<String>,
+    },
+}
+
+/// Runs a command: 0 if it did what was asked, 1 if not.
+pub async fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Release { verb, to } => release(&Client::new(&to)?, verb).await,
+        Command::Rollout { verb, to } => rollout(&Client::new(&to)?, verb).await,
+        Command::Gate { verb, to } => gate(&Client::new(&to)?, verb).await,
+        Command::Tenant { verb, to } => tenant(&Client::new(&to)?, verb).await,
+        Command::Tenants { tier, state, search, to } => {
+            let filters = [("tier", tier), ("state", state), ("search", search)];
+            tenants(&Client::new(&to)?, filters).await
+        }
+    }
+}
+
+async fn release(client: &Client, verb: Release) -> Result<ExitCode> {
+    let Release::Add { version, build, artifacts, notes, commit } = verb;
+    let artifacts: Value = match artifacts {
+        Some(path) => {
+            let text = std::fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+            serde_json::from_slice(&text).with_context(|| format!("{} is no JSON", path.display()))?
+        }
+        None => {
+            let build = build.unwrap_or_else(|| version.trim_start_matches('v').to_owned());
+            json!({ "local": { "app": "orders", "build": build } })
+        }
+    };
+    let body = json!({ "version": version, "artifacts": artifacts, "notes": notes, "commit": commit });
+    let made = client.post("/releases", &body).await?;
+    client.say(&made, || format!("release {} is registered", made["version"].as_str().unwrap_or_default()));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn rollout(client: &Client, verb: Rollout) -> Result<ExitCode> {
+    match verb {
+        Rollout::Start { version, strategy, tier, comment, watch } => {
+            let body = json!({ "version": version, "strategy": strategy, "tiers": tier, "comment": comment });
+            let made = client.post("/rollouts", &body).await?;
+            let id = made["id"].as_str().unwrap_or_default().to_owned();
+            client.say(&made, || format!("rollout {id} started"));
+            if watch { watch::watch(client, &id).await } else { Ok(ExitCode::SUCCESS) }
+        }
+        Rollout::Watch { id: Some(id) } => watch::watch(client, &id).await,
+        Rollout::Watch { id: None } => {
+            let all = client.get("/rollouts").await?;
+            let newest =
+                all["items"][0]["id"].as_str().context("there is no rollout yet; start one")?.to_owned();
+            watch::watch(client, &newest).await
+        }
+    }
+}
+
+async fn gate(client: &Client, verb: Gate) -> Result<ExitCode> {
+    let (verdict, Decision { rollout, wave, comment }) = match verb {
+        Gate::Approve(decision) => ("approve", decision),
+        Gate::Reject(decision) => ("reject", decision),
+    };
+    // The decision is bound to the plan as it is now.
+    let shown = client.get(&format!("/rollouts/{rollout}")).await?;
+    let body = json!({ "verdict": verdict, "comment": comment, "plan_hash": shown["plan_hash"] });
+    client.post(&format!("/rollouts/{rollout}/gates/{wave}/decide"), &body).await?;
+    client.say(&json!({ "verdict": verdict, "wave": wave }), || format!("wave {wave}: {verdict}"));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn tenant(client: &Client, verb: Tenant) -> Result<ExitCode> {
+    let Tenant::Add { name, tier, email, slug, region, tag } = verb;
+    let body =
+        json!({ "name": name, "tier": tier, "email": email, "slug": slug, "region": region, "tags": tag });
+    let made = client.post("/tenants", &body).await?;
+    client.say(&made, || format!("{name} is being onboarded ({})", made["id"].as_str().unwrap_or_default()));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn tenants(client: &Client, filters: [(&str, Option<String>); 3]) -> Result<ExitCode> {
+    let mut rows = vec![];
+    let mut after = None::<String>;
+    loop {
+        let mut query: Vec<(&str, String)> = vec![("limit", "499".to_owned())];
+        query.extend(filters.iter().filter_map(|(name, value)| Some((*name, value.clone()?))));
+        query.extend(after.take().map(|after| ("after", after)));
+        let page = client.list("/tenants", &query).await?;
+        rows.extend(page["items"].as_array().cloned().unwrap_or_default());
+        match page["next"].as_str() {
+            Some(next) => after = Some(next.to_owned()),
+            None => break,
+        }
+    }
+    if client.json {
+        println!("{}", serde_json::to_string_pretty(&rows)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let columns = ["slug", "name", "tier", "state", "version", "region", "url"];
+    let text = |row: &Value, column: &str| row[column].as_str().unwrap_or("–").to_owned();
+    let width = |column: &&str| {
+        let longest = rows.iter().map(|r| text(r, column).chars().count()).max().unwrap_or(0);
+        longest.max(column.len())
+    };
+    let widths: Vec<_> = columns.iter().map(width).collect();
+    let line = |cells: Vec<String>| {
+        let padded = cells.iter().zip(&widths).map(|(cell, w)| format!("{cell:<w$}"));
+        println!("{}", padded.collect::<Vec<_>>().join("  ").trim_end());
+    };
+    line(columns.iter().map(|c| c.to_uppercase()).collect());
+    for row in &rows {
+        line(columns.iter().map(|c| text(row, c)).collect());
+    }
+    Ok(ExitCode::SUCCESS)
 }

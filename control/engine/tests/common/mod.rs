@@ -28,11 +28,57 @@ pub struct TestApp {
     _folder: tempfile::TempDir,
 }
 
+/// Which database a test runs on.
+#[derive(Clone, Copy)]
+pub enum Db {
+    Sqlite,
+    Postgres,
+}
+
+impl Db {
+    /// A database of the test's own.
+    async fn url(self, folder: &tempfile::TempDir) -> String {
+        match self {
+            Self::Sqlite => format!("sqlite:{}", folder.path().join("test.db").display()),
+            Self::Postgres => {
+                let server = std::env::var("TIDEGATE_TEST_POSTGRES").unwrap();
+                let name = format!("t{}", uuid::Uuid::now_v7().simple());
+                let pool = sqlx::PgPool::connect(&server).await.unwrap();
+                sqlx::query(sqlx::AssertSqlSafe(format!("create database {name}")))
+                    .execute(&pool)
+                    .await
+                    .unwrap();
+                let (base, _) = server.rsplit_once('/').unwrap();
+                format!("{base}/{name}")
+            }
+        }
+    }
+}
+
+/// Runs each test on SQLite, and on PostgreSQL where one is there.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite { $(#[tokio::test] async fn $name() { super::$name(super::common::Db::Sqlite).await; })* }
+        mod postgres { $(#[tokio::test] async fn $name() {
+            if std::env::var("TIDEGATE_TEST_POSTGRES").is_ok() {
+                super::$name(super::common::Db::Postgres).await;
+            } else {
+                eprintln!("no PostgreSQL here: cargo xtask test starts one");
+            }
+        })* }
+    };
+}
+pub(crate) use on_both;
+
 impl TestApp {
     /// Two tiers, `releases` registered, the first of them live.
-    pub async fn with(releases: &[&str], script: impl Fn(&Change) -> Fate + Send + Sync + 'static) -> Self {
+    pub async fn with(
+        db: Db,
+        releases: &[&str],
+        script: impl Fn(&Change) -> Fate + Send + Sync + 'static,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("test.db").display());
+        let url = db.url(&folder).await;
         let store = Store::open(&url).await.unwrap();
         let start = engine::system_clock()();
         let clock = Arc::new(AtomicI64::new(start.0));

@@ -1,0 +1,351 @@
+//! What the API sends and takes, where the domain's own shape is not it.
+
+use domain::parameter::Parameter;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::{IntoParams, ToSchema};
+
+/// A page of a list.
+#[derive(Serialize, ToSchema)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Give it as `after` to get the next page; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// An id that was made.
+#[derive(Serialize, ToSchema)]
+pub struct Made {
+    /// The id.
+    pub id: String,
+}
+
+/// A tier at its latest revision.
+#[derive(Serialize, ToSchema)]
+pub struct TierOut {
+    /// Its id.
+    pub id: String,
+    /// Short and stable.
+    pub key: String,
+    /// The latest revision.
+    pub revision: u32,
+    /// The revision that is live.
+    pub live_revision: Option<u32>,
+    /// Tenants on it.
+    pub tenants: i64,
+    /// Its stacks.
+    pub stacks: i64,
+    /// What the revision fixes.
+    #[schema(value_type = Object)]
+    pub spec: domain::tier::TierSpec,
+}
+
+/// A tier, to be saved.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TierIn {
+    /// Short and stable; only for a new tier.
+    #[serde(default)]
+    pub key: String,
+    /// What people call it.
+    pub name: String,
+    /// One line for customers.
+    #[serde(default)]
+    pub description: String,
+    /// As customers read it.
+    #[serde(default)]
+    pub price: String,
+    /// `pool`, `silo` or `hybrid`.
+    pub model: String,
+    /// Components in the shared stack; for `hybrid`.
+    #[serde(default)]
+    pub shared: Vec<String>,
+    /// Components in the own stack; for `hybrid`.
+    #[serde(default)]
+    pub dedicated: Vec<String>,
+    /// `closed`, `automatic` or `needs_acceptance`.
+    pub signup: String,
+    /// Where stacks may live; the first is the default.
+    pub regions: Vec<String>,
+    /// Tenants in one pool stack.
+    #[serde(default)]
+    pub pool_capacity: Option<u32>,
+    /// Values by parameter name; others keep theirs.
+    #[serde(default)]
+    pub values: BTreeMap<String, String>,
+    /// All parameters, typed; absent keeps the tier's own.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub parameters: Option<Vec<Parameter>>,
+}
+
+impl From<TierIn> for service::TierForm {
+    fn from(t: TierIn) -> Self {
+        Self {
+            key: t.key,
+            name: t.name,
+            description: t.description,
+            price: t.price,
+            model: t.model,
+            shared: t.shared.join(","),
+            dedicated: t.dedicated.join(","),
+            signup: t.signup,
+            regions: t.regions.join(","),
+            pool_capacity: t.pool_capacity.map(|n| n.to_string()).unwrap_or_default(),
+            values: t.values,
+            parameters: t.parameters,
+        }
+    }
+}
+
+/// A tenant with where it lives.
+#[derive(Serialize, ToSchema)]
+pub struct TenantOut {
+    /// Its id.
+    pub id: String,
+    /// Its subdomain.
+    pub slug: String,
+    /// What people call it.
+    pub name: String,
+    /// Who administers it.
+    pub email: String,
+    /// The tier's key.
+    pub tier: String,
+    /// Where it lives.
+    pub region: String,
+    /// Groups for selectors.
+    pub tags: Vec<String>,
+    /// Where it is in its life.
+    pub state: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// The stack that answers.
+    pub stack: Option<String>,
+    /// What that runs.
+    pub version: Option<String>,
+    /// Where it answers.
+    pub url: String,
+}
+
+/// A tenant, to be registered and onboarded.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TenantIn {
+    /// The organisation.
+    pub name: String,
+    /// The subdomain; made from the name if absent.
+    #[serde(default)]
+    pub slug: String,
+    /// Who administers it.
+    pub email: String,
+    /// The tier's key.
+    pub tier: String,
+    /// The tier's first region if absent.
+    #[serde(default)]
+    pub region: String,
+    /// Groups for selectors.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Values by parameter name.
+    #[serde(default)]
+    pub overrides: BTreeMap<String, String>,
+}
+
+/// Which tenants.
+#[derive(Deserialize, IntoParams)]
+pub struct TenantQuery {
+    /// Part of the name, the slug or the address.
+    pub search: Option<String>,
+    /// A tier's key.
+    pub tier: Option<String>,
+    /// A state.
+    pub state: Option<String>,
+    /// The version that they run.
+    pub version: Option<String>,
+    /// A region.
+    pub region: Option<String>,
+    /// A tag.
+    pub tag: Option<String>,
+    /// `next` of the page before.
+    pub after: Option<String>,
+    /// At most so many, up to 500; 100 if absent.
+    pub limit: Option<u32>,
+}
+
+/// Why something is done.
+#[derive(Deserialize, Default, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Comment {
+    /// At most 500 characters.
+    pub comment: String,
+}
+
+/// How a tenant is off-boarded.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Offboard {
+    /// The tenant's slug, to confirm.
+    pub confirm: String,
+    /// Before anything is deleted; 72 if absent.
+    pub grace_hours: Option<i64>,
+}
+
+/// A release.
+#[derive(Serialize, ToSchema)]
+pub struct ReleaseOut {
+    /// Its id.
+    pub id: String,
+    /// Semantic version.
+    pub version: String,
+    /// What each driver deploys.
+    #[schema(value_type = Object)]
+    pub artifacts: domain::release::Artifacts,
+    /// The commit.
+    pub commit: String,
+    /// What changed.
+    pub notes: String,
+    /// When, RFC 3339.
+    pub registered_at: String,
+    /// Who.
+    pub registered_by: String,
+    /// Whether the fleet runs it.
+    pub live: bool,
+    /// Why it was rolled back.
+    pub bad: Option<String>,
+}
+
+/// A release, to be registered.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseIn {
+    /// Semantic version.
+    pub version: String,
+    /// What each driver deploys: `{"local": {"app": "orders", "build": "1.1.0"}}`.
+    #[schema(value_type = Object)]
+    pub artifacts: domain::release::Artifacts,
+    /// The commit.
+    #[serde(default)]
+    pub commit: String,
+    /// What changed.
+    #[serde(default)]
+    pub notes: String,
+}
+
+/// A strategy.
+#[derive(Serialize, ToSchema)]
+pub struct StrategyOut {
+    /// Its id.
+    pub id: String,
+    /// What it says.
+    #[schema(value_type = Object)]
+    pub spec: domain::strategy::StrategySpec,
+}
+
+/// A rollout, to be previewed or started.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartIn {
+    /// The version; absent keeps the live one.
+    #[serde(default)]
+    pub version: String,
+    /// Tiers by key whose latest revision goes out with it.
+    #[serde(default)]
+    pub tiers: Vec<String>,
+    /// The strategy's name.
+    pub strategy: String,
+    /// Why.
+    #[serde(default)]
+    pub comment: String,
+    /// Of the preview; the start is refused if the plan is another by now.
+    #[serde(default)]
+    pub plan_hash: String,
+    /// Use a version that was rolled back before.
+    #[serde(default)]
+    pub even_if_bad: bool,
+}
+
+impl From<StartIn> for service::StartRollout {
+    fn from(s: StartIn) -> Self {
+        Self {
+            version: s.version,
+            tiers: s.tiers,
+            strategy: s.strategy,
+            comment: s.comment,
+            plan_hash: s.plan_hash,
+            even_if_bad: s.even_if_bad,
+        }
+    }
+}
+
+/// A rollout in a list.
+#[derive(Serialize, ToSchema)]
+pub struct RolloutOut {
+    /// Its id.
+    pub id: String,
+    /// What it does.
+    pub title: String,
+    /// Its state.
+    pub status: String,
+    /// Where it is and what it waits for.
+    pub sentence: String,
+    /// When it began, RFC 3339.
+    pub started_at: String,
+}
+
+/// A plan.
+#[derive(Serialize, ToSchema)]
+pub struct PreviewOut {
+    /// What it would be called.
+    pub title: String,
+    /// Give it to the start.
+    pub plan_hash: String,
+    /// Why it cannot be started now.
+    pub obstacle: Option<String>,
+    /// In order.
+    pub waves: Vec<WaveOut>,
+}
+
+/// A wave of a plan.
+#[derive(Serialize, ToSchema)]
+pub struct WaveOut {
+    /// Its name.
+    pub name: String,
+    /// Stacks that change.
+    pub stacks: u32,
+    /// Tenants on them.
+    pub tenants: u32,
+    /// The stacks in it, by name.
+    pub names: Vec<String>,
+}
+
+/// A gate that asks.
+#[derive(Serialize, ToSchema)]
+pub struct GateOut {
+    /// The rollout.
+    pub rollout: String,
+    /// The wave it follows, from 1.
+    pub wave: usize,
+    /// What is asked.
+    pub title: String,
+    /// Approvals missing.
+    pub missing: u32,
+    /// Who is asked.
+    pub group: Option<String>,
+    /// Until when, RFC 3339.
+    pub expires_at: Option<String>,
+}
+
+/// A decision.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DecideIn {
+    /// `approve` or `reject`.
+    pub verdict: String,
+    /// Why; needed to reject.
+    #[serde(default)]
+    pub comment: String,
+    /// The plan that was looked at, from the rollout.
+    pub plan_hash: String,
+}
