@@ -298,7 +298,9 @@ impl Rollout {
         match &state.run {
             Run::Succeeded { .. } => true,
             Run::Failed { running, .. } => running.as_ref() != Some(from),
-            Run::Waiting { .. } | Run::Started { .. } | Run::Unchanged | Run::Skipped { .. } => false,
+            // An attempt that failed and waits to be repeated may have changed it half-way.
+            Run::Waiting { attempts, .. } => *attempts > 0,
+            Run::Started { .. } | Run::Unchanged | Run::Skipped { .. } => false,
         }
     }
 }

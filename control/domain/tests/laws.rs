@@ -1,0 +1,536 @@
+//! Tries to break the laws of DESIGN §3 with random plans, failures, reorderings, decisions and restarts.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use domain::access::{Channel, Role};
+use domain::operation::Run;
+use domain::parameter::Values;
+use domain::plan::{StackFacts, check, plan};
+use domain::process::{Effect, Outcome, Process, Sample, Seen, Surroundings};
+use domain::release::{DriverKind, Release};
+use domain::rollout::{Command, Event, Person, Phase, Rollout, State, Verdict, WaveState};
+use domain::stack::StackKind;
+use domain::strategy::{
+    Amount, ApprovalSpec, Check, GateSpec, OnHalt, StrategySpec, ToleranceMode, WaveSpec,
+};
+use domain::tier::{DeploymentModel, SignupPolicy, Tier, TierSpec};
+use domain::{
+    Actor, Configuration, Digest, OperationId, ProcessId, Reason, ReleaseId, Span, StackId, TierId,
+    Timestamp, UserId,
+};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use uuid::Uuid;
+
+fn tier() -> Tier {
+    Tier {
+        id: TierId(Uuid::from_u128(7)),
+        key: "basic".parse().unwrap(),
+        revision: 1,
+        spec: TierSpec {
+            name: "Basic".parse().unwrap(),
+            description: String::new(),
+            price: String::new(),
+            model: DeploymentModel::Silo,
+            signup: SignupPolicy::Closed,
+            regions: vec!["local".parse().unwrap()],
+            pool_capacity: 10,
+            parameters: vec![],
+        },
+        saved_at: Timestamp(0),
+        saved_by: String::new(),
+    }
+}
+
+fn release(n: u128, version: &str) -> Release {
+    Release {
+        id: ReleaseId(Uuid::from_u128(n)),
+        version: version.parse().unwrap(),
+        artifacts: [(DriverKind::Local, serde_json::json!(version))].into(),
+        commit: String::new(),
+        notes: String::new(),
+        registered_at: Timestamp(0),
+        registered_by: String::new(),
+        bad: None,
+    }
+}
+
+fn facts(n: u128, actual: Option<Configuration>) -> StackFacts {
+    let slug = format!("t{n}").parse().unwrap();
+    StackFacts {
+        id: StackId(Uuid::from_u128(1000 + n)),
+        name: format!("silo-t{n:03}"),
+        kind: StackKind::Silo,
+        tier: tier().id,
+        tier_key: tier().key,
+        region: "local".parse().unwrap(),
+        driver: DriverKind::Local,
+        components: vec![],
+        tenants: vec![(slug, vec![])],
+        owner: Some(domain::TenantId(Uuid::from_u128(5000 + n))),
+        overrides: Values::new(),
+        actual,
+    }
+}
+
+fn person(n: u128, role: Role) -> Actor {
+    Actor {
+        user: Some(UserId(Uuid::from_u128(n))),
+        name: format!("p{n}"),
+        groups: vec![],
+        permissions: role.permissions().to_vec(),
+        channel: Channel::Console,
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Case {
+    stacks: usize,
+    waves: Vec<WaveSpec>,
+    on_halt: OnHalt,
+    /// Decides everything that happens, one byte after the other.
+    fate: Vec<u8>,
+}
+
+fn gate() -> impl Strategy<Value = GateSpec> {
+    (0..3_i64, any::<bool>(), 0..3_u8, 0..3_u8).prop_map(|(bake, checks, grace, quorum)| {
+        let bake = if checks { bake + 1 } else { bake };
+        GateSpec {
+            bake: Span::seconds(bake * 20),
+            checks: if checks { vec![Check::Healthy, Check::ErrorRate { max_percent: 10 }] } else { vec![] },
+            grace,
+            approval: (quorum > 0).then_some(ApprovalSpec { quorum, group: None, expiry: Span::minutes(10) }),
+        }
+    })
+}
+
+fn wave() -> impl Strategy<Value = WaveSpec> {
+    let amount = prop_oneof![(0..4_u32).prop_map(Amount::Count), (0..=100_u8).prop_map(Amount::Percent)];
+    let mode = prop_oneof![Just(ToleranceMode::Strict), Just(ToleranceMode::Soft)];
+    (10..90_u8, 1..5_u32, amount, mode, 1..4_u8, gate()).prop_map(
+        |(percent, concurrency, tolerance, mode, attempts, gate)| WaveSpec {
+            name: "W".parse().unwrap(),
+            selector: format!("{percent}%").parse().unwrap(),
+            concurrency: Amount::Count(concurrency),
+            tolerance,
+            mode,
+            attempts,
+            gate,
+        },
+    )
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let halt = prop_oneof![Just(OnHalt::Stay), Just(OnHalt::Rollback)];
+    (0..12_usize, prop::collection::vec(wave(), 1..5), halt, prop::collection::vec(any::<u8>(), 50..400))
+        .prop_map(|(stacks, mut waves, on_halt, fate)| {
+            waves.last_mut().unwrap().selector = "everyone".parse().unwrap();
+            Case { stacks, waves, on_halt, fate }
+        })
+}
+
+/// A small world around one rollout: a driver that may fail, late and doubled news, people who press buttons.
+struct World {
+    rollout: Rollout,
+    log: Vec<(Event, Timestamp)>,
+    now: Timestamp,
+    running: HashMap<StackId, Option<Digest>>,
+    known: HashMap<OperationId, Option<Outcome>>,
+    news: Vec<(OperationId, Seen)>,
+    fate: std::vec::IntoIter<u8>,
+    probe: Option<(usize, Vec<StackId>)>,
+}
+
+impl World {
+    fn new(case: &Case) -> Self {
+        let old = release(1, "1.0.0");
+        let now = Timestamp(1_000_000);
+        let stacks: Vec<_> = (0..case.stacks as u128)
+            .map(|n| {
+                let fresh = facts(n, None);
+                let actual = (n % 5 != 4).then(|| fresh.step(&old, &tier()).1);
+                facts(n, actual)
+            })
+            .collect();
+        let spec =
+            StrategySpec { name: "S".parse().unwrap(), waves: case.waves.clone(), on_halt: case.on_halt };
+        let plan = plan(&stacks, &release(2, "2.0.0"), &BTreeMap::from([(tier().id, tier())]), &spec);
+        check(&plan).unwrap();
+        let event = Event::Started {
+            plan: Box::new(plan),
+            before: None,
+            strategy: "S".into(),
+            on_halt: case.on_halt,
+            title: "Release 2.0.0".into(),
+            comment: String::new(),
+            by: Person::from(&person(1, Role::Admin)),
+        };
+        let rollout = Rollout::begin(ProcessId(Uuid::from_u128(42)), &event, now).unwrap();
+        Self {
+            rollout,
+            log: vec![(event, now)],
+            now,
+            running: stacks.iter().map(|s| (s.id, s.actual.as_ref().map(|a| a.digest.clone()))).collect(),
+            known: HashMap::new(),
+            news: vec![],
+            fate: case.fate.clone().into_iter(),
+            probe: None,
+        }
+    }
+
+    fn roll(&mut self) -> Option<u8> {
+        self.fate.next()
+    }
+
+    /// Appends as the store does: through JSON, and through `apply`.
+    fn append(&mut self, events: Vec<Event>) {
+        for event in events {
+            let event: Event = serde_json::from_str(&serde_json::to_string(&event).unwrap()).unwrap();
+            self.rollout.apply(&event, self.now).unwrap_or_else(|e| panic!("{e}: {event:?}"));
+            for record in self.rollout.records(&event, self.now) {
+                let _ = record;
+            }
+            self.log.push((event, self.now));
+        }
+    }
+
+    /// Lets everything happen that happens by itself, now.
+    fn settle(&mut self) {
+        for _ in 0..2000 {
+            let next = self.rollout.next(self.now, &Surroundings::default());
+            if next.events.is_empty() {
+                for effect in next.effects {
+                    match effect {
+                        Effect::Drive(order) => {
+                            let goal = order.configuration.unwrap().digest;
+                            self.drive(order.operation, order.stack, goal);
+                        }
+                        Effect::Probe { wave, stacks } => {
+                            self.probe = Some((wave, stacks.into_iter().map(|(id, ..)| id).collect()));
+                        }
+                        Effect::Place | Effect::Serve(_) => panic!("a rollout asks for no place"),
+                    }
+                }
+                return;
+            }
+            self.append(next.events);
+        }
+        panic!("it decides for ever");
+    }
+
+    /// The driver takes a token once; what it does with it is fate.
+    fn drive(&mut self, token: OperationId, stack: StackId, goal: Digest) {
+        if self.known.contains_key(&token) {
+            return;
+        }
+        let failed =
+            |retryable, running| Outcome::Failed { reason: Reason::new("fate", "fate"), retryable, running };
+        let outcome = match self.roll().unwrap_or(0) % 10 {
+            0..=5 => {
+                self.running.insert(stack, Some(goal.clone()));
+                Some(Outcome::Succeeded { digest: Some(goal), outputs: BTreeMap::new() })
+            }
+            6 => Some(failed(true, self.running[&stack].clone())),
+            7 => Some(failed(false, self.running[&stack].clone())),
+            // It ran into a wall half-way, and nobody can tell what runs now.
+            8 => {
+                self.running.insert(stack, Some(goal));
+                Some(failed(false, None))
+            }
+            _ => None,
+        };
+        self.news.push((token, Seen::Accepted));
+        if let Some(outcome) = &outcome {
+            self.news.push((token, Seen::Ended(outcome.clone())));
+        }
+        self.known.insert(token, outcome);
+    }
+
+    fn deliver(&mut self, i: usize, again: bool) {
+        let (token, seen) = self.news[i].clone();
+        if !again {
+            self.news.remove(i);
+        }
+        let events = self.rollout.observed(token, &seen, self.now);
+        self.append(events);
+    }
+
+    fn step(&mut self, what: u8) {
+        let more = usize::from(self.roll().unwrap_or(0));
+        match what % 16 {
+            0..=5 if !self.news.is_empty() => self.deliver(more % self.news.len(), what % 3 == 0),
+            6 | 7 => self.now = self.now + Span::seconds(more as i64),
+            8 => {
+                if let Some((wave, stacks)) = self.probe.take() {
+                    let bad = more.is_multiple_of(4);
+                    let sample = |stack: &StackId| Sample {
+                        stack: *stack,
+                        down: (bad && more % 8 == 0).then(|| "down".to_owned()),
+                        requests: 100,
+                        errors: if bad { 50 } else { 0 },
+                    };
+                    let samples: Vec<_> = stacks.iter().map(sample).collect();
+                    let events = self.rollout.probed(wave, &samples, self.now);
+                    self.append(events);
+                }
+            }
+            9 => self.ask(Command::Pause { comment: String::new() }, 1),
+            10 | 11 => self.ask(Command::Resume, 1),
+            12 => self.ask(Command::Retry, 1),
+            13 if more < 40 => self.ask(Command::Rollback { comment: String::new() }, 1),
+            14 | 15 => {
+                let verdict = if more < 30 { Verdict::Reject } else { Verdict::Approve };
+                let plan_hash = if more < 200 { self.rollout.plan.hash.clone() } else { "another".into() };
+                let wave = self.rollout.current_wave().unwrap_or(0);
+                let decide = Command::Decide { wave, verdict, comment: String::new(), plan_hash };
+                self.ask(decide, 1 + (more % 4) as u128);
+            }
+            _ => {}
+        }
+        self.settle();
+    }
+
+    fn ask(&mut self, command: Command, who: u128) {
+        if let Ok(events) = self.rollout.command(&person(who, Role::Admin), command, self.now) {
+            self.append(events);
+        }
+    }
+
+    /// From here on nothing goes wrong any more: it must come to an end, or wait for a person in so many words.
+    fn fair(&mut self) {
+        for _ in 0..3000 {
+            self.settle();
+            if self.rollout.has_ended() || matches!(self.rollout.state, State::Halted { .. }) {
+                return;
+            }
+            if self.rollout.paused.is_some() {
+                self.ask(Command::Resume, 1);
+            }
+            while !self.news.is_empty() {
+                self.deliver(0, false);
+            }
+            let lost: Vec<_> = self.known.iter().filter(|(_, o)| o.is_none()).map(|(t, _)| *t).collect();
+            for token in lost {
+                let Some(place) = self.rollout.in_flight.get(&token) else { continue };
+                let step = &self.rollout.plan.waves[place.wave].steps[place.step];
+                let goal =
+                    if place.phase == Phase::There { Some(step.to.clone()) } else { step.from.clone() };
+                self.running.insert(step.stack, goal.clone());
+                let outcome = Outcome::Succeeded { digest: goal, outputs: BTreeMap::new() };
+                self.known.insert(token, Some(outcome.clone()));
+                self.news.push((token, Seen::Ended(outcome)));
+            }
+            if let Some((wave, stacks)) = self.probe.take() {
+                let well = |s: &StackId| Sample { stack: *s, down: None, requests: 10, errors: 0 };
+                let events =
+                    self.rollout.probed(wave, &stacks.iter().map(well).collect::<Vec<_>>(), self.now);
+                self.append(events);
+            }
+            for who in 2..5 {
+                let wave = self.rollout.current_wave().unwrap_or(0);
+                let plan_hash = self.rollout.plan.hash.clone();
+                self.ask(
+                    Command::Decide { wave, verdict: Verdict::Approve, comment: String::new(), plan_hash },
+                    who,
+                );
+            }
+            self.now = self.now + Span::seconds(5);
+        }
+        panic!("it hangs: {:?}", self.rollout.summary(self.now).sentence);
+    }
+}
+
+/// What must hold of every log, whatever happened.
+fn laws(world: &World) {
+    let rollout = &world.rollout;
+    let mut flying: HashMap<StackId, OperationId> = HashMap::new();
+    let mut tokens = HashSet::new();
+    let mut passed = HashSet::new();
+    let mut decided = HashSet::new();
+    let mut open: HashMap<usize, usize> = HashMap::new();
+    let stack_of = |wave: usize, step: usize| rollout.plan.waves[wave].steps[step].stack;
+    let mut place_of = HashMap::new();
+    for (event, _) in &world.log {
+        match event {
+            Event::OperationStarted { operation, wave, step, phase, .. } => {
+                assert!(tokens.insert(*operation), "a token is used twice (laws 3, 7)");
+                let stack = stack_of(*wave, *step);
+                assert!(flying.insert(stack, *operation).is_none(), "two operations on one stack (law 3)");
+                place_of.insert(*operation, (*wave, stack));
+                if *phase == Phase::There {
+                    for before in 0..*wave {
+                        assert!(
+                            passed.contains(&before),
+                            "wave {wave} begins before the gate of {before} (law 4)"
+                        );
+                    }
+                    let n = open.entry(*wave).or_default();
+                    *n += 1;
+                    let spec = &rollout.plan.waves[*wave].spec;
+                    let changing = rollout.plan.waves[*wave].steps.len();
+                    assert!(
+                        *n <= spec.concurrency.of(changing).max(1),
+                        "more at once than the strategy allows"
+                    );
+                }
+            }
+            Event::OperationSucceeded { operation, .. } | Event::OperationFailed { operation, .. } => {
+                let (wave, stack) = place_of[operation];
+                flying.remove(&stack);
+                if let Some(n) = open.get_mut(&wave) {
+                    *n = n.saturating_sub(1);
+                }
+            }
+            Event::GatePassed { wave } | Event::WaveSkipped { wave } => {
+                passed.insert(*wave);
+            }
+            Event::Decided { wave, by, verdict, plan_hash, .. } => {
+                assert!(
+                    decided.insert((*wave, by.user))
+                        || world.log.iter().any(|(e, _)| matches!(e, Event::Retried { .. })),
+                    "one person decides twice (law 6)"
+                );
+                assert!(
+                    *verdict == Verdict::Reject || by.user != rollout.started_by.user,
+                    "who started it approves it"
+                );
+                assert_eq!(*plan_hash, rollout.plan.hash, "a decision on another plan (law 6)");
+            }
+            _ => {}
+        }
+    }
+    for (i, wave) in rollout.waves.iter().enumerate() {
+        if let WaveState::Passed { gate, .. } = &wave.state {
+            let spec = &rollout.plan.waves[i].spec;
+            let failed = wave.steps.iter().filter(|s| matches!(s.run, Run::Failed { .. })).count();
+            let changing = wave.steps.iter().filter(|s| s.run != Run::Unchanged).count();
+            assert!(failed <= spec.tolerance.of(changing), "a wave passes with more failures than it may");
+            if let (Some(approval), Some(gate)) = (&spec.gate.approval, gate) {
+                let yes = gate.decisions.iter().filter(|d| d.verdict == Verdict::Approve).count();
+                assert!(yes >= usize::from(approval.quorum), "a gate passes without its quorum (law 4)");
+                assert!(
+                    gate.decisions.iter().all(|d| d.verdict == Verdict::Approve),
+                    "a rejected gate passes"
+                );
+            }
+        }
+    }
+    if matches!(rollout.state, State::Succeeded { .. }) {
+        for (planned, wave) in rollout.plan.waves.iter().zip(&rollout.waves) {
+            for (step, state) in planned.steps.iter().zip(&wave.steps) {
+                match &state.run {
+                    Run::Succeeded { .. } | Run::Unchanged => {
+                        assert_eq!(
+                            world.running[&step.stack].as_ref(),
+                            Some(&step.to),
+                            "success without proof (law 2)"
+                        );
+                    }
+                    Run::Failed { reason, .. } | Run::Skipped { reason } => {
+                        assert!(!reason.sentence.is_empty())
+                    }
+                    Run::Waiting { .. } | Run::Started { .. } => {
+                        panic!("{} is silently left behind (law 1)", step.name)
+                    }
+                }
+            }
+        }
+    }
+    if let State::RolledBack { failed: 0, .. } = &rollout.state {
+        for step in rollout.plan.waves.iter().flat_map(|w| &w.steps) {
+            if step.from.is_some() {
+                assert_eq!(world.running[&step.stack], step.from, "{} is not back where it was", step.name);
+            }
+        }
+    }
+}
+
+/// A restart replays the log: the state at every prefix, and what follows from it, must be the same.
+fn replays(log: &[(Event, Timestamp)], end: &Rollout) {
+    let (first, at) = &log[0];
+    let mut replayed = Rollout::begin(end.id, first, *at).unwrap();
+    for (event, at) in &log[1..] {
+        let before = replayed.clone();
+        let unfit = Event::Started {
+            plan: Box::new(before.plan.clone()),
+            before: None,
+            strategy: String::new(),
+            on_halt: OnHalt::Stay,
+            title: String::new(),
+            comment: String::new(),
+            by: before.started_by.clone(),
+        };
+        assert!(replayed.apply(&unfit, *at).is_err(), "a second start is refused");
+        assert_eq!(replayed, before, "a refused event leaves the state as it was");
+        replayed.apply(event, *at).unwrap();
+    }
+    assert_eq!(&replayed, end, "the same log makes the same state (law 7)");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_fate_breaks_a_law(case in case()) {
+        let mut world = World::new(&case);
+        world.settle();
+        while let Some(what) = world.roll() {
+            world.step(what);
+        }
+        world.fair();
+        laws(&world);
+        replays(&world.log, &world.rollout);
+    }
+
+    #[test]
+    fn a_restart_at_any_point_reaches_the_same_end(case in case(), cut in 0..200_usize) {
+        let mut whole = World::new(&case);
+        whole.settle();
+        let mut cut_world = World::new(&case);
+        cut_world.settle();
+        let mut n = 0;
+        while let Some(what) = whole.roll() {
+            whole.step(what);
+            let same = cut_world.roll().unwrap();
+            cut_world.step(same);
+            n += 1;
+            if n == cut {
+                // All that was only in memory is gone; the log and the driver's own records are not.
+                let (first, at) = &cut_world.log[0];
+                let mut again = Rollout::begin(cut_world.rollout.id, first, *at).unwrap();
+                for (event, at) in &cut_world.log[1..] {
+                    again.apply(event, *at).unwrap();
+                }
+                cut_world.rollout = again;
+                cut_world.settle();
+            }
+        }
+        whole.fair();
+        cut_world.fair();
+        prop_assert_eq!(whole.rollout.status(), cut_world.rollout.status());
+        prop_assert_eq!(whole.running, cut_world.running);
+    }
+
+    #[test]
+    fn a_canary_stays_a_canary(n in 1..60_u128, more in 0..60_u128, percent in 1..99_u8) {
+        let spec = |name: &str, selector: &str| WaveSpec {
+            name: name.parse().unwrap(),
+            selector: selector.parse().unwrap(),
+            concurrency: Amount::Count(1),
+            tolerance: Amount::Count(0),
+            mode: ToleranceMode::Soft,
+            attempts: 1,
+            gate: GateSpec::default(),
+        };
+        let strategy = StrategySpec { name: "S".parse().unwrap(), waves: vec![spec("A", &format!("{percent}%")), spec("B", "everyone")], on_halt: OnHalt::Stay };
+        let tiers = BTreeMap::from([(tier().id, tier())]);
+        let canaries = |n: u128| {
+            let stacks: Vec<_> = (0..n).map(|i| facts(i, None)).collect();
+            let plan = plan(&stacks, &release(2, "2.0.0"), &tiers, &strategy);
+            check(&plan).unwrap();
+            plan.waves[0].steps.iter().map(|s| s.stack).collect::<HashSet<_>>()
+        };
+        let (few, many) = (canaries(n), canaries(n + more));
+        prop_assert!(few.is_subset(&many));
+        prop_assert!(many.iter().filter(|s| s.0.as_u128() < 1000 + n).all(|s| few.contains(s)));
+    }
+}
