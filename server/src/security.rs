@@ -14,7 +14,10 @@ const LIMITED: &[(&str, u32)] = &[("/do/sign_in", 20), ("/do/sign_up", 20)];
 
 /// Counts requests by address and form.
 #[derive(Clone, Default)]
-pub struct Limits(Arc<Mutex<HashMap<(IpAddr, &'static str), (Instant, u32)>>>);
+pub struct Limits(Arc<Mutex<HashMap<Key, (Instant, u32)>>>);
+
+/// An address and a form.
+type Key = (IpAddr, &'static str);
 
 impl Limits {
     fn admits(&self, from: IpAddr, path: &str) -> bool {

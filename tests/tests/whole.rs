@@ -97,7 +97,7 @@ impl Server {
             .await
             .unwrap();
         assert_eq!(signed.status(), StatusCode::FOUND);
-        let cookie = signed.headers().get_all("set-cookie").iter().last().unwrap().to_str().unwrap();
+        let cookie = signed.headers().get_all("set-cookie").iter().next_back().unwrap().to_str().unwrap();
         assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
         let cookie = cookie.split(';').next().unwrap().to_owned();
         let body = form(&[("name", "tests"), ("days", "1")]);

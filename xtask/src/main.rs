@@ -1,4 +1,4 @@
-//! What a person runs: `cargo xtask serve`, `test`, `check`, `build`.
+//! What a person runs: `cargo xtask serve`, `test`, `check`, `build`, `bench`.
 
 mod packages;
 mod postgres;
@@ -42,6 +42,8 @@ enum Task {
     },
     /// Formatting and lints.
     Check,
+    /// Measure, and print what README says.
+    Bench,
 }
 
 fn main() -> Result<()> {
@@ -62,6 +64,7 @@ fn main() -> Result<()> {
         }
         Task::Test { only } => test(only.as_deref()),
         Task::Check => check(),
+        Task::Bench => bench(),
     }
 }
 
@@ -111,11 +114,30 @@ fn test(only: Option<&str>) -> Result<()> {
     Ok(())
 }
 
+fn bench() -> Result<()> {
+    let binary = build(true)?;
+    let postgres = postgres::Cluster::start()?;
+    let mut command = cargo();
+    command.args(["run", "--release", "-p", "system-tests", "--bin", "bench"]);
+    command.env("TIDEGATE_TEST_POSTGRES", postgres.url()).env("TIDEGATE_BIN", binary);
+    run("Measuring", &mut command)
+}
+
 fn check() -> Result<()> {
     run("Checking the formatting", cargo().args(["fmt", "--all", "--check"]))?;
     let deny = ["--", "-D", "warnings"];
-    let server =
-        ["domain", "store", "service", "drivers", "engine", "sample", "server", "system-tests", "xtask"];
+    let server = [
+        "app",
+        "domain",
+        "store",
+        "service",
+        "drivers",
+        "engine",
+        "sample",
+        "server",
+        "system-tests",
+        "xtask",
+    ];
     let mut clippy = cargo();
     clippy.args(["clippy", "--all-targets"]);
     for package in server {

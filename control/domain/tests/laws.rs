@@ -257,14 +257,14 @@ impl World {
     fn step(&mut self, what: u8) {
         let more = usize::from(self.roll().unwrap_or(0));
         match what % 16 {
-            0..=5 if !self.news.is_empty() => self.deliver(more % self.news.len(), what % 3 == 0),
+            0..=5 if !self.news.is_empty() => self.deliver(more % self.news.len(), what.is_multiple_of(3)),
             6 | 7 => self.now = self.now + Span::seconds(more as i64),
             8 => {
                 if let Some((wave, stacks)) = self.probe.take() {
                     let bad = more.is_multiple_of(4);
                     let sample = |stack: &StackId| Sample {
                         stack: *stack,
-                        down: (bad && more % 8 == 0).then(|| "down".to_owned()),
+                        down: (bad && more.is_multiple_of(8)).then(|| "down".to_owned()),
                         requests: 100,
                         errors: if bad { 50 } else { 0 },
                     };

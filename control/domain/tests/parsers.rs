@@ -82,7 +82,14 @@ proptest! {
 
 #[test]
 fn spans_read_what_they_write() {
-    for span in [Span::ZERO, Span::seconds(20), Span::minutes(10), Span::minutes(90), Span::days(7), Span::seconds(125)] {
+    for span in [
+        Span::ZERO,
+        Span::seconds(20),
+        Span::minutes(10),
+        Span::minutes(90),
+        Span::days(7),
+        Span::seconds(125),
+    ] {
         assert_eq!(span.to_string().parse::<Span>().unwrap(), span);
     }
 }

@@ -130,12 +130,16 @@ async fn changes(store: &Store, orders: &[Order], kind: DriverKind) -> Result<Ve
             changes.push(Ok(change(order, None)));
             continue;
         };
-        if !artifacts.contains_key(&configuration.release) {
-            let release = store.release(configuration.release).await?;
-            let artifact = release.and_then(|r| r.artifacts.get(&kind).cloned());
-            artifacts.insert(configuration.release, artifact);
-        }
-        let (artifact, brief) = (artifacts[&configuration.release].clone(), briefs.remove(&order.stack));
+        let artifact = match artifacts.get(&configuration.release) {
+            Some(known) => known.clone(),
+            None => {
+                let release = store.release(configuration.release).await?;
+                let found = release.and_then(|r| r.artifacts.get(&kind).cloned());
+                artifacts.insert(configuration.release, found.clone());
+                found
+            }
+        };
+        let brief = briefs.remove(&order.stack);
         changes.push(match (artifact, brief) {
             (Some(artifact), Some(brief)) => Ok(change(
                 order,

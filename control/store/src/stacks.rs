@@ -69,6 +69,9 @@ pub struct Route {
     pub stack: Option<String>,
 }
 
+/// A tenant inside a stack: id, slug, tags, overrides as JSON.
+type Inside = (TenantId, Slug, Vec<Tag>, String);
+
 const STACK: &str = "s.id, s.name, s.kind, s.tier, s.region, s.driver, s.components, s.status, s.reason, s.outputs,
                      s.operation, s.changed_at, c.body from stacks s left join configurations c on c.digest = s.actual";
 
@@ -129,12 +132,10 @@ impl Store {
         region: &Region,
         capacity: u32,
     ) -> Result<Vec<PoolPlace>, StoreError> {
-        let sql = format!(
-            "select s.id, count(ts.tenant) from stacks s left join tenant_stacks ts on ts.stack = s.id
+        let sql = "select s.id, count(ts.tenant) from stacks s left join tenant_stacks ts on ts.stack = s.id
              where s.tier = $1 and s.region = $2 and s.kind = 'pool' and s.status in ('creating', 'live')
-             group by s.id having count(ts.tenant) < $3 order by count(ts.tenant) desc, s.id"
-        );
-        let rows = self.fetch(&sql, args![tier.to_string(), region.as_str(), capacity]).await?;
+             group by s.id having count(ts.tenant) < $3 order by count(ts.tenant) desc, s.id";
+        let rows = self.fetch(sql, args![tier.to_string(), region.as_str(), capacity]).await?;
         let mut places = vec![];
         for row in rows {
             if let Some(stack) = self.stack(row.parse(0)?).await? {
@@ -160,7 +161,7 @@ impl Store {
     pub async fn planning_facts(&self) -> Result<Vec<StackFacts>, StoreError> {
         let sql = "select ts.stack, t.id, t.slug, t.tags, t.overrides from tenants t
                    join tenant_stacks ts on ts.tenant = t.id order by t.slug";
-        let mut tenants: HashMap<String, Vec<(TenantId, Slug, Vec<Tag>, String)>> = HashMap::new();
+        let mut tenants: HashMap<String, Vec<Inside>> = HashMap::new();
         for row in self.fetch(sql, vec![]).await? {
             let entry = (row.parse(1)?, row.parse(2)?, row.json(3)?, row.text(4)?);
             tenants.entry(row.text(0)?).or_default().push(entry);

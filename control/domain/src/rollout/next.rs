@@ -307,8 +307,7 @@ pub(super) fn probed(rollout: &Rollout, wave: usize, samples: &[Sample]) -> Vec<
             (i64::try_from(down.len()).unwrap_or(i64::MAX), down.is_empty(), sentence)
         }
         Check::ErrorRate { max_percent } => {
-            let rate =
-                |s: &Sample| if s.requests == 0 { 0 } else { s.errors.saturating_mul(1000) / s.requests };
+            let rate = |s: &Sample| s.errors.saturating_mul(1000).checked_div(s.requests).unwrap_or(0);
             let worst = samples.iter().max_by_key(|s| rate(s));
             let per_mille = worst.map_or(0, rate);
             let sentence = match worst {

@@ -56,7 +56,7 @@ fn sentence(rollout: &Rollout, now: Timestamp) -> String {
 
 fn reached(rollout: &Rollout) -> String {
     let (there, all) = tenants_reached(rollout);
-    let share = if all == 0 { 100 } else { there * 100 / all };
+    let share = (there * 100).checked_div(all).unwrap_or(100);
     format!("{} reaches {share} % of tenants", rollout.plan.target.version)
 }
 

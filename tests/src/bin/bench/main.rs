@@ -1,0 +1,31 @@
+//! Measures, and prints what README says. Every figure comes with the machine it was taken on.
+
+mod fleet;
+mod pages;
+
+use anyhow::Result;
+use std::path::PathBuf;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    println!("machine: {}", machine());
+    fleet::engine_alone("SQLite", None).await?;
+    if let Ok(server) = std::env::var("TIDEGATE_TEST_POSTGRES") {
+        fleet::engine_alone("PostgreSQL", Some(&server)).await?;
+    }
+    pages::front_end()?;
+    let binary = std::env::var_os("TIDEGATE_BIN")
+        .map_or_else(|| PathBuf::from("target/release/tidegate"), PathBuf::from);
+    pages::measure(&binary).await
+}
+
+fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpu = read("/proc/cpuinfo");
+    let model =
+        cpu.lines().find(|l| l.starts_with("model name")).and_then(|l| l.split(": ").nth(1)).unwrap_or("?");
+    let cores = cpu.lines().filter(|l| l.starts_with("processor")).count();
+    let memory = read("/proc/meminfo");
+    let kilobytes = memory.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+    format!("{model}, {cores} cores, {} GiB", kilobytes / 1024 / 1024)
+}
