@@ -195,7 +195,8 @@ fn wave(
     };
     let state = part(|w| w.state.clone());
     let number = i + 1;
-    let counts = part(|w| format!("{} / {} stacks · {} tenants", w.done.0, w.done.1, w.tenants));
+    let counts =
+        part(|w| format!("{} / {} · {}", w.done.0, plural(w.done.1, "stack"), plural(w.tenants, "tenant")));
     let id = view.with_untracked(|v| v.id.to_string());
     let asking = move || view.with(|v| v.waves.get(i).is_some_and(|w| w.asking));
     let chips = move || {
@@ -345,4 +346,8 @@ fn spark(values: &[(i64, bool)]) -> Option<impl IntoView + use<>> {
             <path class="spark-line" d=path />
         </svg>
     })
+}
+
+fn plural(n: u64, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }

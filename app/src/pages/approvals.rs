@@ -127,7 +127,7 @@ fn body(panel: &GatePanel, may: bool, comment: &str) -> impl IntoView + use<> {
                 <p class="rollout-sentence">{wave.sentence.clone()}</p>
             </header>
             <section class="gate-section"><h2>"What was deployed"</h2>
-                <p>{format!("{} of {} stacks are done, {} tenants.", wave.done.0, wave.done.1, wave.tenants)}</p>
+                <p>{format!("{} of {} done, with {}.", wave.done.0, count(wave.done.1 as i64, "stack"), count(wave.tenants as i64, "tenant"))}</p>
                 <ul class="diff">{changes}</ul>
             </section>
             <section class="gate-section"><h2>"Evidence"</h2><ul class="evidence">{evidence}</ul></section>

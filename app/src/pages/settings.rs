@@ -1,7 +1,7 @@
 //! Users and roles, API tokens, mail.
 
 use super::page;
-use crate::parts::{field, post, select, state, time};
+use crate::parts::{field, post, select, state_as, time};
 use crate::session::{Flash, Member, Ui, actor, answer, go};
 use crate::shell::render;
 use axum::extract::State;
@@ -62,15 +62,15 @@ pub async fn show(State(ui): State<Ui>, member: Member) -> Response {
                     domain::process::Recipient::Approvers(None) => "approvers".into(),
                     domain::process::Recipient::Operators => "operators".into(),
                 };
-                let (word, detail) = match (&m.sent_at, &m.error) {
-                    (Some(_), _) => ("succeeded", String::new()),
-                    (None, Some(error)) => ("failed", error.clone()),
-                    (None, None) => ("queued", String::new()),
+                let (shape, word, detail) = match (&m.sent_at, &m.error) {
+                    (Some(_), _) => ("succeeded", "sent", String::new()),
+                    (None, Some(error)) => ("failed", "not sent yet", error.clone()),
+                    (None, None) => ("queued", "waits", String::new()),
                 };
                 let base = ui_base(&m.body);
                 view! {
-                    <li data-state=word><time datetime=m.created_at.rfc3339()>{m.created_at.clock()}</time>
-                        <details><summary><b>{m.subject.clone()}</b> " to " {to} " " {state(word)} " " {detail}</summary>
+                    <li data-state=shape><time datetime=m.created_at.rfc3339()>{m.created_at.clock()}</time>
+                        <details><summary><b>{m.subject.clone()}</b> " to " {to} " " {state_as(shape, word)} " " {detail}</summary>
                             <pre class="log" tabindex="0">{base.0}</pre>
                             {base.1.map(|path| view! { <a class="btn btn-small" href=path>"Follow its link"</a> })}
                         </details></li>

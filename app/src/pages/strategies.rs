@@ -130,7 +130,7 @@ fn row(i: usize, n: usize, w: &WaveForm) -> impl IntoView + use<> {
                 {input("tolerance", "Failures tolerated", &w.tolerance, "input-short")}
                 {pick("mode", "Tolerance", &[("soft", "soft"), ("strict", "strict")], &w.mode)}
                 {input("attempts", "Attempts", &w.attempts, "input-short")}
-                <fieldset class="group wave-row-gate"><legend>"Gate"</legend><div class="wave-row-fields">
+                <fieldset class="group wave-row-gate"><legend>"Gate"</legend>
                     {input("bake", "Watch for", &w.bake, "input-short")}
                     {pick("healthy", "Health check", &[("on", "on"), ("off", "off")], &w.healthy)}
                     {input("max_errors", "Errors at most, %", &w.max_errors, "input-short")}
@@ -138,7 +138,7 @@ fn row(i: usize, n: usize, w: &WaveForm) -> impl IntoView + use<> {
                     {input("quorum", "Approvals needed", &w.quorum, "input-short")}
                     {input("group", "By group", &w.group, "")}
                     {input("expiry", "Expires after", &w.expiry, "input-short")}
-                </div></fieldset>
+                </fieldset>
             </div>
         </li>
     }

@@ -160,7 +160,11 @@ impl Service {
                 tenants += facts.tenants.len();
             }
         }
-        Ok(format!("This changes {stacks} stacks with {tenants} tenants, once it is rolled out."))
+        Ok(format!(
+            "This changes {} with {}, once it is rolled out.",
+            plural(stacks, "stack"),
+            plural(tenants, "tenant")
+        ))
     }
 
     async fn tier_is_empty(&self, tier: &Tier) -> Result<bool> {
@@ -223,6 +227,10 @@ impl TierForm {
             parameters,
         })
     }
+}
+
+fn plural(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 fn words(text: &str) -> Vec<String> {

@@ -294,6 +294,7 @@ pub(super) fn probed(rollout: &Rollout, wave: usize, samples: &[Sample]) -> Vec<
             let down: Vec<_> =
                 samples.iter().filter_map(|s| s.down.as_ref().map(|why| (s.stack, why))).collect();
             let sentence = match down.first() {
+                None if samples.len() == 1 => "its stack answers".to_owned(),
                 None => format!("all {} stacks answer", samples.len()),
                 Some((stack, why)) => {
                     format!(
