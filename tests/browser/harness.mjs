@@ -1,6 +1,6 @@
 // Starts the real binary and a real browser, and ends both.
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -57,7 +57,9 @@ export class Server {
     const folder = join(this.data, 'mail');
     return until(`a message to ${to} with “${containing}”`, async () => {
       if (!existsSync(folder)) return undefined;
-      for (const name of (await readdir(folder)).filter((n) => n.endsWith('.eml'))) {
+      const names = (await readdir(folder)).filter((n) => n.endsWith('.eml'));
+      const written = await Promise.all(names.map(async (name) => ({ name, at: (await stat(join(folder, name))).mtimeMs })));
+      for (const { name } of written.sort((a, b) => b.at - a.at)) {
         const raw = await readFile(join(folder, name), 'utf8');
         const body = decode(raw);
         if (raw.includes(`To: ${to}`) && body.includes(containing)) return body;

@@ -8,8 +8,11 @@ use domain::invalid::Problems;
 use domain::onboarding::Onboarding;
 use domain::process::{Mail, ProcessKind, Recipient};
 use domain::tier::{SignupPolicy, Tier};
-use domain::{Actor, DisplayName, Email, SignupId, Slug};
+use domain::{Actor, DisplayName, Email, SignupId, Slug, Span};
 use store::{Running, Signup, SignupState};
+
+/// Links that one registration is sent within an hour, at most.
+const LINKS_AN_HOUR: i64 = 5;
 
 /// A plan on offer.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -113,12 +116,17 @@ impl Service {
         if known.is_none() && self.store.tenant_by_slug(&slug).await?.is_some() {
             return Err(Error::field("slug", format!("“{slug}” is taken; choose another")));
         }
-        // A repeated request gets a new link to the same registration.
-        let token = random_text(40);
+        // A repeated request gets one more link to the same registration; a flood of them fills no mailbox.
         let now = self.now();
+        if let Some(known) = &known
+            && self.store.signup_links(known.id, now - Span::minutes(60)).await? >= LINKS_AN_HOUR
+        {
+            return Ok(email);
+        }
+        let token = random_text(40);
+        let hash = hash_token(&token);
         let mut signup = known.unwrap_or_else(|| Signup {
             id: new_id(),
-            token_hash: String::new(),
             email: email.clone(),
             slug,
             organisation: organisation.clone(),
@@ -128,12 +136,11 @@ impl Service {
             tenant: None,
             created_at: now,
         });
-        signup.token_hash = hash_token(&token);
         if signup.state == SignupState::Unconfirmed {
             (signup.organisation, signup.tier, signup.region) = (organisation, tier.id, region);
         }
         let mail = Mail {
-            key: format!("signup/{}/{}", signup.id, signup.token_hash),
+            key: format!("signup/{}/{hash}", signup.id),
             to: Recipient::Address(email.to_string()),
             subject: format!("Confirm your registration of {}", signup.organisation),
             body: format!(
@@ -143,6 +150,7 @@ impl Service {
         let actor = Actor::customer(email.as_str());
         let mut tx = self.store.begin().await?;
         tx.save_signup(&signup).await?;
+        tx.add_signup_link(signup.id, &hash, now).await?;
         tx.mail(&new_id::<domain::MailId>().to_string(), &mail, now).await?;
         let event = self.event(
             "signed_up",

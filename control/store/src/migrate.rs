@@ -5,8 +5,14 @@ use crate::{Store, StoreError};
 
 type Steps = &'static [&'static str];
 
-pub(crate) const SQLITE: Steps = &[include_str!("../../../migrations/sqlite/0001_start.sql")];
-pub(crate) const POSTGRES: Steps = &[include_str!("../../../migrations/postgres/0001_start.sql")];
+pub(crate) const SQLITE: Steps = &[
+    include_str!("../../../migrations/sqlite/0001_start.sql"),
+    include_str!("../../../migrations/sqlite/0002_signup_links.sql"),
+];
+pub(crate) const POSTGRES: Steps = &[
+    include_str!("../../../migrations/postgres/0001_start.sql"),
+    include_str!("../../../migrations/postgres/0002_signup_links.sql"),
+];
 
 pub(crate) async fn run(store: &Store, steps: Steps) -> Result<(), StoreError> {
     let mut tx = store.begin().await?;

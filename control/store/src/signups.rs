@@ -36,8 +36,6 @@ impl SignupState {
 pub struct Signup {
     /// Its id.
     pub id: SignupId,
-    /// SHA-256 of the token in the link, hex.
-    pub token_hash: String,
     /// Who signed up.
     pub email: Email,
     /// The subdomain they want.
@@ -56,7 +54,8 @@ pub struct Signup {
     pub created_at: Timestamp,
 }
 
-const COLUMNS: &str = "id, token_hash, email, slug, organisation, tier, region, state, tenant, created_at";
+const COLUMNS: &str =
+    "s.id, s.email, s.slug, s.organisation, s.tier, s.region, s.state, s.tenant, s.created_at";
 
 impl Tx {
     /// Adds a registration, or changes where it is.
@@ -64,13 +63,13 @@ impl Tx {
     /// # Errors
     /// The database failed.
     pub async fn save_signup(&mut self, s: &Signup) -> Result<(), StoreError> {
-        let sql = "insert into signups (id, token_hash, email, slug, organisation, tier, region, state, tenant, created_at)
-                   values ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10) on conflict (id) do update set
-                   token_hash = excluded.token_hash, organisation = excluded.organisation, tier = excluded.tier,
-                   region = excluded.region, state = excluded.state, tenant = excluded.tenant";
+        let sql =
+            "insert into signups (id, email, slug, organisation, tier, region, state, tenant, created_at)
+                   values ($1,$2,$3,$4,$5,$6,$7,$8,$9) on conflict (id) do update set
+                   organisation = excluded.organisation, tier = excluded.tier, region = excluded.region,
+                   state = excluded.state, tenant = excluded.tenant";
         let bound = args![
             s.id.to_string(),
-            s.token_hash.as_str(),
             s.email.as_str(),
             s.slug.as_str(),
             s.organisation.as_str(),
@@ -82,15 +81,40 @@ impl Tx {
         ];
         self.execute(sql, bound).await.map(drop)
     }
+
+    /// Adds a link to a registration, named by the SHA-256 of its token in hex.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn add_signup_link(
+        &mut self,
+        signup: SignupId,
+        hash: &str,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sql = "insert into signup_links (hash, signup, created_at) values ($1, $2, $3)";
+        self.execute(sql, args![hash, signup.to_string(), at]).await.map(drop)
+    }
 }
 
 impl Store {
+    /// How many links to a registration were made after `since`.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn signup_links(&self, signup: SignupId, since: Timestamp) -> Result<i64, StoreError> {
+        let sql = "select count(*) from signup_links where signup = $1 and created_at > $2";
+        self.fetch(sql, args![signup.to_string(), since]).await?[0].int(0)
+    }
+
     /// The registration behind a link.
     ///
     /// # Errors
     /// The database failed.
     pub async fn signup_by_token(&self, hash: &str) -> Result<Option<Signup>, StoreError> {
-        let sql = format!("select {COLUMNS} from signups where token_hash = $1");
+        let sql = format!(
+            "select {COLUMNS} from signup_links l join signups s on s.id = l.signup where l.hash = $1"
+        );
         self.fetch_one(&sql, args![hash]).await?.map(|r| signup(&r)).transpose()
     }
 
@@ -99,7 +123,7 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn signup(&self, id: SignupId) -> Result<Option<Signup>, StoreError> {
-        let sql = format!("select {COLUMNS} from signups where id = $1");
+        let sql = format!("select {COLUMNS} from signups s where s.id = $1");
         self.fetch_one(&sql, args![id.to_string()]).await?.map(|r| signup(&r)).transpose()
     }
 
@@ -109,7 +133,7 @@ impl Store {
     /// The database failed.
     pub async fn signup_of(&self, email: &Email, slug: &Slug) -> Result<Option<Signup>, StoreError> {
         let sql = format!(
-            "select {COLUMNS} from signups where slug = $1 and lower(email) = $2 and state <> 'declined'"
+            "select {COLUMNS} from signups s where s.slug = $1 and lower(s.email) = $2 and s.state <> 'declined'"
         );
         let bound = args![slug.as_str(), email.as_str().to_lowercase()];
         self.fetch_one(&sql, bound).await?.map(|r| signup(&r)).transpose()
@@ -120,7 +144,7 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn waiting_signups(&self) -> Result<Vec<Signup>, StoreError> {
-        let sql = format!("select {COLUMNS} from signups where state = 'waiting' order by created_at");
+        let sql = format!("select {COLUMNS} from signups s where s.state = 'waiting' order by s.created_at");
         self.fetch(&sql, vec![]).await?.iter().map(signup).collect()
     }
 
@@ -140,21 +164,20 @@ impl Store {
 }
 
 fn signup(row: &Row) -> Result<Signup, StoreError> {
-    let state = row.text(7)?;
+    let state = row.text(6)?;
     Ok(Signup {
         id: row.parse(0)?,
-        token_hash: row.text(1)?,
-        email: row.parse(2)?,
-        slug: row.parse(3)?,
-        organisation: row.parse(4)?,
-        tier: row.parse(5)?,
-        region: row.parse(6)?,
+        email: row.parse(1)?,
+        slug: row.parse(2)?,
+        organisation: row.parse(3)?,
+        tier: row.parse(4)?,
+        region: row.parse(5)?,
         state: SignupState::ALL
             .iter()
             .find(|(_, word)| *word == state)
             .map(|(s, _)| *s)
             .ok_or_else(|| StoreError::damaged(format!("sign-up state {state}")))?,
-        tenant: row.parse_or_null(8)?,
-        created_at: row.at(9)?,
+        tenant: row.parse_or_null(7)?,
+        created_at: row.at(8)?,
     })
 }
