@@ -3,7 +3,7 @@
 //! Steps, each recorded and repeatable: place → provision (only where a stack is missing) → identity → billing
 //! → announce. A failed provisioning is retried from where it stopped.
 
-use crate::operation::{Meaning, Run, meaning};
+use crate::operation::{Meaning, Run, meaning, most};
 use crate::process::{
     Effect, Illegal, Mail, Next, OperationKind, Order, Outcome, PlacedStack, Process, ProcessKind, Recipient,
     Record, Seen, Summary, Surroundings,
@@ -246,8 +246,15 @@ impl Process for Onboarding {
             };
         match (event, &self.state) {
             (Event::Placed { stacks }, State::Placing(_)) => {
-                let fresh = |s: &PlacedStack| if s.create.is_some() { Run::WAITING } else { Run::Unchanged };
-                self.stacks = stacks.iter().map(|s| (s.clone(), fresh(s))).collect();
+                let known =
+                    |s: &PlacedStack| self.stacks.iter().find(|(k, _)| k.id == s.id).map(|(_, run)| run);
+                let run = |s: &PlacedStack| match known(s) {
+                    // Attempts go on counting: a token is never used twice.
+                    Some(run) => run.clone(),
+                    None if s.create.is_some() => Run::WAITING,
+                    None => Run::Unchanged,
+                };
+                self.stacks = stacks.iter().map(|s| (s.clone(), run(s))).collect();
                 self.state = State::Provisioning;
             }
             (Event::PlaceRefused { reason, retry_at }, State::Placing(_)) => {
@@ -281,7 +288,8 @@ impl Process for Onboarding {
                         *run = Run::Waiting { attempts: *attempts, retry: None };
                     }
                 }
-                self.state = if self.stacks.is_empty() { State::Placing(None) } else { State::Provisioning };
+                // What is live may be another by now: ask again what its stacks should be born on.
+                self.state = State::Placing(None);
             }
             (Event::Abandoned { .. }, State::Failed(_) | State::Placing(_)) => {
                 self.state = State::Abandoned(at)
@@ -323,11 +331,7 @@ impl Process for Onboarding {
     fn observed(&self, operation: OperationId, seen: &Seen, now: Timestamp) -> Vec<Event> {
         let Some((stack, run)) = self.find(operation).map(|i| &self.stacks[i]) else { return vec![] };
         let wanted = stack.create.as_ref().map(|c| &c.digest);
-        let most = match run {
-            Run::Started { attempt, .. } => attempt.div_ceil(ATTEMPTS) * ATTEMPTS,
-            _ => ATTEMPTS,
-        };
-        match meaning(run, seen, wanted, most, now) {
+        match meaning(run, seen, wanted, most(run, ATTEMPTS), now) {
             Meaning::Nothing => vec![],
             Meaning::Accepted => vec![Event::OperationAccepted { operation }],
             Meaning::Succeeded(outputs) => vec![Event::OperationSucceeded { operation, outputs }],
@@ -468,6 +472,10 @@ impl Onboarding {
                 Run::Waiting { retry: Some((at, _)), .. } if *at > now => {
                     next.wake_at = Some(next.wake_at.map_or(*at, |w| w.min(*at)));
                 }
+                Run::Waiting { .. } if around.gone.contains(&stack.id) => {
+                    let reason = Reason::new("stack_gone", "the stack was deleted; off-board the tenant");
+                    return next.events.push(Event::Failed { reason });
+                }
                 Run::Waiting { .. } if around.busy.contains(&stack.id) => {
                     next.wake_at = Some(now + Span::seconds(2))
                 }
@@ -484,11 +492,21 @@ impl Onboarding {
                     driver: stack.driver,
                     configuration: stack.create.clone(),
                 })),
-                Run::Failed { reason, .. } => {
-                    return next.events.push(Event::Failed { reason: reason.clone() });
-                }
-                Run::Succeeded { .. } | Run::Unchanged | Run::Skipped { .. } => {}
+                Run::Failed { .. } | Run::Succeeded { .. } | Run::Unchanged | Run::Skipped { .. } => {}
             }
+        }
+        // What is in flight ends first: an operation that nobody follows would keep its stack for ever.
+        let failed = self.stacks.iter().find_map(|(_, run)| match run {
+            Run::Failed { reason, .. } => Some(reason.clone()),
+            _ => None,
+        });
+        if let Some(reason) = failed {
+            let starting = |e: &Event| matches!(e, Event::OperationStarted { .. });
+            next.events.retain(|e| !starting(e));
+            if !self.stacks.iter().any(|(_, run)| matches!(run, Run::Started { .. })) {
+                next.events.push(Event::Failed { reason });
+            }
+            return;
         }
         if self.stacks.iter().all(|(_, run)| good(run)) {
             next.events.push(Event::Admitted);

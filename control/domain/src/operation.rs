@@ -154,6 +154,19 @@ pub enum Meaning {
     },
 }
 
+/// The last attempt of the round that `run` is in, where a round has `attempts` and a person may begin another.
+#[must_use]
+pub const fn most(run: &Run, attempts: u32) -> u32 {
+    match run {
+        Run::Started { attempt, .. } => attempt.div_ceil(attempts) * attempts,
+        Run::Waiting { .. }
+        | Run::Succeeded { .. }
+        | Run::Failed { .. }
+        | Run::Unchanged
+        | Run::Skipped { .. } => attempts,
+    }
+}
+
 /// What `seen` means for `run`. A success must prove the digest that was wanted (DESIGN §3, law 2).
 #[must_use]
 pub fn meaning(run: &Run, seen: &Seen, wanted: Option<&Digest>, most: u32, now: Timestamp) -> Meaning {

@@ -51,15 +51,19 @@ pub struct StackFacts {
     pub owner: Option<TenantId>,
     /// That tenant's overrides.
     pub overrides: Values,
-    /// What it runs; `None` if that was never proved.
+    /// What it was last proved to run; `None` if that was never proved.
     pub actual: Option<Configuration>,
+    /// Whether that is still true: not after a failure that nobody could look behind.
+    pub proved: bool,
+    /// What it was told to run before this; where nothing was proved yet, a way back leads there.
+    pub desired: Option<Configuration>,
 }
 
 /// What a step does.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
-    /// The stack never lived: it is made.
+    /// It was never proved to run anything: it is made, or made good.
     Create,
     /// It goes to another configuration.
     Update,
@@ -88,7 +92,7 @@ pub struct Step {
     pub tenants: u32,
     /// What happens.
     pub change: Change,
-    /// What it runs before; what a rollback goes back to.
+    /// What it runs before, or was being made to run; what a rollback goes back to.
     pub from: Option<Digest>,
     /// What it runs after.
     pub to: Digest,
@@ -191,9 +195,10 @@ impl StackFacts {
                 ),
             )),
             None => Change::Create,
-            Some(actual) if actual.digest == to.digest => Change::None,
+            Some(actual) if actual.digest == to.digest && self.proved => Change::None,
             Some(_) => Change::Update,
         };
+        let from = self.actual.as_ref().or(self.desired.as_ref());
         let step = Step {
             stack: self.id,
             name: self.name.clone(),
@@ -203,7 +208,7 @@ impl StackFacts {
             driver: self.driver,
             tenants: u32::try_from(self.tenants.len()).unwrap_or(u32::MAX),
             change,
-            from: self.actual.as_ref().map(|actual| actual.digest.clone()),
+            from: from.map(|from| from.digest.clone()),
             to: to.digest.clone(),
         };
         (step, to)
@@ -231,8 +236,8 @@ pub fn plan(
         };
         let (step, to) = facts.step(release, tier);
         configurations.entry(to.digest.clone()).or_insert(to);
-        if let Some(actual) = &facts.actual {
-            configurations.entry(actual.digest.clone()).or_insert_with(|| actual.clone());
+        if let Some(from) = facts.actual.as_ref().or(facts.desired.as_ref()) {
+            configurations.entry(from.digest.clone()).or_insert_with(|| from.clone());
         }
         wave.steps.push(step);
     }
@@ -300,9 +305,8 @@ pub fn check(plan: &Plan) -> Result<(), Vec<String>> {
             let same = step.from.as_ref() == Some(&step.to);
             let fits = match step.change {
                 Change::None => same,
-                Change::Update => step.from.is_some() && !same,
-                Change::Create => step.from.is_none(),
-                Change::Blocked(_) => true,
+                Change::Update => step.from.is_some(),
+                Change::Create | Change::Blocked(_) => true,
             };
             if !fits {
                 broken.push(format!("stack {}: the change does not fit what it goes from and to", step.name));

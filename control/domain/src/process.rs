@@ -68,6 +68,8 @@ pub struct Illegal(pub String);
 pub struct Surroundings {
     /// Stacks that another operation works on now (DESIGN §3, law 3).
     pub busy: HashSet<StackId>,
+    /// Stacks that were found to be deleted, or to be in the course of it: nothing begins on them.
+    pub gone: HashSet<StackId>,
 }
 
 /// What happens by itself.
@@ -197,7 +199,11 @@ pub enum Record {
         stack: StackId,
         /// What.
         configuration: Configuration,
+        /// Why it was left out of the operation that would have said it.
+        reason: Reason,
     },
+    /// What every stack should run follows from what is live: a rollout has ended, one way or the other.
+    Desires,
     /// The tenant's state.
     Tenant {
         /// Who.

@@ -130,7 +130,7 @@ impl Timeline {
                     wave.steps.iter().filter(|s| s.run.has_ended()).count() as u64,
                     wave.steps.len() as u64,
                 ),
-                gate: chips(&planned.spec, &wave.state, now),
+                gate: chips(&planned.spec, &wave.state, &rollout.plan.hash, now),
                 asking: matches!(&wave.state, WaveState::Gated(gate) if gate.asked.is_some())
                     && rollout.state == State::Running,
                 cells: steps.map(|(step, state)| cell(step, state)).collect(),
@@ -237,7 +237,7 @@ fn cell(step: &crate::plan::Step, state: &StepState) -> Cell {
     }
 }
 
-fn chips(spec: &WaveSpec, state: &WaveState, now: Timestamp) -> Vec<Chip> {
+fn chips(spec: &WaveSpec, state: &WaveState, plan_hash: &str, now: Timestamp) -> Vec<Chip> {
     let gate: Option<&Gate> = match state {
         WaveState::Gated(gate) => Some(gate),
         WaveState::Passed { gate, .. } | WaveState::Failed { gate, .. } => gate.as_ref(),
@@ -296,7 +296,8 @@ fn chips(spec: &WaveSpec, state: &WaveState, now: Timestamp) -> Vec<Chip> {
             }
             Some(gate) if passed => chip(label, "ok", said(gate)),
             Some(gate) if gate.asked.is_some() && matches!(state, WaveState::Gated(_)) => {
-                let given = u32::from(approval.quorum) - missing(approval, gate).min(approval.quorum.into());
+                let given = u32::from(approval.quorum)
+                    - missing(approval, gate, plan_hash).min(approval.quorum.into());
                 let label = format!("{label} {given} of {}", approval.quorum);
                 Chip { until: gate.asked.map(|a| a.expires_at), ..chip(label, "running", said(gate)) }
             }

@@ -1,7 +1,7 @@
 //! A single operation on one stack: off-boarding deletes, repair converges. Both are one process with a
 //! different end.
 
-use crate::operation::{Meaning, Run, meaning};
+use crate::operation::{Meaning, Run, meaning, most};
 use crate::process::{
     Effect, Illegal, Next, OperationKind, Order, Outcome, Process, ProcessKind, Record, Seen, Summary,
     Surroundings,
@@ -26,6 +26,9 @@ pub enum Job {
         tenant: TenantId,
         /// Shared stacks that serve it no longer.
         shared: Vec<StackId>,
+        /// What it was before: what it is again if it is kept.
+        #[serde(default)]
+        former: Option<TenantState>,
     },
     /// Bring the stack to what it should run.
     Converge {
@@ -170,6 +173,26 @@ impl<const OFFBOARDING: bool> Work<OFFBOARDING> {
         }
     }
 
+    /// A repair that failed has ended: its stack is on the catch-up list with the reason, and the next repair is
+    /// another one. An off-boarding that failed waits for a person.
+    const fn has_ended(&self) -> bool {
+        match self.state {
+            State::Running => false,
+            State::Failed(_) => !OFFBOARDING,
+            State::Completed(_) | State::Closed(_) => true,
+        }
+    }
+
+    /// Whether it can be left: nothing was done yet, or nothing is lost by leaving it.
+    fn may_close(&self, now: Timestamp) -> bool {
+        let untouched = matches!(self.run, Run::Unchanged | Run::Waiting { attempts: 0, .. });
+        match self.state {
+            State::Running => untouched && now < self.not_before,
+            State::Failed(_) => untouched,
+            State::Completed(_) | State::Closed(_) => false,
+        }
+    }
+
     fn ended(&self, operation: OperationId, outcome: Outcome) -> Vec<Record> {
         let Some(piece) = &self.piece else { return vec![] };
         vec![Record::OperationEnded { operation, stack: piece.stack, kind: self.kind(), outcome }]
@@ -231,7 +254,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
                     _ => None,
                 }
             }
-            (Event::Closed { .. }, State::Failed(_) | State::Running) => {
+            (Event::Closed { .. }, State::Failed(_) | State::Running) if self.may_close(at) => {
                 self.state = State::Closed(at);
                 return Ok(());
             }
@@ -244,13 +267,23 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
     fn command(&self, actor: &Actor, command: Command, now: Timestamp) -> Result<Vec<Event>, Reason> {
         let by = actor.name.clone();
         match (command, &self.state) {
+            _ if self.has_ended() => {
+                Err(Reason::new("ended", "it has ended; bring the stack to what it should run once more"))
+            }
             (Command::Retry, State::Failed(_)) => Ok(vec![Event::Retried { by }]),
-            (Command::Close, State::Failed(_)) => Ok(vec![Event::Closed { by }]),
-            (Command::Close, State::Running) if now < self.not_before => Ok(vec![Event::Closed { by }]),
+            (Command::Close, State::Failed(_) | State::Running) if self.may_close(now) => {
+                Ok(vec![Event::Closed { by }])
+            }
             (Command::Retry, _) => {
                 Err(Reason::new("not_failed", "it has not failed, so there is nothing to retry"))
             }
-            (Command::Close, _) => Err(Reason::new("running", "it runs already; wait until it has ended")),
+            (Command::Close, State::Failed(_)) => Err(Reason::new(
+                "half_gone",
+                "its stack is being deleted and may be gone in part; retry the off-boarding",
+            )),
+            (Command::Close, State::Running | State::Completed(_) | State::Closed(_)) => {
+                Err(Reason::new("running", "it runs already; wait until it has ended"))
+            }
         }
     }
 
@@ -265,6 +298,10 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
         }
         match (&self.run, &self.piece) {
             (Run::Waiting { retry: Some((at, _)), .. }, _) if *at > now => next.wake_at = Some(*at),
+            (Run::Waiting { .. }, Some(piece)) if around.gone.contains(&piece.stack) => {
+                let reason = Reason::new("stack_gone", "the stack was deleted, or is being deleted");
+                next.events.push(Event::Failed { reason });
+            }
             (Run::Waiting { .. }, Some(piece)) if around.busy.contains(&piece.stack) => {
                 next.wake_at = Some(now + Span::seconds(2));
             }
@@ -299,7 +336,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
         if self.run.operation() != Some(operation) {
             return vec![];
         }
-        match meaning(&self.run, seen, self.to().map(|c| &c.digest), ATTEMPTS, now) {
+        match meaning(&self.run, seen, self.to().map(|c| &c.digest), most(&self.run, ATTEMPTS), now) {
             Meaning::Nothing => vec![],
             Meaning::Accepted => vec![Event::OperationAccepted { operation }],
             Meaning::Succeeded(outputs) => vec![Event::OperationSucceeded { operation, outputs }],
@@ -313,13 +350,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
         match event {
             Event::Started { not_before, .. } => {
                 let grace = Reason::new("grace", format!("is taken away after {} UTC", not_before.human()));
-                let mut records = self.tenant(TenantState::Offboarding, Some(grace));
-                if let Job::Offboard { tenant, .. } = self.job
-                    && self.piece.is_none()
-                {
-                    records.push(Record::Leave(tenant));
-                }
-                records
+                self.tenant(TenantState::Offboarding, Some(grace))
             }
             Event::OperationStarted { operation, attempt } => match &self.piece {
                 Some(piece) => vec![Record::OperationStarted {
@@ -355,7 +386,10 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
                 records
             }
             Event::Failed { reason } => self.tenant(TenantState::Offboarding, Some(reason.clone())),
-            Event::Closed { .. } => self.tenant(TenantState::Active, None),
+            Event::Closed { .. } => match &self.job {
+                Job::Offboard { former, .. } => self.tenant(former.unwrap_or(TenantState::Active), None),
+                Job::Converge { .. } => vec![],
+            },
             Event::Retried { .. } => vec![],
         }
     }
@@ -376,8 +410,8 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
         };
         Summary {
             status: status.to_owned(),
-            ended: matches!(self.state, State::Completed(_) | State::Closed(_)),
-            waits_for_person: matches!(self.state, State::Failed(_)),
+            ended: self.has_ended(),
+            waits_for_person: OFFBOARDING && matches!(self.state, State::Failed(_)),
             title: self.title.clone(),
             sentence,
             subject,

@@ -5,9 +5,9 @@ use domain::access::{Channel, Role};
 use domain::operation::Run;
 use domain::parameter::Values;
 use domain::plan::{StackFacts, check, plan};
-use domain::process::{Effect, Outcome, Process, Sample, Seen, Surroundings};
+use domain::process::{Effect, Outcome, Process, Record, Sample, Seen, Surroundings};
 use domain::release::{DriverKind, Release};
-use domain::rollout::{Command, Event, Person, Phase, Rollout, State, Verdict, WaveState};
+use domain::rollout::{Command, Event, Person, Phase, Rollout, State, StepState, Verdict, WaveState};
 use domain::stack::StackKind;
 use domain::strategy::{
     Amount, ApprovalSpec, Check, GateSpec, OnHalt, StrategySpec, ToleranceMode, WaveSpec,
@@ -68,7 +68,9 @@ fn facts(n: u128, actual: Option<Configuration>) -> StackFacts {
         tenants: vec![(slug, vec![])],
         owner: Some(domain::TenantId(Uuid::from_u128(5000 + n))),
         overrides: Values::new(),
+        proved: true,
         actual,
+        desired: None,
     }
 }
 
@@ -129,11 +131,22 @@ fn case() -> impl Strategy<Value = Case> {
 }
 
 /// A small world around one rollout: a driver that may fail, late and doubled news, people who press buttons.
+#[derive(Clone)]
 struct World {
     rollout: Rollout,
     log: Vec<(Event, Timestamp)>,
     now: Timestamp,
     running: HashMap<StackId, Option<Digest>>,
+    /// What stacks ran when the rollout first knew of them.
+    initial: HashMap<StackId, Option<Digest>>,
+    /// Stacks that another process works on.
+    busy: HashSet<StackId>,
+    /// Stacks that were deleted behind the rollout's back: the store refuses what starts on them.
+    deleted: HashSet<StackId>,
+    /// Those of them that a refusal told of.
+    gone: HashSet<StackId>,
+    /// Stacks that came later.
+    joined: u128,
     known: HashMap<OperationId, Option<Outcome>>,
     news: Vec<(OperationId, Seen)>,
     fate: std::vec::IntoIter<u8>,
@@ -147,10 +160,17 @@ impl World {
         let stacks: Vec<_> = (0..case.stacks as u128)
             .map(|n| {
                 let fresh = facts(n, None);
-                let actual = (n % 5 != 4).then(|| fresh.step(&old, &tier()).1);
-                facts(n, actual)
+                let runs = fresh.step(&old, &tier()).1;
+                match n % 5 {
+                    // Never proved to run anything: being onboarded, and not even that.
+                    3 => StackFacts { desired: Some(runs), ..fresh },
+                    4 => fresh,
+                    _ => facts(n, Some(runs)),
+                }
             })
             .collect();
+        let running: HashMap<_, _> =
+            stacks.iter().map(|s| (s.id, s.actual.as_ref().map(|a| a.digest.clone()))).collect();
         let spec =
             StrategySpec { name: "S".parse().unwrap(), waves: case.waves.clone(), on_halt: case.on_halt };
         let plan = plan(&stacks, &release(2, "2.0.0"), &BTreeMap::from([(tier().id, tier())]), &spec);
@@ -169,7 +189,12 @@ impl World {
             rollout,
             log: vec![(event, now)],
             now,
-            running: stacks.iter().map(|s| (s.id, s.actual.as_ref().map(|a| a.digest.clone()))).collect(),
+            initial: running.clone(),
+            running,
+            busy: HashSet::new(),
+            deleted: HashSet::new(),
+            gone: HashSet::new(),
+            joined: 0,
             known: HashMap::new(),
             news: vec![],
             fate: case.fate.clone().into_iter(),
@@ -186,17 +211,64 @@ impl World {
         for event in events {
             let event: Event = serde_json::from_str(&serde_json::to_string(&event).unwrap()).unwrap();
             self.rollout.apply(&event, self.now).unwrap_or_else(|e| panic!("{e}: {event:?}"));
-            for record in self.rollout.records(&event, self.now) {
-                let _ = record;
-            }
+            self.records(&event);
             self.log.push((event, self.now));
         }
+    }
+
+    /// What is written beside an event must say what the event says.
+    fn records(&self, event: &Event) {
+        let records = self.rollout.records(event, self.now);
+        let has = |fits: fn(&Record) -> bool| records.iter().any(fits);
+        match event {
+            Event::OperationStarted { operation, wave, step, phase, .. } => {
+                let planned = &self.rollout.plan.waves[*wave].steps[*step];
+                let aim = if *phase == Phase::There { Some(&planned.to) } else { planned.from.as_ref() };
+                let [Record::OperationStarted { operation: told, stack, to: Some(to), .. }] = &records[..]
+                else {
+                    panic!("an operation starts unrecorded: {records:?}")
+                };
+                assert_eq!((told, stack, Some(&to.digest)), (operation, &planned.stack, aim));
+            }
+            Event::OperationSucceeded { .. } | Event::OperationFailed { .. } => {
+                assert!(has(|r| matches!(r, Record::OperationEnded { .. })), "an operation ends unrecorded");
+            }
+            Event::StepSkipped { .. } => {
+                let told = has(|r| matches!(r, Record::Desired { .. }));
+                assert!(told, "a stack that was left out is on no list (law 1)");
+            }
+            Event::ApprovalAsked { .. } => {
+                assert!(has(|r| matches!(r, Record::Gate(_))) && has(|r| matches!(r, Record::Mail(_))));
+            }
+            Event::Succeeded | Event::RolledBack { .. } | Event::Aborted { .. } => {
+                assert!(has(|r| matches!(r, Record::Desires)), "who is behind is not worked out (law 1)");
+            }
+            _ => {}
+        }
+    }
+
+    /// As the store does: what starts on a deleted stack is refused, and tells which.
+    fn refused(&mut self, events: &[Event]) -> bool {
+        let mut refused = false;
+        for place in events.iter().filter_map(Event::place) {
+            let stack = self.rollout.plan.waves[place.wave].steps[place.step].stack;
+            assert!(!self.busy.contains(&stack), "it starts on a stack that is worked on (law 3)");
+            if self.deleted.contains(&stack) {
+                assert!(self.gone.insert(stack), "it starts again on a stack that it knows is gone");
+                refused = true;
+            }
+        }
+        refused
     }
 
     /// Lets everything happen that happens by itself, now.
     fn settle(&mut self) {
         for _ in 0..2000 {
-            let next = self.rollout.next(self.now, &Surroundings::default());
+            let around = Surroundings { busy: self.busy.clone(), gone: self.gone.clone() };
+            let next = self.rollout.next(self.now, &around);
+            if self.refused(&next.events) {
+                continue;
+            }
             if next.events.is_empty() {
                 for effect in next.effects {
                     match effect {
@@ -217,9 +289,13 @@ impl World {
         panic!("it decides for ever");
     }
 
-    /// The driver takes a token once; what it does with it is fate.
+    /// The driver takes a token once; what it does with it is fate. Asked again, it says what became of it.
     fn drive(&mut self, token: OperationId, stack: StackId, goal: Digest) {
-        if self.known.contains_key(&token) {
+        if let Some(known) = self.known.get(&token) {
+            let told = self.news.iter().any(|(t, seen)| *t == token && matches!(seen, Seen::Ended(_)));
+            if let (Some(outcome), false) = (known, told) {
+                self.news.push((token, Seen::Ended(outcome.clone())));
+            }
             return;
         }
         let failed =
@@ -256,7 +332,7 @@ impl World {
 
     fn step(&mut self, what: u8) {
         let more = usize::from(self.roll().unwrap_or(0));
-        match what % 16 {
+        match what % 22 {
             0..=5 if !self.news.is_empty() => self.deliver(more % self.news.len(), what.is_multiple_of(3)),
             6 | 7 => self.now = self.now + Span::seconds(more as i64),
             8 => {
@@ -277,7 +353,43 @@ impl World {
             10 | 11 => self.ask(Command::Resume, 1),
             12 => self.ask(Command::Retry, 1),
             13 if more < 40 => self.ask(Command::Rollback { comment: String::new() }, 1),
-            14 | 15 => {
+            16 => self.join(more),
+            17 => {
+                let all: Vec<_> =
+                    self.rollout.plan.waves.iter().flat_map(|w| &w.steps).map(|s| s.stack).collect();
+                if let Some(stack) = all.get(more % all.len().max(1)) {
+                    let reason = Reason::new("offboarding", "it leaves");
+                    self.ask(Command::Withdraw { stack: *stack, reason }, 1);
+                    let flies = |at: &domain::rollout::Place| {
+                        self.rollout.plan.waves[at.wave].steps[at.step].stack == *stack
+                    };
+                    if more.is_multiple_of(3) && !self.rollout.in_flight.values().any(flies) {
+                        self.deleted.insert(*stack);
+                        self.running.insert(*stack, None);
+                    }
+                }
+            }
+            18 | 19 => {
+                let all: Vec<_> = self.running.keys().copied().collect();
+                let flying: HashSet<_> = self
+                    .rollout
+                    .in_flight
+                    .values()
+                    .map(|at| self.rollout.plan.waves[at.wave].steps[at.step].stack)
+                    .collect();
+                // The order of a hash map is no fate: take the smallest that fits.
+                let mut all: Vec<_> = all.into_iter().filter(|s| !flying.contains(s)).collect();
+                all.sort();
+                if let Some(stack) = all.get(more % all.len().max(1)) {
+                    if !self.busy.remove(stack) {
+                        self.busy.insert(*stack);
+                    }
+                }
+            }
+            20 if more < 20 => {
+                self.ask(Command::Stop { rollback: more.is_multiple_of(2), comment: String::new() }, 1);
+            }
+            14 | 15 | 21 => {
                 let verdict = if more < 30 { Verdict::Reject } else { Verdict::Approve };
                 let plan_hash = if more < 200 { self.rollout.plan.hash.clone() } else { "another".into() };
                 let wave = self.rollout.current_wave().unwrap_or(0);
@@ -289,6 +401,47 @@ impl World {
         self.settle();
     }
 
+    /// A tenant signs up: as the engine places it, enrolled in a wave that is open, or born on the target.
+    fn join(&mut self, more: usize) {
+        if self.rollout.state != State::Running {
+            return;
+        }
+        self.joined += 1;
+        let fresh = facts(100 + self.joined, None);
+        let old = fresh.step(&release(1, "1.0.0"), &tier()).1;
+        let facts = StackFacts { actual: Some(old.clone()), ..fresh };
+        let (step, new) = facts.step(&release(2, "2.0.0"), &tier());
+        let wave = more % self.rollout.waves.len();
+        let configurations = vec![old.clone(), new.clone()];
+        let closed = self.rollout.wave_is_closed(wave);
+        let begun = !matches!(self.rollout.waves[wave].state, WaveState::Pending);
+        let (command, runs) = if closed {
+            if !begun && !self.rollout.gate_before_passed(wave) {
+                return;
+            }
+            (Command::Bear { wave, step: Box::new(step), configurations }, new)
+        } else {
+            (Command::Enroll { wave, step: Box::new(step), configurations }, old)
+        };
+        self.running.insert(facts.id, Some(runs.digest.clone()));
+        self.initial.insert(facts.id, facts.actual.map(|a| a.digest));
+        let events = self.rollout.command(&Actor::engine(), command, self.now).unwrap();
+        self.append(events);
+    }
+
+    /// All that was only in memory is gone; the log and the driver's own records are not.
+    fn restart(&mut self) {
+        let (first, at) = &self.log[0];
+        let mut again = Rollout::begin(self.rollout.id, first, *at).unwrap();
+        for (event, at) in &self.log[1..] {
+            again.apply(event, *at).unwrap();
+        }
+        self.rollout = again;
+        self.news.clear();
+        self.probe = None;
+        self.gone.clear();
+    }
+
     fn ask(&mut self, command: Command, who: u128) {
         if let Ok(events) = self.rollout.command(&person(who, Role::Admin), command, self.now) {
             self.append(events);
@@ -297,6 +450,8 @@ impl World {
 
     /// From here on nothing goes wrong any more: it must come to an end, or wait for a person in so many words.
     fn fair(&mut self) {
+        self.fate = vec![].into_iter();
+        self.busy.clear();
         for _ in 0..3000 {
             self.settle();
             if self.rollout.has_ended() || matches!(self.rollout.state, State::Halted { .. }) {
@@ -347,11 +502,18 @@ fn laws(world: &World) {
     let mut passed = HashSet::new();
     let mut decided = HashSet::new();
     let mut open: HashMap<usize, usize> = HashMap::new();
+    let mut approved_for: HashMap<usize, HashMap<String, HashSet<Option<UserId>>>> = HashMap::new();
+    let mut then = Rollout::begin(rollout.id, &world.log[0].0, world.log[0].1).unwrap();
     let stack_of = |wave: usize, step: usize| rollout.plan.waves[wave].steps[step].stack;
     let mut place_of = HashMap::new();
-    for (event, _) in &world.log {
+    for (i, (event, at)) in world.log.iter().enumerate() {
+        let before = then.clone();
+        if i > 0 {
+            then.apply(event, *at).unwrap();
+        }
         match event {
             Event::OperationStarted { operation, wave, step, phase, .. } => {
+                assert!(before.paused.is_none(), "it starts something while it is paused");
                 assert!(tokens.insert(*operation), "a token is used twice (laws 3, 7)");
                 let stack = stack_of(*wave, *step);
                 assert!(flying.insert(stack, *operation).is_none(), "two operations on one stack (law 3)");
@@ -366,11 +528,20 @@ fn laws(world: &World) {
                     let n = open.entry(*wave).or_default();
                     *n += 1;
                     let spec = &rollout.plan.waves[*wave].spec;
-                    let changing = rollout.plan.waves[*wave].steps.len();
                     assert!(
-                        *n <= spec.concurrency.of(changing).max(1),
-                        "more at once than the strategy allows"
+                        *n <= spec.concurrency.of(before.changing(*wave)).max(1),
+                        "more at once than allowed"
                     );
+                    let failed = |s: &&StepState| matches!(s.run, Run::Failed { .. });
+                    let failed = before.waves[*wave].steps.iter().filter(failed).count();
+                    let tolerated = spec.tolerance.of(before.changing(*wave));
+                    assert!(failed <= tolerated, "it goes on beyond its tolerance (law 5)");
+                    if spec.mode == ToleranceMode::Strict {
+                        assert!(
+                            *n + failed <= tolerated + 1,
+                            "strict, but too many could fail together (law 5)"
+                        );
+                    }
                 }
             }
             Event::OperationSucceeded { operation, .. } | Event::OperationFailed { operation, .. } => {
@@ -380,12 +551,28 @@ fn laws(world: &World) {
                     *n = n.saturating_sub(1);
                 }
             }
-            Event::GatePassed { wave } | Event::WaveSkipped { wave } => {
+            Event::GatePassed { wave } => {
+                passed.insert(*wave);
+                if let Some(approval) = &rollout.plan.waves[*wave].spec.gate.approval
+                    && matches!(before.waves[*wave].state, WaveState::Gated(_))
+                {
+                    let given = approved_for.get(wave).and_then(|by| by.get(&before.plan.hash));
+                    let given = given.map_or(0, HashSet::len);
+                    let quorum = usize::from(approval.quorum);
+                    assert!(given >= quorum, "{given} of {quorum} approved this very plan (laws 4, 6)");
+                }
+            }
+            Event::WaveSkipped { wave } => {
                 passed.insert(*wave);
             }
+            Event::Retried { .. } => approved_for.clear(),
             Event::Decided { wave, by, verdict, plan_hash, .. } => {
+                if *verdict == Verdict::Approve {
+                    let by_plan = approved_for.entry(*wave).or_default();
+                    by_plan.entry(plan_hash.clone()).or_default().insert(by.user);
+                }
                 assert!(
-                    decided.insert((*wave, by.user))
+                    decided.insert((*wave, by.user, plan_hash.clone()))
                         || world.log.iter().any(|(e, _)| matches!(e, Event::Retried { .. })),
                     "one person decides twice (law 6)"
                 );
@@ -393,7 +580,7 @@ fn laws(world: &World) {
                     *verdict == Verdict::Reject || by.user != rollout.started_by.user,
                     "who started it approves it"
                 );
-                assert_eq!(*plan_hash, rollout.plan.hash, "a decision on another plan (law 6)");
+                assert_eq!(*plan_hash, before.plan.hash, "a decision on another plan (law 6)");
             }
             _ => {}
         }
@@ -402,8 +589,8 @@ fn laws(world: &World) {
         if let WaveState::Passed { gate, .. } = &wave.state {
             let spec = &rollout.plan.waves[i].spec;
             let failed = wave.steps.iter().filter(|s| matches!(s.run, Run::Failed { .. })).count();
-            let changing = wave.steps.iter().filter(|s| s.run != Run::Unchanged).count();
-            assert!(failed <= spec.tolerance.of(changing), "a wave passes with more failures than it may");
+            let tolerated = spec.tolerance.of(rollout.changing(i));
+            assert!(failed <= tolerated, "a wave passes with more failures than it may");
             if let (Some(approval), Some(gate)) = (&spec.gate.approval, gate) {
                 let yes = gate.decisions.iter().filter(|d| d.verdict == Verdict::Approve).count();
                 assert!(yes >= usize::from(approval.quorum), "a gate passes without its quorum (law 4)");
@@ -418,6 +605,7 @@ fn laws(world: &World) {
         for (planned, wave) in rollout.plan.waves.iter().zip(&rollout.waves) {
             for (step, state) in planned.steps.iter().zip(&wave.steps) {
                 match &state.run {
+                    Run::Succeeded { .. } | Run::Unchanged if world.deleted.contains(&step.stack) => {}
                     Run::Succeeded { .. } | Run::Unchanged => {
                         assert_eq!(
                             world.running[&step.stack].as_ref(),
@@ -437,8 +625,10 @@ fn laws(world: &World) {
     }
     if let State::RolledBack { failed: 0, .. } = &rollout.state {
         for step in rollout.plan.waves.iter().flat_map(|w| &w.steps) {
-            if step.from.is_some() {
-                assert_eq!(world.running[&step.stack], step.from, "{} is not back where it was", step.name);
+            if step.from.is_some() && !world.deleted.contains(&step.stack) {
+                let runs = &world.running[&step.stack];
+                let back = *runs == step.from || *runs == world.initial[&step.stack];
+                assert!(back, "{} is not back where it was: {runs:?}", step.name);
             }
         }
     }
@@ -482,32 +672,35 @@ proptest! {
     }
 
     #[test]
-    fn a_restart_at_any_point_reaches_the_same_end(case in case(), cut in 0..200_usize) {
-        let mut whole = World::new(&case);
-        whole.settle();
-        let mut cut_world = World::new(&case);
-        cut_world.settle();
+    fn a_restart_at_any_point_reaches_the_same_end(case in case(), every in 3..17_usize) {
+        let mut world = World::new(&case);
+        world.settle();
         let mut n = 0;
-        while let Some(what) = whole.roll() {
-            whole.step(what);
-            let same = cut_world.roll().unwrap();
-            cut_world.step(same);
+        while let Some(what) = world.roll() {
+            world.step(what);
             n += 1;
-            if n == cut {
-                // All that was only in memory is gone; the log and the driver's own records are not.
-                let (first, at) = &cut_world.log[0];
-                let mut again = Rollout::begin(cut_world.rollout.id, first, *at).unwrap();
-                for (event, at) in &cut_world.log[1..] {
-                    again.apply(event, *at).unwrap();
-                }
-                cut_world.rollout = again;
-                cut_world.settle();
+            if n % every != 0 {
+                continue;
+            }
+            let (mut whole, mut cut) = (world.clone(), world.clone());
+            cut.restart();
+            whole.fair();
+            cut.fair();
+            prop_assert_eq!(whole.rollout.status(), cut.rollout.status());
+            prop_assert_eq!(&whole.running, &cut.running);
+            laws(&cut);
+        }
+        // And one that is killed again and again on its way.
+        let mut world = World::new(&case);
+        world.settle();
+        while let Some(what) = world.roll() {
+            world.step(what);
+            if what.is_multiple_of(7) {
+                world.restart();
             }
         }
-        whole.fair();
-        cut_world.fair();
-        prop_assert_eq!(whole.rollout.status(), cut_world.rollout.status());
-        prop_assert_eq!(whole.running, cut_world.running);
+        world.fair();
+        laws(&world);
     }
 
     #[test]

@@ -41,7 +41,8 @@ struct Inner {
 #[derive(Default)]
 struct State {
     operations: HashMap<OperationId, (String, Option<Outcome>)>,
-    effects: HashMap<OperationId, u32>,
+    history: Vec<Change>,
+    served: HashMap<String, Vec<String>>,
     running: HashMap<String, Digest>,
     waiting: HashMap<OperationId, Change>,
     sick: HashMap<String, (u64, u64)>,
@@ -77,11 +78,17 @@ impl Scripted {
         self.lock().sick.insert(stack.to_owned(), (requests, errors));
     }
 
-    /// How often operations took effect, in all and at most for one token: the latter must be 1.
+    /// Every operation that took effect, in order: the stack's name, and the version that it was led to.
     #[must_use]
-    pub fn effects(&self) -> (usize, u32) {
-        let state = self.lock();
-        (state.effects.len(), state.effects.values().copied().max().unwrap_or(0))
+    pub fn history(&self) -> Vec<(String, Option<String>)> {
+        let version = |c: &Change| c.to.as_ref().map(|goal| goal.configuration.version.to_string());
+        self.lock().history.iter().map(|c| (c.name.clone(), version(c))).collect()
+    }
+
+    /// Whom a stack was last told to serve.
+    #[must_use]
+    pub fn served(&self, stack: &str) -> Vec<String> {
+        self.lock().served.get(stack).cloned().unwrap_or_default()
     }
 
     /// What each stack runs.
@@ -133,7 +140,9 @@ impl Driver for Scripted {
         }
         let fate = (self.inner.script.lock().unwrap_or_else(PoisonError::into_inner))(change);
         let mut state = self.lock();
-        *state.effects.entry(change.token).or_default() += 1;
+        let busy = state.waiting.values().any(|other| other.name == change.name);
+        assert!(!busy, "two operations at once on {} (law 3)", change.name);
+        state.history.push(change.clone());
         if fate == Fate::Hang {
             state.operations.insert(change.token, (change.name.clone(), None));
             state.waiting.insert(change.token, change.clone());
@@ -166,7 +175,9 @@ impl Driver for Scripted {
             .collect()
     }
 
-    async fn serve(&self, _stack: &str, _tenants: &[Served]) -> Result<(), Reason> {
+    async fn serve(&self, stack: &str, tenants: &[Served]) -> Result<(), Reason> {
+        let slugs = tenants.iter().map(|t| t.slug.clone()).collect();
+        self.lock().served.insert(stack.to_owned(), slugs);
         Ok(())
     }
 

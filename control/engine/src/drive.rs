@@ -1,7 +1,7 @@
 //! Gives operations to drivers and learns what became of them.
 
 use crate::Context;
-use crate::place::Answer;
+use crate::questions::Answer;
 use domain::process::{Order, Outcome, Sample, Seen};
 use domain::release::DriverKind;
 use domain::{OperationId, Reason, ReleaseId, StackId, Timestamp};
@@ -210,8 +210,8 @@ impl Log {
         if self.next.len() > 10_000 {
             self.next.clear();
         }
-        // Sequence numbers begin with the time, so that they go on after a restart.
-        let next = self.next.entry(operation).or_insert(0);
+        // They go on from the time, so that lines after a restart stand behind those before it.
+        let next = self.next.entry(operation).or_insert(at.0);
         self.lines.push((operation, *next, at, line));
         *next += 1;
     }

@@ -6,7 +6,9 @@
 
 mod drive;
 mod mailer;
+mod members;
 mod place;
+mod questions;
 mod runner;
 
 pub use mailer::{MailConfig, Mailer};
@@ -49,6 +51,7 @@ pub(crate) struct Context {
     pub clock: Clock,
     pub owner: Arc<str>,
     pub shutdown: CancellationToken,
+    pub rollout: Arc<place::Latest>,
 }
 
 /// Runs every process that has not ended, until `shutdown`.
@@ -56,10 +59,15 @@ pub(crate) struct Context {
 /// Looks for work when something is committed, and each second: a hint that gets lost costs a second.
 pub async fn run(store: Store, drivers: Arc<Drivers>, clock: Clock, shutdown: CancellationToken) {
     let owner: Arc<str> = uuid::Uuid::now_v7().to_string().into();
-    let context = Context { store, drivers, clock, owner, shutdown: shutdown.clone() };
+    let rollout = Arc::default();
+    let context = Context { store, drivers, clock, owner, shutdown: shutdown.clone(), rollout };
     let tasks = TaskTracker::new();
-    let mut running: HashMap<ProcessId, (ProcessKind, mpsc::Sender<OperationId>)> = HashMap::new();
+    let mut running: HashMap<ProcessId, mpsc::Sender<OperationId>> = HashMap::new();
     let mut hints = context.store.subscribe();
+    if let Err(error) = context.store.forget_leases().await {
+        tracing::warn!(%error, "what a server that died worked on is taken over when its lease has lapsed");
+    }
+    tasks.spawn(members::follow(context.clone()));
     let (ended_in, mut ended) = mpsc::channel(64);
     let (news_in, mut news) = mpsc::channel::<DriverEvent>(4096);
     for driver in context.drivers.values() {
@@ -75,7 +83,7 @@ pub async fn run(store: Store, drivers: Arc<Drivers>, clock: Clock, shutdown: Ca
                 true
             }
             hint = hints.recv() => match hint {
-                Ok(hint) => hint.streams.iter().any(|s| !s.starts_with("mail")),
+                Ok(hint) => hint.streams.iter().any(|s| begins(s, &running)),
                 Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => true,
                 Err(tokio::sync::broadcast::error::RecvError::Closed) => break,
             },
@@ -84,7 +92,7 @@ pub async fn run(store: Store, drivers: Arc<Drivers>, clock: Clock, shutdown: Ca
                 match event {
                     DriverEvent::Progress { token, at, line } => log.add(token, at, line),
                     DriverEvent::Ended { token } => {
-                        for (_, to) in running.values() {
+                        for to in running.values() {
                             let _ = to.try_send(token);
                         }
                     }
@@ -95,19 +103,19 @@ pub async fn run(store: Store, drivers: Arc<Drivers>, clock: Clock, shutdown: Ca
         if !look {
             continue;
         }
-        let open = match context.store.open_processes().await {
-            Ok(open) => open,
+        let awake = match context.store.awake_processes((context.clock)()).await {
+            Ok(awake) => awake,
             Err(error) => {
                 tracing::error!(%error, "open processes cannot be read; trying again in a second");
                 continue;
             }
         };
-        for process in open {
+        for process in awake {
             if running.contains_key(&process.id) || !may_run(&context, process.id).await {
                 continue;
             }
             let (news_to, news_of) = mpsc::channel(4096);
-            running.insert(process.id, (process.kind, news_to));
+            running.insert(process.id, news_to);
             let (context, ended) = (context.clone(), ended_in.clone());
             tasks.spawn(async move {
                 runner::run(context, process.kind, process.id, news_of).await;
@@ -118,6 +126,15 @@ pub async fn run(store: Store, drivers: Arc<Drivers>, clock: Clock, shutdown: Ca
     log.flush(&context.store).await;
     tasks.close();
     let _ = tokio::time::timeout(Duration::from_secs(10), tasks.wait()).await;
+    if let Err(error) = context.store.release_leases(&context.owner).await {
+        tracing::warn!(%error, "another server goes on when the leases of this one have lapsed");
+    }
+}
+
+/// Whether a stream is of a process that nobody runs here: one that is new, or was asleep.
+fn begins(stream: &str, running: &HashMap<ProcessId, mpsc::Sender<OperationId>>) -> bool {
+    let Some((kind, id)) = stream.split_once('/') else { return false };
+    kind.parse::<ProcessKind>().is_ok() && id.parse::<ProcessId>().is_ok_and(|id| !running.contains_key(&id))
 }
 
 async fn may_run(context: &Context, id: ProcessId) -> bool {

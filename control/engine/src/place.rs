@@ -1,284 +1,319 @@
-//! Answers to what a process asks beside operations: a place for a tenant, and whom stacks serve.
+//! A place for a tenant: the stacks that will serve it, and what they are born on.
+//!
+//! Found, written and enrolled in one transaction in which nobody else appends: a pool is never overfull, a stack
+//! is in the running rollout's plan or it is not, and what is decided on is still true when it is written.
 
 use crate::Context;
+use crate::questions::Answer;
 use domain::configuration::render;
 use domain::onboarding::{self, Onboarding};
-use domain::plan::StackFacts;
-use domain::process::{Effect, PlacedStack, Process, ProcessKind};
+use domain::operation::Run;
+use domain::plan::{Change, StackFacts};
+use domain::process::PlacedStack;
 use domain::release::{DriverKind, Release};
-use domain::rollout::{self, Rollout, State, WaveState};
+use domain::rollout::{self, Rollout, State, Then, WaveState};
 use domain::stack::{StackKind, pool_name, silo_name};
-use domain::tenant::{Tenant, TenantState};
+use domain::tenant::Tenant;
 use domain::tier::{DeploymentModel, Tier};
-use domain::work::{self, Job, Work};
-use domain::{Actor, OperationId, ProcessId, Reason, Span, StackId, TenantId, Timestamp};
-use drivers::Served;
-use store::{Running, StoreError};
+use domain::{Actor, Configuration, OperationId, ProcessId, Reason, StackId};
+use store::{Running, Store, StoreError};
 
-/// What a process asks.
-pub(crate) enum Question {
-    /// A place for this tenant.
-    Place(TenantId),
-    /// Tell these stacks whom they serve; the tenant joins or leaves.
-    Serve(Vec<StackId>),
+/// The rollout that runs, kept between placements so that each reads only what is new in its log.
+pub(crate) type Latest = tokio::sync::Mutex<Option<Running<Rollout>>>;
+
+pub(crate) async fn place(context: &Context, id: ProcessId) -> Result<Answer, StoreError> {
+    let mut latest = context.rollout.lock().await;
+    // Most of its log is read before the turn comes, so that nobody waits for it.
+    refresh(&context.store, &mut latest).await?;
+    let placed = place_in_turn(context, id, &mut latest).await;
+    if placed.is_err() {
+        // It may be ahead of its log.
+        *latest = None;
+    }
+    placed
 }
 
-/// What it is answered.
-pub(crate) enum Answer {
-    Placed(Vec<PlacedStack>),
-    Refused(Reason),
-    Served,
-}
-
-/// What the runner needs to know of each kind of process beside [`Process`].
-pub(crate) trait Place: Process {
-    /// The operation that an event starts.
-    fn started(event: &Self::Event) -> Option<OperationId>;
-    /// What an effect asks.
-    fn ask(&self, effect: Effect) -> Question;
-    /// What the answer means.
-    fn answered(&self, answer: Answer, now: Timestamp) -> Vec<Self::Event>;
-}
-
-impl Place for Rollout {
-    fn started(event: &rollout::Event) -> Option<OperationId> {
-        match event {
-            rollout::Event::OperationStarted { operation, .. } => Some(*operation),
-            _ => None,
-        }
-    }
-    fn ask(&self, _effect: Effect) -> Question {
-        Question::Serve(vec![])
-    }
-    fn answered(&self, _answer: Answer, _now: Timestamp) -> Vec<rollout::Event> {
-        vec![]
-    }
-}
-
-impl Place for Onboarding {
-    fn started(event: &onboarding::Event) -> Option<OperationId> {
-        match event {
-            onboarding::Event::OperationStarted { operation, .. } => Some(*operation),
-            _ => None,
-        }
-    }
-    fn ask(&self, effect: Effect) -> Question {
-        match effect {
-            Effect::Serve(stacks) => Question::Serve(stacks),
-            Effect::Place | Effect::Drive(_) | Effect::Probe { .. } => Question::Place(self.tenant),
-        }
-    }
-    fn answered(&self, answer: Answer, now: Timestamp) -> Vec<onboarding::Event> {
-        match (answer, &self.state) {
-            (Answer::Placed(stacks), onboarding::State::Placing(_)) => {
-                vec![onboarding::Event::Placed { stacks }]
-            }
-            (Answer::Refused(reason), onboarding::State::Placing(before)) => {
-                // Said once, then tried quietly.
-                let retry_at = now + Span::seconds(if before.is_some() { 5 } else { 1 });
-                vec![onboarding::Event::PlaceRefused { reason, retry_at }]
-            }
-            (Answer::Served, onboarding::State::Admitting) => vec![onboarding::Event::Completed],
-            _ => vec![],
+async fn refresh(store: &Store, latest: &mut Option<Running<Rollout>>) -> Result<(), StoreError> {
+    let Some(open) = store.open_rollout().await? else {
+        *latest = None;
+        return Ok(());
+    };
+    match latest {
+        Some(running) if running.process.id == open.id => running.catch_up(store, open.id).await,
+        _ => {
+            *latest = Running::load(store, open.id).await?;
+            Ok(())
         }
     }
 }
 
-impl<const OFFBOARDING: bool> Place for Work<OFFBOARDING> {
-    fn started(event: &work::Event) -> Option<OperationId> {
-        match event {
-            work::Event::OperationStarted { operation, .. } => Some(*operation),
-            _ => None,
-        }
-    }
-    fn ask(&self, effect: Effect) -> Question {
-        match (effect, &self.job) {
-            (Effect::Serve(stacks), _) => Question::Serve(stacks),
-            (_, Job::Offboard { shared, .. }) => Question::Serve(shared.clone()),
-            (_, Job::Converge { .. }) => Question::Serve(vec![]),
-        }
-    }
-    fn answered(&self, answer: Answer, _now: Timestamp) -> Vec<work::Event> {
-        match answer {
-            Answer::Served if self.state == work::State::Running => vec![work::Event::Completed],
-            Answer::Served | Answer::Placed(_) | Answer::Refused(_) => vec![],
-        }
-    }
-}
-
-pub(crate) async fn answer(
+async fn place_in_turn(
     context: &Context,
     id: ProcessId,
-    question: Question,
+    latest: &mut Option<Running<Rollout>>,
 ) -> Result<Answer, StoreError> {
-    match question {
-        Question::Place(tenant) => place(context, id, tenant).await,
-        Question::Serve(stacks) => serve(context, &stacks).await,
-    }
-}
-
-/// Tells stacks whom they serve now: everyone on record but the suspended and the leaving.
-async fn serve(context: &Context, stacks: &[StackId]) -> Result<Answer, StoreError> {
-    for id in stacks {
-        let Some(stack) = context.store.stack(*id).await? else { continue };
-        let tenants = context.store.tenants_of(*id).await?.into_iter();
-        let served: Vec<_> = tenants
-            .filter(|t| matches!(t.state, TenantState::Active | TenantState::Provisioning))
-            .map(|t| Served { id: t.id.to_string(), slug: t.slug.into(), name: t.name.into() })
-            .collect();
-        let Some(driver) = context.drivers.get(&stack.driver) else { continue };
-        if let Err(reason) = driver.serve(&stack.name, &served).await {
-            return Err(StoreError::Unreachable(reason.sentence));
-        }
-    }
-    Ok(Answer::Served)
-}
-
-async fn place(context: &Context, id: ProcessId, tenant: TenantId) -> Result<Answer, StoreError> {
     let store = &context.store;
-    let refuse = |code, sentence: &str| Ok(Answer::Refused(Reason::new(code, sentence)));
-    let Some(tenant) = store.tenant(tenant).await? else {
-        return refuse("no_tenant", "the tenant is not on record");
+    let mut tx = store.begin().await?;
+    tx.take_turn().await?;
+    refresh(store, latest).await?;
+    let Some(mut onboarding) = Running::<Onboarding>::load(store, id).await? else {
+        return Ok(Answer::Placed);
     };
-    let Some(release) = store.live_release().await? else {
-        return refuse("no_release", "no release is live yet; register one and roll it out");
-    };
-    let Some(driver) = context.drivers.keys().next().copied() else {
-        return refuse("no_driver", "no driver is set up");
-    };
-    let Some((latest, live)) = store.tier(tenant.tier, None).await? else {
-        return refuse("no_tier", "the tier is not on record");
-    };
-    let tier = match live.filter(|live| *live != latest.revision) {
-        Some(live) => store.tier(tenant.tier, Some(live)).await?.map_or(latest, |(tier, _)| tier),
-        None => latest,
-    };
-    let place = Placement { context, id, tenant: &tenant, release: &release, tier: &tier, driver };
-    let mut stacks = vec![];
-    let (own, shared) = match &tier.spec.model {
-        DeploymentModel::Pool => (None, Some(vec![])),
-        DeploymentModel::Silo => (Some(vec![]), None),
-        DeploymentModel::Hybrid { shared, dedicated } => (Some(dedicated.clone()), Some(shared.clone())),
-    };
-    if let Some(components) = own {
-        let name = silo_name(&tenant.slug);
-        stacks.push(place.born(0, name, StackKind::Silo, components).await?);
+    if !matches!(onboarding.process.state, onboarding::State::Placing(_)) {
+        return Ok(Answer::Placed);
     }
-    if let Some(components) = shared {
-        let capacity = tier.spec.pool_capacity;
-        let rooms = store.pools_with_room(tier.id, &tenant.region, capacity).await?;
-        let ready = rooms.iter().find(|room| room.stack.actual.is_some());
-        match ready {
-            Some(room) => stacks.push(PlacedStack {
-                id: room.stack.id,
-                name: room.stack.name.clone(),
-                kind: StackKind::Pool,
-                region: tenant.region.clone(),
-                driver: room.stack.driver,
-                components: room.stack.components.clone(),
-                create: None,
-            }),
-            None if !rooms.is_empty() => {
-                return refuse("pool_in_the_making", "the shared environment is being built");
-            }
-            None => {
-                let n = u32::try_from(store.count_pools(tier.id, &tenant.region).await?).unwrap_or(0) + 1;
-                let name = pool_name(tier.key.as_str(), &tenant.region, n);
-                stacks.push(place.born(1, name, StackKind::Pool, components).await?);
-            }
-        }
+    let place = match Placement::of(context, &onboarding.process).await? {
+        Ok(place) => place,
+        Err(reason) => return Ok(Answer::Refused(reason)),
+    };
+    let rollout = latest.as_ref().map(|running| &running.process);
+    let found = if onboarding.process.stacks.is_empty() {
+        place.find(store, rollout).await?
+    } else {
+        place.again(store, rollout, &onboarding.process.stacks).await?
+    };
+    let (stacks, joins) = match found {
+        Ok(found) => found,
+        Err(reason) => return Ok(Answer::Refused(reason)),
+    };
+    let now = (context.clock)();
+    let engine = Actor::engine();
+    if let Some(running) = latest.as_mut().filter(|_| !joins.is_empty()) {
+        let rollout = running.process.id;
+        running.append_in(&mut tx, rollout, &engine, &joins, now).await?;
     }
-    Ok(Answer::Placed(stacks))
+    let placed = onboarding::Event::Placed { stacks };
+    onboarding.append_in(&mut tx, id, &engine, &[placed], now).await?;
+    tx.commit().await?;
+    Ok(Answer::Placed)
 }
 
-struct Placement<'a> {
-    context: &'a Context,
-    id: ProcessId,
-    tenant: &'a Tenant,
-    release: &'a Release,
-    tier: &'a Tier,
+/// What there is to place a tenant with.
+struct Placement {
+    tenant: Tenant,
+    release: Release,
+    tier: Tier,
     driver: DriverKind,
 }
 
-impl Placement<'_> {
-    /// A stack born on what its wave says: on the new configuration once its wave has started, before that on
-    /// the old one and enrolled in the wave (DESIGN §5, membership).
-    async fn born(
+/// Stacks, and what the running rollout is told of them; or why there is no place now.
+type Found = Result<(Vec<PlacedStack>, Vec<rollout::Event>), Reason>;
+
+impl Placement {
+    async fn of(context: &Context, onboarding: &Onboarding) -> Result<Result<Self, Reason>, StoreError> {
+        let store = &context.store;
+        let refuse = |code, sentence: &str| Ok(Err(Reason::new(code, sentence)));
+        let Some(tenant) = store.tenant(onboarding.tenant).await? else {
+            return refuse("no_tenant", "the tenant is not on record");
+        };
+        let Some(release) = store.live_release().await? else {
+            return refuse("no_release", "no release is live yet; register one and roll it out");
+        };
+        let Some(driver) = context.drivers.keys().next().copied() else {
+            return refuse("no_driver", "no driver is set up");
+        };
+        let Some((latest, live)) = store.tier(tenant.tier, None).await? else {
+            return refuse("no_tier", "the tier is not on record");
+        };
+        let tier = match live.filter(|live| *live != latest.revision) {
+            Some(live) => store.tier(tenant.tier, Some(live)).await?.map_or(latest, |(tier, _)| tier),
+            None => latest,
+        };
+        Ok(Ok(Self { tenant, release, tier, driver }))
+    }
+
+    async fn find(&self, store: &Store, rollout: Option<&Rollout>) -> Result<Found, StoreError> {
+        let (own, shared) = match &self.tier.spec.model {
+            DeploymentModel::Pool => (None, Some(vec![])),
+            DeploymentModel::Silo => (Some(vec![]), None),
+            DeploymentModel::Hybrid { shared, dedicated } => (Some(dedicated.clone()), Some(shared.clone())),
+        };
+        let (mut stacks, mut joins) = (vec![], vec![]);
+        if let Some(components) = own {
+            let facts = self.facts(0, 0, silo_name(&self.tenant.slug), StackKind::Silo, components);
+            match self.born(store, rollout, facts).await? {
+                Ok((stack, event)) => {
+                    stacks.push(stack);
+                    joins.extend(event);
+                }
+                Err(reason) => return Ok(Err(reason)),
+            }
+        }
+        let Some(components) = shared else { return Ok(Ok((stacks, joins))) };
+        let capacity = self.tier.spec.pool_capacity;
+        let rooms = store.pools_with_room(self.tier.id, &self.tenant.region, capacity).await?;
+        if let Some(room) = rooms.iter().find(|room| room.stack.actual.is_some()) {
+            stacks.push(PlacedStack {
+                id: room.stack.id,
+                name: room.stack.name.clone(),
+                kind: StackKind::Pool,
+                region: self.tenant.region.clone(),
+                driver: room.stack.driver,
+                components: room.stack.components.clone(),
+                create: None,
+            });
+            return Ok(Ok((stacks, joins)));
+        }
+        if !rooms.is_empty() {
+            let reason = Reason::new("pool_in_the_making", "the shared environment is being built");
+            return Ok(Err(reason));
+        }
+        let (n, name) = self.free_pool(store).await?;
+        let facts = self.facts(1, n, name, StackKind::Pool, components);
+        Ok(self.born(store, rollout, facts).await?.map(|(stack, event)| {
+            stacks.push(stack);
+            joins.extend(event);
+            (stacks, joins)
+        }))
+    }
+
+    /// The first number of a pool whose name nobody has: two tiers and regions can make the same name.
+    async fn free_pool(&self, store: &Store) -> Result<(u32, String), StoreError> {
+        let taken = store.count_pools(self.tier.id, &self.tenant.region).await?;
+        let mut n = u32::try_from(taken).unwrap_or(0) + 1;
+        loop {
+            let name = pool_name(self.tier.key.as_str(), &self.tenant.region, n);
+            if !store.stack_is_named(&name).await? {
+                return Ok((n, name));
+            }
+            n += 1;
+        }
+    }
+
+    /// The same stacks once more, those that are still to be made on what is right by now.
+    async fn again(
         &self,
-        index: u8,
-        name: String,
-        kind: StackKind,
-        components: Vec<String>,
-    ) -> Result<PlacedStack, StoreError> {
-        // Derived, so that a place found twice is the same place.
-        let id = StackId(OperationId::derive(self.id, StackId(self.tenant.id.0), 100 + index, 0).0);
+        store: &Store,
+        rollout: Option<&Rollout>,
+        known: &[(PlacedStack, Run)],
+    ) -> Result<Found, StoreError> {
+        let (mut stacks, mut joins) = (vec![], vec![]);
+        for (placed, run) in known {
+            if placed.create.is_none() || matches!(run, Run::Succeeded { .. }) {
+                stacks.push(placed.clone());
+                continue;
+            }
+            let mut facts = self.facts(0, 0, placed.name.clone(), placed.kind, placed.components.clone());
+            facts.id = placed.id;
+            facts.driver = placed.driver;
+            match self.born(store, rollout, facts).await? {
+                Ok((stack, event)) => {
+                    stacks.push(stack);
+                    joins.extend(event);
+                }
+                Err(reason) => return Ok(Err(reason)),
+            }
+        }
+        Ok(Ok((stacks, joins)))
+    }
+
+    fn facts(&self, index: u8, n: u32, name: String, kind: StackKind, components: Vec<String>) -> StackFacts {
         let own = kind == StackKind::Silo;
-        let mut facts = StackFacts {
-            id,
-            name: name.clone(),
+        let tenant = self.tenant.id;
+        StackFacts {
+            // Derived from the tenant, so that a place found twice is the same place.
+            id: StackId(OperationId::derive(ProcessId(tenant.0), StackId(tenant.0), 100 + index, n).0),
+            name,
             kind,
             tier: self.tier.id,
             tier_key: self.tier.key.clone(),
             region: self.tenant.region.clone(),
             driver: self.driver,
-            components: components.clone(),
+            components,
             tenants: vec![(self.tenant.slug.clone(), self.tenant.tags.clone())],
-            owner: own.then_some(self.tenant.id),
+            owner: own.then_some(tenant),
             overrides: if own { self.tenant.overrides.clone() } else { domain::parameter::Values::new() },
             actual: None,
-        };
-        let old = render(self.release, self.tier, &facts.overrides, &components);
-        let create = match self.enroll(&mut facts, &old).await? {
-            Some(new) => new,
-            None => old,
-        };
-        let (region, driver) = (self.tenant.region.clone(), self.driver);
-        Ok(PlacedStack { id, name, kind, region, driver, components, create: Some(create) })
+            proved: false,
+            desired: None,
+        }
     }
 
-    /// The new configuration if a rollout's wave for this stack has started; enrolls it otherwise.
-    async fn enroll(
+    /// A stack born on what its wave says: on the target once its wave has begun, before that on what is live
+    /// and enrolled in the wave (DESIGN §5, membership).
+    async fn born(
         &self,
-        facts: &mut StackFacts,
-        old: &domain::Configuration,
-    ) -> Result<Option<domain::Configuration>, StoreError> {
-        let store = &self.context.store;
-        let open = store.open_processes().await?;
-        let Some(active) = open.iter().find(|p| p.kind == ProcessKind::Rollout) else { return Ok(None) };
-        let Some(mut rollout) = Running::<Rollout>::load(store, active.id).await? else { return Ok(None) };
-        let target = rollout.process.plan.target.clone();
-        let Some(release) = store.release(target.release).await? else { return Ok(None) };
-        let revision = target.tiers.get(&self.tier.id).copied();
-        let Some((tier, _)) = store.tier(self.tier.id, revision).await? else { return Ok(None) };
-        for _ in 0..20 {
-            let process = &rollout.process;
-            let Some(wave) = process.plan.wave_of(facts) else { return Ok(None) };
-            if process.state != State::Running
-                || process.plan.waves.iter().any(|w| w.steps.iter().any(|s| s.stack == facts.id))
-            {
-                return Ok(None);
-            }
-            let started =
-                !matches!(process.waves[wave].state, WaveState::Pending) || process.gate_before_passed(wave);
-            if started {
-                return Ok(Some(render(&release, &tier, &facts.overrides, &facts.components)));
-            }
+        store: &Store,
+        rollout: Option<&Rollout>,
+        mut facts: StackFacts,
+    ) -> Result<Result<(PlacedStack, Option<rollout::Event>), Reason>, StoreError> {
+        let old = render(&self.release, &self.tier, &facts.overrides, &facts.components);
+        let mut create = old.clone();
+        let mut event = None;
+        if let Some(rollout) = rollout
+            && let Some((release, tier)) = self.target(store, rollout).await?
+        {
+            // What it is told to go to once it lives.
             facts.actual = Some(old.clone());
-            let (step, to) = facts.step(&release, &tier);
-            let command = rollout::Command::Enroll {
-                wave,
-                step: Box::new(step),
-                configurations: vec![old.clone(), to],
-            };
-            let now = (self.context.clock)();
-            let engine = Actor::engine();
-            let Ok(events) = process.command(&engine, command, now) else { continue };
-            match rollout.append(store, active.id, &engine, &events, now).await {
-                Ok(()) => return Ok(None),
-                Err(StoreError::Conflict(_)) => {}
-                Err(other) => return Err(other),
+            facts.proved = true;
+            match birth(rollout, &facts, &release, &tier, &old) {
+                Ok((on, told)) => {
+                    create = on;
+                    event = told;
+                }
+                Err(reason) => return Ok(Err(reason)),
             }
         }
-        Ok(None)
+        let placed = PlacedStack {
+            id: facts.id,
+            name: facts.name,
+            kind: facts.kind,
+            region: facts.region,
+            driver: facts.driver,
+            components: facts.components,
+            create: Some(create),
+        };
+        Ok(Ok((placed, event)))
     }
+
+    async fn target(&self, store: &Store, rollout: &Rollout) -> Result<Option<(Release, Tier)>, StoreError> {
+        let target = &rollout.plan.target;
+        let Some(release) = store.release(target.release).await? else { return Ok(None) };
+        let revision = target.tiers.get(&self.tier.id).copied();
+        let tier = store.tier(self.tier.id, revision).await?.map(|(tier, _)| tier);
+        Ok(tier.map(|tier| (release, tier)))
+    }
+}
+
+/// What a new stack is born on while `rollout` is open, and what the rollout is told of it.
+fn birth(
+    rollout: &Rollout,
+    facts: &StackFacts,
+    release: &Release,
+    tier: &Tier,
+    old: &Configuration,
+) -> Result<(Configuration, Option<rollout::Event>), Reason> {
+    let (step, new) = facts.step(release, tier);
+    let begun = |wave: usize| !matches!(rollout.waves[wave].state, WaveState::Pending);
+    let goes_on = match &rollout.state {
+        State::Running | State::Halted { .. } | State::Settling { then: Then::Halt, .. } => true,
+        State::Settling { .. }
+        | State::RollingBack { .. }
+        | State::RolledBack { .. }
+        | State::Succeeded { .. }
+        | State::Aborted { .. } => false,
+    };
+    let planned = rollout.plan.waves.iter().position(|w| w.steps.iter().any(|s| s.stack == facts.id));
+    if let Some(wave) = planned {
+        let new = goes_on && begun(wave) && rollout.state == State::Running;
+        return Ok((if new { facts.step(release, tier).1 } else { old.clone() }, None));
+    }
+    let Some(wave) = rollout.plan.wave_of(facts).filter(|_| goes_on) else { return Ok((old.clone(), None)) };
+    if matches!(step.change, Change::Blocked(_)) {
+        return Ok((old.clone(), None));
+    }
+    let step = Box::new(step);
+    let configurations = vec![old.clone(), new.clone()];
+    if !rollout.wave_is_closed(wave) {
+        let enrolled = rollout::Event::Enrolled { wave, step, configurations };
+        return Ok((old.clone(), Some(enrolled)));
+    }
+    if rollout.state != State::Running {
+        // It stands still, perhaps because the target is no good. If it goes on, this stack has to catch up.
+        return Ok((old.clone(), None));
+    }
+    if begun(wave) || rollout.gate_before_passed(wave) {
+        return Ok((new, Some(rollout::Event::Born { wave, step, configurations })));
+    }
+    Err(Reason::new("wave_in_decision", "its wave of the running rollout is being decided on"))
 }

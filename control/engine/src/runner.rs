@@ -1,19 +1,25 @@
 //! One process, from where its log stands to its end.
 
 use crate::drive::{self, Report};
-use crate::{Context, LEASE, place};
+use crate::questions::{self, Answer, Asks};
+use crate::{Context, LEASE};
 use domain::onboarding::Onboarding;
-use domain::process::{Effect, Process, ProcessKind, Seen, Surroundings};
+use domain::process::{Effect, Next, Process, ProcessKind, Seen, Surroundings};
 use domain::rollout::Rollout;
 use domain::work::{Offboarding, Repair};
-use domain::{Actor, OperationId, ProcessId, Timestamp};
+use domain::{Actor, OperationId, ProcessId, Span, StackId, Timestamp};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
-use store::{Running, StoreError, stream};
-use tokio::sync::mpsc;
+use store::{Conflict, Hint, Running, StoreError, stream};
+use tokio::sync::{broadcast, mpsc};
 
-/// How often operations in flight are observed when nothing was heard of them.
+/// How often operations in flight are observed when nothing was heard of them, and the log is read in case a
+/// hint was lost.
 const SWEEP: i64 = 2_000;
+/// How long a question that was refused waits before it is asked again.
+const AGAIN: Span = Span::seconds(5);
+/// A process that has nothing to do for so long sleeps in the database.
+const PARK: Span = Span::seconds(10);
 
 pub(crate) async fn run(
     context: Context,
@@ -31,7 +37,7 @@ pub(crate) async fn run(
 
 async fn drive_to_end<P>(context: Context, id: ProcessId, news: mpsc::Receiver<OperationId>)
 where
-    P: Process + place::Place + Send,
+    P: Asks + Send,
     P::Event: Send + Sync,
 {
     let mut news = news;
@@ -61,7 +67,12 @@ struct Memory {
     looked: HashMap<OperationId, Timestamp>,
     /// Operations that this runner itself recorded: they cannot have arrived before.
     own: HashSet<OperationId>,
-    probing: bool,
+    /// Stacks that a refused start told to be gone.
+    gone: HashSet<StackId>,
+    /// A measurement or an answer is under way.
+    asking: bool,
+    /// No question before.
+    ask_at: Timestamp,
 }
 
 async fn attend<P>(
@@ -70,17 +81,25 @@ async fn attend<P>(
     news: &mut mpsc::Receiver<OperationId>,
 ) -> Result<(), StoreError>
 where
-    P: Process + place::Place + Send,
+    P: Asks + Send,
     P::Event: Send + Sync,
 {
     let store = &context.store;
+    // Listening begins before the log is read: nothing falls in between.
+    let mut hints = store.subscribe();
     let Some(mut running) = Running::<P>::load(store, id).await? else { return Ok(()) };
     let engine = Actor::engine();
-    let mut hints = store.subscribe();
     let (reports_in, mut reports) = mpsc::channel::<Report>(8192);
-    let mut memory =
-        Memory { handled: HashSet::new(), looked: HashMap::new(), own: HashSet::new(), probing: false };
+    let mut memory = Memory {
+        handled: HashSet::new(),
+        looked: HashMap::new(),
+        own: HashSet::new(),
+        gone: HashSet::new(),
+        asking: false,
+        ask_at: Timestamp(0),
+    };
     let mut leased_until = 0;
+    let mut read_at = (context.clock)();
     let my_stream = stream(P::KIND, id);
     loop {
         let now = (context.clock)();
@@ -93,7 +112,7 @@ where
                 return Ok(());
             }
         }
-        let around = Surroundings { busy: store.busy_stacks().await? };
+        let around = Surroundings { busy: store.busy_stacks().await?, gone: memory.gone.clone() };
         let next = running.process.next(now, &around);
         if !next.events.is_empty() {
             for event in &next.events {
@@ -101,12 +120,24 @@ where
                     memory.own.insert(operation);
                 }
             }
-            append(&mut running, context, id, &engine, &next.events, now).await?;
+            append(&mut running, context, id, &engine, &next.events, now, &mut memory).await?;
             continue;
         }
+        if sleeps::<P>(&next, &memory, now) {
+            let until = next.wake_at.unwrap_or(Timestamp(i64::MAX));
+            if store.park(id, &context.owner, running.seq, until).await? {
+                return Ok(());
+            }
+            // Something came meanwhile, or somebody else has the lease.
+            running.catch_up(store, id).await?;
+            leased_until = 0;
+            continue;
+        }
+        let asks_at = next.effects.iter().any(is_question).then_some(memory.ask_at).filter(|at| *at > now);
+        let wake_at = next.wake_at.into_iter().chain(asks_at).min();
         act(context, &running.process, id, next.effects, &mut memory, &reports_in, now);
 
-        let until = next.wake_at.map_or(SWEEP, |at| (at.0 - now.0).clamp(1, SWEEP));
+        let until = wake_at.map_or(SWEEP, |at| (at.0 - now.0).clamp(1, SWEEP));
         let mut seen: Vec<Report> = vec![];
         tokio::select! {
             () = context.shutdown.cancelled() => return Ok(()),
@@ -115,12 +146,12 @@ where
                 seen.push(report);
             }
             Some(operation) = news.recv() => { memory.looked.remove(&operation); }
-            hint = hints.recv() => {
-                let mine = !matches!(&hint, Ok(hint) if !hint.streams.contains(&my_stream));
-                if mine {
-                    running.catch_up(store, id).await?;
-                }
-            }
+            () = mine(&mut hints, &my_stream) => read_at = Timestamp(0),
+        }
+        let now = (context.clock)();
+        if now.0 - read_at.0 >= SWEEP {
+            read_at = now;
+            running.catch_up(store, id).await?;
         }
         // Whatever else has come by now goes into the same transaction.
         while let Ok(report) = reports.try_recv() {
@@ -133,7 +164,38 @@ where
     }
 }
 
-fn act<P: Process + place::Place>(
+/// Whether a process has nothing to do for a while. A rollout stays in memory: its log is long, and people look
+/// at it.
+fn sleeps<P: Process>(next: &Next<P::Event>, memory: &Memory, now: Timestamp) -> bool {
+    P::KIND != ProcessKind::Rollout
+        && next.effects.is_empty()
+        && memory.handled.is_empty()
+        && !memory.asking
+        && next.wake_at.is_none_or(|at| at - now > PARK)
+}
+
+const fn is_question(effect: &Effect) -> bool {
+    match effect {
+        Effect::Place | Effect::Serve(_) => true,
+        Effect::Drive(_) | Effect::Probe { .. } => false,
+    }
+}
+
+/// Waits for a hint that this stream was appended to, or that any hint was missed.
+async fn mine(hints: &mut broadcast::Receiver<Hint>, stream: &String) {
+    use broadcast::error::RecvError;
+    loop {
+        match hints.recv().await {
+            Ok(hint) if hint.streams.contains(stream) => return,
+            Ok(_) => {}
+            Err(RecvError::Lagged(_)) => return,
+            // The store is gone with its hints: the sweep goes on.
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+fn act<P: Asks>(
     context: &Context,
     process: &P,
     id: ProcessId,
@@ -153,20 +215,20 @@ fn act<P: Process + place::Place>(
                     orders.push((memory.own.contains(&order.operation), order));
                 }
             }
-            Effect::Probe { wave, stacks } if !memory.probing => {
-                memory.probing = true;
+            Effect::Probe { wave, stacks } if !memory.asking => {
+                memory.asking = true;
                 let (context, reports) = (context.clone(), reports.clone());
                 tokio::spawn(async move {
                     let samples = drive::probe(&context, stacks).await;
                     let _ = reports.send(Report::Probed { wave, samples }).await;
                 });
             }
-            Effect::Place | Effect::Serve(_) if !memory.probing => {
-                memory.probing = true;
+            Effect::Place | Effect::Serve(_) if !memory.asking && memory.ask_at <= now => {
+                memory.asking = true;
                 let (context, reports) = (context.clone(), reports.clone());
                 let what = process.ask(effect);
                 tokio::spawn(async move {
-                    let answer = place::answer(&context, id, what).await;
+                    let answer = questions::answer(&context, id, what).await;
                     let _ = reports.send(Report::Answered(answer)).await;
                 });
             }
@@ -188,7 +250,7 @@ async fn report<P>(
     memory: &mut Memory,
 ) -> Result<(), StoreError>
 where
-    P: Process + place::Place + Send,
+    P: Asks + Send,
     P::Event: Send + Sync,
 {
     let mut told: Vec<(OperationId, Seen)> = vec![];
@@ -207,25 +269,29 @@ where
                 }
             }
             Report::Probed { wave, samples } => {
-                memory.probing = false;
+                memory.asking = false;
                 let now = (context.clock)();
                 let events = running.process.probed(wave, &samples, now);
-                append(running, context, id, engine, &events, now).await?;
+                append(running, context, id, engine, &events, now, memory).await?;
             }
             Report::Answered(answer) => {
-                memory.probing = false;
+                memory.asking = false;
+                running.catch_up(&context.store, id).await?;
                 let now = (context.clock)();
                 match answer {
                     Ok(answer) => {
+                        let refused = matches!(answer, Answer::Refused(_));
                         let events = running.process.answered(answer, now);
-                        append(running, context, id, engine, &events, now).await?;
+                        if refused && events.is_empty() {
+                            memory.ask_at = now + AGAIN;
+                        }
+                        append(running, context, id, engine, &events, now, memory).await?;
                     }
                     Err(error) => {
                         tracing::warn!(%error, process = %id, "an effect failed; trying again");
-                        tokio::time::sleep(Duration::from_millis(500)).await;
+                        memory.ask_at = now + Span::seconds(1);
                     }
                 }
-                running.catch_up(&context.store, id).await?;
             }
         }
     }
@@ -238,7 +304,7 @@ where
             .iter()
             .flat_map(|(operation, seen)| running.process.observed(*operation, seen, now))
             .collect();
-        if append(running, context, id, engine, &events, now).await? {
+        if append(running, context, id, engine, &events, now, memory).await? {
             return Ok(());
         }
     }
@@ -252,6 +318,7 @@ async fn append<P>(
     engine: &Actor,
     events: &[P::Event],
     now: Timestamp,
+    memory: &mut Memory,
 ) -> Result<bool, StoreError>
 where
     P: Process + Send,
@@ -262,8 +329,12 @@ where
     }
     match running.append(&context.store, id, engine, events, now).await {
         Ok(()) => Ok(true),
+        Err(StoreError::Conflict(Conflict::StackGone(stacks))) => {
+            memory.gone.extend(stacks);
+            Ok(false)
+        }
         Err(StoreError::Conflict(conflict)) => {
-            if conflict != store::Conflict::Stale {
+            if conflict != Conflict::Stale {
                 // Whoever is in the way needs a moment.
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }

@@ -100,6 +100,9 @@ impl From<StoreError> for Error {
             Some(Conflict::StackBusy) => {
                 Self::refused("stack_busy", "another operation works on the stack; wait until that has ended")
             }
+            Some(Conflict::StackGone(_)) => {
+                Self::refused("stack_gone", "the stack was deleted, or is being deleted")
+            }
             Some(Conflict::Taken) => Self::refused("taken", "that name or version is taken; choose another"),
             Some(Conflict::Stale) => {
                 Self::refused("stale", "somebody changed it meanwhile; look again and repeat")

@@ -2,9 +2,9 @@
 
 use crate::{Error, Result, Service, new_id};
 use domain::access::Permission;
-use domain::plan::{BlastRadius, Plan, check, plan};
+use domain::plan::{BlastRadius, Change, Plan, check, plan};
 use domain::process::ProcessKind;
-use domain::rollout::{Command, Event, Person, Rollout, State, Verdict, WaveState};
+use domain::rollout::{Command, Event, Person, Rollout, Verdict};
 use domain::stack::Stack;
 use domain::strategy::StrategySpec;
 use domain::timeline::Timeline;
@@ -155,9 +155,7 @@ impl Service {
                 release.version, bad.sentence
             )
         });
-        if let Some(active) =
-            self.store.open_processes().await?.into_iter().find(|p| p.kind == ProcessKind::Rollout)
-        {
+        if let Some(active) = self.store.open_rollout().await? {
             obstacle = Some(format!(
                 "{} has not ended yet; finish, roll back or stop it first",
                 active.summary.title
@@ -173,6 +171,9 @@ impl Service {
     pub async fn start_rollout(&self, actor: &Actor, form: &StartRollout) -> Result<ProcessId> {
         actor.require(Permission::Rollouts)?;
         let comment = domain::fields::bounded_text(&form.comment, 500).map_err(|e| e.within("comment"))?;
+        // Nobody is placed between the plan and its start: whoever comes later finds the rollout open.
+        let mut tx = self.store.begin().await?;
+        tx.take_turn().await?;
         let preview = self.plan_of(form).await?;
         if !form.plan_hash.is_empty() && form.plan_hash != preview.plan.hash {
             return Err(Error::refused(
@@ -202,7 +203,6 @@ impl Service {
             by: Person::from(actor),
         };
         let id = new_id();
-        let mut tx = self.store.begin().await?;
         begin::<Rollout>(&mut tx, id, actor, &event, self.now()).await?;
         tx.commit().await?;
         Ok(id)
@@ -332,29 +332,35 @@ impl Service {
     /// Brings one stack to what it should run: the live release and its tier's live revision.
     ///
     /// # Errors
-    /// Needs `rollouts`; it runs that already; something else works on it.
+    /// Needs `rollouts`; it runs that already; a rollout has it in its plan; something else works on it.
     pub async fn converge(&self, actor: &Actor, id: StackId) -> Result<ProcessId> {
         actor.require(Permission::Rollouts)?;
-        let facts = self.store.planning_facts().await?.into_iter().find(|f| f.id == id);
-        let facts = facts.ok_or_else(|| Error::not_found("the stack"))?;
-        let release = self
-            .store
-            .live_release()
-            .await?
-            .ok_or_else(|| Error::refused("no_release", "no release is live yet"))?;
+        let mut tx = self.store.begin().await?;
+        tx.take_turn().await?;
+        let facts = self.store.stack_facts(id).await?.ok_or_else(|| Error::not_found("the stack"))?;
+        let release = self.store.live_release().await?;
+        let release = release.ok_or_else(|| Error::refused("no_release", "no release is live yet"))?;
         let (latest, live) =
             self.store.tier(facts.tier, None).await?.ok_or_else(|| Error::not_found("the tier"))?;
         let tier = self.store.tier(facts.tier, live).await?.map_or(latest, |(tier, _)| tier);
-        let (_, to) = facts.step(&release, &tier);
-        if let Some(rollout) = self.active_rollout().await? {
-            let running = self.rollout_state(actor, rollout).await?;
-            let waits =
-                running.process.plan.waves.iter().zip(&running.process.waves).any(|(planned, wave)| {
-                    matches!(wave.state, WaveState::Pending | WaveState::Running { .. })
-                        && planned.steps.iter().any(|s| s.stack == id)
-                });
-            if waits && matches!(running.process.state, State::Running) {
-                return Err(Error::refused("in_rollout", "the running rollout will update it in its wave"));
+        let (step, to) = facts.step(&release, &tier);
+        match step.change {
+            Change::None => {
+                return Err(Error::refused("in_sync", format!("{} runs what it should already", facts.name)));
+            }
+            Change::Blocked(reason) => return Err(reason.into()),
+            Change::Create | Change::Update => {}
+        }
+        if let Some(open) = self.active_rollout().await? {
+            let running = self.rollout_state(actor, open).await?.process;
+            let wave = running.plan.waves.iter().position(|w| w.steps.iter().any(|s| s.stack == id));
+            if let Some(wave) = wave {
+                let sentence = format!(
+                    "{} has it in wave {}; retry it there, or wait until that has ended",
+                    running.title,
+                    wave + 1
+                );
+                return Err(Error::refused("in_rollout", sentence));
             }
         }
         let event = work::Event::Started {
@@ -364,7 +370,6 @@ impl Service {
             not_before: self.now(),
         };
         let process = new_id();
-        let mut tx = self.store.begin().await?;
         begin::<Repair>(&mut tx, process, actor, &event, self.now()).await?;
         tx.commit().await?;
         Ok(process)

@@ -95,8 +95,7 @@ impl Service {
     }
 
     async fn process_of(&self, id: TenantId) -> Result<Option<ProcessRow>> {
-        let open = self.store.open_processes().await?;
-        Ok(open.into_iter().find(|p| p.summary.subject == Some(id.0)))
+        Ok(self.store.open_process_about(&id.to_string()).await?)
     }
 
     /// Registers a tenant and begins its onboarding.
@@ -166,14 +165,7 @@ impl Service {
         };
         let mut tx = self.store.begin().await?;
         tx.insert_tenant(&tenant).await?;
-        let started = onboarding::Event::Started {
-            tenant: tenant.id,
-            slug: tenant.slug.clone(),
-            name: tenant.name.to_string(),
-            email: tenant.email.to_string(),
-            tier: tenant.tier,
-        };
-        begin::<Onboarding>(&mut tx, new_id(), actor, &started, self.now()).await?;
+        begin::<Onboarding>(&mut tx, new_id(), actor, &started(&tenant), self.now()).await?;
         tx.commit().await?;
         Ok(tenant)
     }
@@ -191,25 +183,22 @@ impl Service {
     ) -> Result<()> {
         actor.require(Permission::Tenants)?;
         let comment = domain::fields::bounded_text(comment, 500).map_err(|e| e.within("comment"))?;
-        let mut tenant = self.store.tenant(id).await?.ok_or_else(|| Error::not_found("the tenant"))?;
+        let tenant = self.store.tenant(id).await?.ok_or_else(|| Error::not_found("the tenant"))?;
         let (from, to, verb) = if suspended {
             (TenantState::Active, TenantState::Suspended, "suspended")
         } else {
             (TenantState::Suspended, TenantState::Active, "reactivated")
         };
-        if tenant.state != from {
-            return Err(Error::refused(
-                "wrong_state",
-                format!("{} is {}, not {from}", tenant.name, tenant.state),
-            ));
-        }
-        tenant.state = to;
-        tenant.reason = suspended.then(|| {
+        let reason = suspended.then(|| {
             let why = if comment.is_empty() { "no reason given".to_owned() } else { comment.clone() };
             domain::Reason::new("suspended", format!("suspended by {}: {why}", actor.name))
         });
         let mut tx = self.store.begin().await?;
-        tx.update_tenant(&tenant).await?;
+        if !tx.change_state(id, from, to, reason.as_ref()).await? {
+            let sentence = format!("{} is {}, not {from}", tenant.name, tenant.state);
+            return Err(Error::refused("wrong_state", sentence));
+        }
+        // The engine hears of it, and tells the tenant's stacks whom they serve.
         let event = self.event("tenant_changed", format!("{} {verb} {}", actor.name, tenant.name), &comment);
         tx.record(&format!("tenant/{id}"), Some(id.to_string()), actor, event).await?;
         Ok(tx.commit().await?)
@@ -226,7 +215,7 @@ impl Service {
             return Err(Error::field("confirm", format!("does not match; type {} to confirm", tenant.slug)));
         }
         if !(Span::ZERO..=Span::days(365)).contains(&grace) {
-            return Err(Error::field("grace", "must be at most 365 days"));
+            return Err(Error::field("grace_hours", "must be from 0 hours to 365 days"));
         }
         if let Some(process) = self.process_of(id).await? {
             if process.kind == ProcessKind::Onboarding {
@@ -241,6 +230,8 @@ impl Service {
         if tenant.state == TenantState::Offboarded {
             return Err(Error::refused("gone", format!("{} is gone already", tenant.name)));
         }
+        let mut tx = self.store.begin().await?;
+        tx.take_turn().await?;
         let stacks = self.store.stacks_of(id).await?;
         let own = stacks.iter().find(|s| s.kind == StackKind::Silo);
         let started = work::Event::Started {
@@ -248,16 +239,25 @@ impl Service {
             job: Job::Offboard {
                 tenant: id,
                 shared: stacks.iter().filter(|s| s.kind == StackKind::Pool).map(|s| s.id).collect(),
+                former: Some(match tenant.state {
+                    TenantState::Suspended => TenantState::Suspended,
+                    TenantState::Active => TenantState::Active,
+                    TenantState::Pending
+                    | TenantState::Provisioning
+                    | TenantState::Offboarding
+                    | TenantState::Offboarded
+                    | TenantState::Failed => TenantState::Failed,
+                }),
             },
             piece: own.map(|s| Piece { stack: s.id, name: s.name.clone(), driver: s.driver }),
             not_before: self.now() + grace,
         };
-        if let Some(stack) = own {
-            self.withdraw(stack, &tenant).await?;
-        }
-        let mut tx = self.store.begin().await?;
         begin::<Offboarding>(&mut tx, new_id(), actor, &started, self.now()).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        match own {
+            Some(stack) => self.withdraw(stack, &tenant).await,
+            None => Ok(()),
+        }
     }
 
     /// Takes a leaving tenant's stack out of a rollout whose wave has not come to it.
@@ -272,8 +272,7 @@ impl Service {
     }
 
     pub(crate) async fn active_rollout(&self) -> Result<Option<ProcessId>> {
-        let open = self.store.open_processes().await?;
-        Ok(open.into_iter().find(|p| p.kind == ProcessKind::Rollout).map(|p| p.id))
+        Ok(self.store.open_rollout().await?.map(|p| p.id))
     }
 
     /// Retries what stopped: an onboarding or an off-boarding.
@@ -289,8 +288,20 @@ impl Service {
             Some(p) if p.kind == ProcessKind::Offboarding => {
                 self.command::<Offboarding>(actor, p.id, work::Command::Retry).await
             }
-            _ => Err(Error::refused("nothing_failed", "nothing of this tenant failed")),
+            Some(_) => Err(Error::refused("nothing_failed", "nothing of this tenant failed")),
+            None => self.onboard_again(actor, id).await,
         }
+    }
+
+    /// Begins a new onboarding where the former one was given up and the tenant was kept.
+    async fn onboard_again(&self, actor: &Actor, id: TenantId) -> Result<()> {
+        let tenant = self.store.tenant(id).await?.ok_or_else(|| Error::not_found("the tenant"))?;
+        if tenant.state != TenantState::Failed {
+            return Err(Error::refused("nothing_failed", "nothing of this tenant failed"));
+        }
+        let mut tx = self.store.begin().await?;
+        begin::<Onboarding>(&mut tx, new_id(), actor, &started(&tenant), self.now()).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Calls an off-boarding off during its grace period.
@@ -301,10 +312,26 @@ impl Service {
         actor.require(Permission::Tenants)?;
         match self.process_of(id).await? {
             Some(p) if p.kind == ProcessKind::Offboarding => {
-                self.command::<Offboarding>(actor, p.id, work::Command::Close).await
+                self.command::<Offboarding>(actor, p.id, work::Command::Close).await?;
+                let tenant = self.store.tenant(id).await?.ok_or_else(|| Error::not_found("the tenant"))?;
+                let mut tx = self.store.begin().await?;
+                let sentence = format!("{} keeps {}", actor.name, tenant.name);
+                let event = self.event("tenant_changed", sentence, &"kept");
+                tx.record(&format!("tenant/{id}"), Some(id.to_string()), actor, event).await?;
+                Ok(tx.commit().await?)
             }
             _ => Err(Error::refused("not_leaving", "this tenant is not being off-boarded")),
         }
+    }
+}
+
+fn started(tenant: &Tenant) -> onboarding::Event {
+    onboarding::Event::Started {
+        tenant: tenant.id,
+        slug: tenant.slug.clone(),
+        name: tenant.name.to_string(),
+        email: tenant.email.to_string(),
+        tier: tenant.tier,
     }
 }
 

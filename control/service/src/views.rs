@@ -65,7 +65,6 @@ impl Service {
         let checklist = Checklist { tiers, release: live.is_some(), tenants: !states.is_empty() };
         let done = checklist.tiers && checklist.release && checklist.tenants;
         let filter = ActivityFilter { headlines: true, limit: 12, ..ActivityFilter::default() };
-        let version = live.as_ref().map(|r| r.version.to_string());
         Ok(Overview {
             versions: self.store.tier_versions().await?,
             states,
@@ -73,7 +72,7 @@ impl Service {
             stuck: open.into_iter().filter(|p| p.summary.waits_for_person).collect(),
             gates: self.store.asking_gates().await?,
             signups: self.store.waiting_signups().await?,
-            behind: self.store.behind(version.as_deref()).await?,
+            behind: self.store.behind(50).await?,
             activity: self.store.activity(&filter).await?,
             checklist: (!done).then_some(checklist),
             live,
@@ -123,8 +122,7 @@ impl Service {
             let n = open.iter().filter(|p| p.kind == *kind).count();
             let _ = writeln!(text, "tidegate_processes_open{{kind=\"{kind}\"}} {n}");
         }
-        let live = self.store.live_release().await?.map(|r| r.version.to_string());
-        let behind = self.store.behind(live.as_deref()).await?.len();
+        let behind = self.store.count_behind().await?;
         let _ = writeln!(text, "# TYPE tidegate_stacks_behind gauge\ntidegate_stacks_behind {behind}");
         Ok(text)
     }

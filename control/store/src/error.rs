@@ -1,7 +1,9 @@
 //! What can go wrong with the database.
 
+use domain::StackId;
+
 /// Somebody else was first. Load again and decide again.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Conflict {
     /// The stream got events since it was loaded.
     Stale,
@@ -11,6 +13,8 @@ pub enum Conflict {
     SubjectBusy,
     /// Another operation works on one of the stacks.
     StackBusy,
+    /// These stacks were deleted, or are being deleted: nothing else may begin on them.
+    StackGone(Vec<StackId>),
     /// A name, address or version is taken.
     Taken,
 }
@@ -60,9 +64,9 @@ impl StoreError {
 
     /// The conflict, if that is what it is.
     #[must_use]
-    pub const fn conflict(&self) -> Option<Conflict> {
+    pub const fn conflict(&self) -> Option<&Conflict> {
         match self {
-            Self::Conflict(conflict) => Some(*conflict),
+            Self::Conflict(conflict) => Some(conflict),
             _ => None,
         }
     }

@@ -36,13 +36,25 @@ pub struct Behind {
     pub busy: bool,
 }
 
+// What a failed stack runs is not known, whatever it ran before.
+const BEHIND: &str = "(s.status = 'failed' or s.status = 'live' and (s.actual is null or s.desired is null or s.actual <> s.desired))";
+
 impl Store {
+    /// How many stacks are on the catch-up list.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn count_behind(&self) -> Result<i64, StoreError> {
+        let sql = format!("select count(*) from stacks s where {BEHIND}");
+        self.fetch(&sql, vec![]).await?[0].int(0)
+    }
+
     /// Tiers × versions, counted in tenants.
     ///
     /// # Errors
     /// The database failed.
     pub async fn tier_versions(&self) -> Result<Vec<TierVersions>, StoreError> {
-        let sql = "select tr.key, s.version, count(*) from tenants t join tiers tr on tr.id = t.tier
+        let sql = "select tr.key, s.version, count(distinct t.id) from tenants t join tiers tr on tr.id = t.tier
                    left join tenant_stacks ts on ts.tenant = t.id
                    left join stacks s on s.id = ts.stack
                    where t.state in ('active', 'suspended') group by tr.key, s.version order by tr.key, s.version";
@@ -75,19 +87,21 @@ impl Store {
         rows.iter().map(|r| Ok((r.text(0)?, r.int(1)?, r.int(2)?))).collect()
     }
 
-    /// The catch-up list: live stacks that do not run what they should, or not the live version.
+    /// The catch-up list: stacks that do not run what they should, longest first, at most `limit` of them.
+    ///
+    /// In a rollout that is what it told them so far: a stack whose wave has not come is not behind yet.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn behind(&self, live_version: Option<&str>) -> Result<Vec<Behind>, StoreError> {
-        let sql = "select s.id, s.name, s.version, d.version, s.reason, s.changed_at,
+    pub async fn behind(&self, limit: u32) -> Result<Vec<Behind>, StoreError> {
+        let sql = format!(
+            "select s.id, s.name, s.version, d.version, s.reason, s.changed_at,
                           cast(case when s.operation is null then 0 else 1 end as bigint),
                           (select count(*) from tenant_stacks ts where ts.stack = s.id)
                    from stacks s left join configurations d on d.digest = s.desired
-                   where s.status in ('live', 'failed')
-                     and (s.actual is null or s.desired is null or s.actual <> s.desired or s.version <> coalesce($1, s.version))
-                   order by s.changed_at";
-        let rows = self.fetch(sql, args![live_version.map(str::to_owned)]).await?;
+                   where {BEHIND} order by s.changed_at, s.name limit $1"
+        );
+        let rows = self.fetch(&sql, args![limit]).await?;
         rows.iter()
             .map(|r| {
                 Ok(Behind {

@@ -3,6 +3,7 @@
 //! Keeps laws 3, 7 and 9 of DESIGN §3: the log's key refuses a stale writer, a stack takes one operation at a
 //! time, and what pages query is written in the transaction of the events that change it.
 
+mod desire;
 mod error;
 mod events;
 mod fleet;
@@ -45,8 +46,15 @@ pub struct Store {
 
 #[derive(Clone)]
 enum Pool {
-    Sqlite { read: SqlitePool, write: SqlitePool },
-    Postgres(PgPool),
+    Sqlite {
+        read: SqlitePool,
+        write: SqlitePool,
+    },
+    /// Two, so that a transaction which waits for its turn never keeps a reader from a connection.
+    Postgres {
+        read: PgPool,
+        write: PgPool,
+    },
 }
 
 /// Something was committed. Only a hint: whoever hears it looks into the tables.
@@ -61,6 +69,8 @@ pub struct Tx {
     inner: TxInner,
     hints: broadcast::Sender<Hint>,
     streams: Vec<String>,
+    /// Whether nobody else appends to the log until this ends.
+    in_turn: bool,
 }
 
 enum TxInner {
@@ -75,6 +85,19 @@ impl Store {
     /// The folder cannot be written, the server cannot be reached, or the database was made by a newer version.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let (hints, _) = broadcast::channel(1024);
+        Self::open_with(url, hints).await
+    }
+
+    /// Another handle with connections of its own on the same database, which hears what this one commits and is
+    /// heard by it: what a test that kills an engine gives to the engine.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn beside(&self, url: &str) -> Result<Self, StoreError> {
+        Self::open_with(url, self.hints.clone()).await
+    }
+
+    async fn open_with(url: &str, hints: broadcast::Sender<Hint>) -> Result<Self, StoreError> {
         if let Some(path) = url.strip_prefix("sqlite:") {
             let pool = open_sqlite(path).await?;
             let store = Self { pool, hints };
@@ -83,13 +106,16 @@ impl Store {
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let options: PgConnectOptions = url.parse().map_err(|_| StoreError::Address(url.to_owned()))?;
-            let pool = PgPoolOptions::new()
-                .max_connections(8)
-                .acquire_timeout(Duration::from_secs(10))
-                .connect_with(options)
-                .await
-                .map_err(|e| StoreError::Unreachable(e.to_string()))?;
-            let store = Self { pool: Pool::Postgres(pool), hints };
+            let connect = |most| {
+                PgPoolOptions::new()
+                    .max_connections(most)
+                    .acquire_timeout(Duration::from_secs(10))
+                    .connect_with(options.clone())
+            };
+            let unreachable = |e: sqlx::Error| StoreError::Unreachable(e.to_string());
+            let read = connect(8).await.map_err(unreachable)?;
+            let write = connect(8).await.map_err(unreachable)?;
+            let store = Self { pool: Pool::Postgres { read, write }, hints };
             migrate::run(&store, migrate::POSTGRES).await?;
             store.listen();
             return Ok(store);
@@ -111,9 +137,9 @@ impl Store {
         let inner = match &self.pool {
             // Taking the lock at once avoids a read that cannot be upgraded later.
             Pool::Sqlite { write, .. } => TxInner::Sqlite(write.begin_with("begin immediate").await?),
-            Pool::Postgres(pool) => TxInner::Postgres(pool.begin().await?),
+            Pool::Postgres { write, .. } => TxInner::Postgres(write.begin().await?),
         };
-        Ok(Tx { inner, hints: self.hints.clone(), streams: vec![] })
+        Ok(Tx { inner, hints: self.hints.clone(), streams: vec![], in_turn: false })
     }
 
     /// Whether the database answers.
@@ -127,7 +153,7 @@ impl Store {
     pub(crate) async fn fetch(&self, sql: &str, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
         match &self.pool {
             Pool::Sqlite { read, .. } => sql::fetch_sqlite(read, sql, args).await,
-            Pool::Postgres(pool) => sql::fetch_postgres(pool, sql, args).await,
+            Pool::Postgres { read, .. } => sql::fetch_postgres(read, sql, args).await,
         }
     }
 
@@ -139,12 +165,12 @@ impl Store {
     pub(crate) async fn execute(&self, sql: &str, args: Vec<Arg>) -> Result<u64, StoreError> {
         match &self.pool {
             Pool::Sqlite { write, .. } => sql::execute_sqlite(write, sql, args).await,
-            Pool::Postgres(pool) => sql::execute_postgres(pool, sql, args).await,
+            Pool::Postgres { write, .. } => sql::execute_postgres(write, sql, args).await,
         }
     }
 
     fn listen(&self) {
-        let Pool::Postgres(pool) = &self.pool else { return };
+        let Pool::Postgres { read: pool, .. } = &self.pool else { return };
         let (pool, hints) = (pool.clone(), self.hints.clone());
         tokio::spawn(async move {
             while !pool.is_closed() {
@@ -181,6 +207,20 @@ impl Tx {
         if !self.streams.is_empty() {
             let _ = self.hints.send(Hint { streams: self.streams });
         }
+        Ok(())
+    }
+
+    /// Waits for its turn: from here on nobody else appends to the log until this transaction ends, so what is
+    /// read meanwhile, also outside of it, is still true when it commits.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn take_turn(&mut self) -> Result<(), StoreError> {
+        // SQLite has one writer at a time anyway.
+        if self.is_postgres() && !self.in_turn {
+            self.execute("select pg_advisory_xact_lock(727484)", vec![]).await?;
+        }
+        self.in_turn = true;
         Ok(())
     }
 

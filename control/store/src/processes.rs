@@ -1,9 +1,9 @@
 //! Processes: their log, and the row that lists show.
 
 use crate::sql::{Row, args};
-use crate::{Conflict, NewEvent, Store, StoreError, Tx};
+use crate::{Conflict, NewEvent, Pool, Store, StoreError, Tx};
 use domain::process::{ProcessKind, Record, Summary};
-use domain::{Actor, ProcessId, Timestamp};
+use domain::{Actor, ProcessId, Span, Timestamp};
 
 /// Events of a process to append, with what must be written beside them.
 #[derive(Debug)]
@@ -118,6 +118,36 @@ impl Store {
         self.fetch(&sql, vec![]).await?.iter().map(row).collect()
     }
 
+    /// Processes that may have something to do: open, and not asleep until later.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn awake_processes(&self, now: Timestamp) -> Result<Vec<ProcessRow>, StoreError> {
+        let sql = format!(
+            "select {COLUMNS} from processes where ended_at is null and (wake_at is null or wake_at <= $1)
+             order by started_at, id"
+        );
+        self.fetch(&sql, args![now]).await?.iter().map(row).collect()
+    }
+
+    /// The rollout that has not ended.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn open_rollout(&self) -> Result<Option<ProcessRow>, StoreError> {
+        let sql = format!("select {COLUMNS} from processes where ended_at is null and kind = 'rollout'");
+        self.fetch_one(&sql, vec![]).await?.map(|r| row(&r)).transpose()
+    }
+
+    /// The open process about a tenant or a stack.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn open_process_about(&self, subject: &str) -> Result<Option<ProcessRow>, StoreError> {
+        let sql = format!("select {COLUMNS} from processes where ended_at is null and subject = $1");
+        self.fetch_one(&sql, args![subject]).await?.map(|r| row(&r)).transpose()
+    }
+
     /// Processes of a kind, newest first; about `subject` where it is given.
     ///
     /// # Errors
@@ -129,12 +159,14 @@ impl Store {
         before: Option<Timestamp>,
         limit: u32,
     ) -> Result<Vec<ProcessRow>, StoreError> {
+        // A condition that may be empty keeps the engines from using the index.
+        let about = if subject.is_some() { "subject = $4" } else { "$4 is null" };
         let sql = format!(
-            "select {COLUMNS} from processes where kind = $1 and ($2 is null or subject = $2) and started_at < $3
-             order by started_at desc, id desc limit $4"
+            "select {COLUMNS} from processes where kind = $1 and started_at < $2 and {about}
+             order by started_at desc, id desc limit $3"
         );
         let before = before.map_or(i64::MAX, |at| at.0);
-        self.fetch(&sql, args![kind.word(), subject, before, limit]).await?.iter().map(row).collect()
+        self.fetch(&sql, args![kind.word(), before, limit, subject]).await?.iter().map(row).collect()
     }
 
     /// Takes or renews the right to run a process until `until`; false while another owner has it.
@@ -150,9 +182,55 @@ impl Store {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<bool, StoreError> {
+        // A lease beyond any that can be taken now was taken by a clock that was wrong.
         let sql = "update processes set lease_owner = $2, lease_until = $3
-                   where id = $1 and ended_at is null and (lease_owner is null or lease_owner = $2 or lease_until < $4)";
-        Ok(self.execute(sql, args![id.to_string(), owner, until, now]).await? == 1)
+                   where id = $1 and ended_at is null
+                     and (lease_owner is null or lease_owner = $2 or lease_until < $4 or lease_until > $5)";
+        let wrong = until + Span::seconds(1);
+        Ok(self.execute(sql, args![id.to_string(), owner, until, now, wrong]).await? == 1)
+    }
+
+    /// Gives up the right to run a process, and lets it sleep until `wake_at` if it has `seq` events still.
+    ///
+    /// Whatever is appended wakes it. False if something was appended meanwhile: there is more to do.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn park(
+        &self,
+        id: ProcessId,
+        owner: &str,
+        seq: i64,
+        wake_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let sql = "update processes set wake_at = $4, lease_owner = null, lease_until = 0
+                   where id = $1 and lease_owner = $2 and seq = $3";
+        Ok(self.execute(sql, args![id.to_string(), owner, seq, wake_at]).await? == 1)
+    }
+
+    /// Gives up every right that an owner has; called when it ends in good order.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn release_leases(&self, owner: &str) -> Result<(), StoreError> {
+        let sql = "update processes set lease_owner = null, lease_until = 0 where lease_owner = $1";
+        self.execute(sql, args![owner]).await.map(drop)
+    }
+
+    /// Forgets the leases of a server that died. SQLite has one server at a time, which is starting now;
+    /// on PostgreSQL other replicas hold theirs, and a dead one's lapse.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn forget_leases(&self) -> Result<(), StoreError> {
+        match &self.pool {
+            Pool::Sqlite { .. } => {
+                let sql =
+                    "update processes set lease_owner = null, lease_until = 0 where lease_owner is not null";
+                self.execute(sql, vec![]).await.map(drop)
+            }
+            Pool::Postgres { .. } => Ok(()),
+        }
     }
 }
 

@@ -128,13 +128,26 @@ impl Tx {
         let sql = format!(
             "update stacks set operation = v.column2, desired = coalesce(v.column3, desired),
                     status = case when v.column3 is null then 'deleting' else status end
-             from (values {}) as v where stacks.id = v.column1 and stacks.operation is null",
+             from (values {}) as v where stacks.id = v.column1 and stacks.operation is null
+               and (v.column3 is null or stacks.status not in ('deleting', 'deleted'))",
             values(n, 3)
         );
-        if self.execute(&sql, bound).await? != n as u64 {
-            return Err(StoreError::Conflict(Conflict::StackBusy));
+        if self.execute(&sql, bound).await? == n as u64 {
+            return Ok(());
         }
-        Ok(())
+        let sql = format!(
+            "select s.id from stacks s join (values {}) as v on v.column1 = s.id
+             where s.status in ('deleting', 'deleted') and v.column2 <> 'delete'",
+            values(n, 2)
+        );
+        let bound = chunk.iter().flat_map(|s| args![s.stack.to_string(), s.kind.word()]).collect();
+        let gone =
+            self.fetch(&sql, bound).await?.iter().map(|r| r.parse(0)).collect::<Result<Vec<_>, _>>()?;
+        Err(StoreError::Conflict(if gone.is_empty() {
+            Conflict::StackBusy
+        } else {
+            Conflict::StackGone(gone)
+        }))
     }
 
     async fn end(
@@ -219,11 +232,14 @@ impl Tx {
                 let sql = "delete from tenant_stacks where tenant = $1";
                 self.execute(sql, args![tenant.to_string()]).await.map(drop)
             }
-            Record::Desired { stack, configuration } => {
+            Record::Desired { stack, configuration, reason } => {
                 self.configuration(configuration).await?;
-                let sql = "update stacks set desired = $2 where id = $1";
-                self.execute(sql, args![stack.to_string(), configuration.digest.0.clone()]).await.map(drop)
+                let sql = "update stacks set desired = $2, reason = $3 where id = $1";
+                let reason = erased::Json::json(reason);
+                let bound = args![stack.to_string(), configuration.digest.0.clone(), reason];
+                self.execute(sql, bound).await.map(drop)
             }
+            Record::Desires => self.settle_desires().await,
             Record::Tenant { tenant, state, reason } => {
                 let reason = reason.as_ref().map(erased::Json::json);
                 let sql = "update tenants set state = $2, reason = $3 where id = $1";
@@ -249,7 +265,7 @@ impl Tx {
         }
     }
 
-    async fn configuration(&mut self, c: &Configuration) -> Result<(), StoreError> {
+    pub(crate) async fn configuration(&mut self, c: &Configuration) -> Result<(), StoreError> {
         let sql = "insert into configurations (digest, version, tier_revision, body) values ($1, $2, $3, $4)
                    on conflict (digest) do nothing";
         let bound = args![c.digest.0.clone(), c.version.to_string(), c.tier_revision, erased::Json::json(c)];

@@ -73,6 +73,29 @@ impl<P: Process> Running<P> {
         events: &[P::Event],
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let mut tx = store.begin().await?;
+        let seq = self.seq;
+        let written = self.append_in(&mut tx, id, actor, events, now).await;
+        let ahead = std::mem::replace(&mut self.seq, seq);
+        written?;
+        tx.commit().await?;
+        self.seq = ahead;
+        Ok(())
+    }
+
+    /// Appends events in a transaction that the caller commits, perhaps with those of another process.
+    ///
+    /// # Errors
+    /// A conflict: others were first. The state is ahead of the log then, as it is if the caller does not commit;
+    /// load it anew.
+    pub async fn append_in(
+        &mut self,
+        tx: &mut Tx,
+        id: ProcessId,
+        actor: &Actor,
+        events: &[P::Event],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let (new, records) = prepare(&mut self.process, events, now)?;
         let summary = self.process.summary(now);
         let append = Append {
@@ -86,10 +109,7 @@ impl<P: Process> Running<P> {
             records: &records,
             at: now,
         };
-        let mut tx = store.begin().await?;
-        let seq = tx.append(append).await?;
-        tx.commit().await?;
-        self.seq = seq;
+        self.seq = tx.append(append).await?;
         Ok(())
     }
 }

@@ -145,6 +145,26 @@ impl Store {
         Ok(places)
     }
 
+    /// Whether a stack has this name.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn stack_is_named(&self, name: &str) -> Result<bool, StoreError> {
+        Ok(!self.fetch("select id from stacks where name = $1", args![name]).await?.is_empty())
+    }
+
+    /// Who is served where: every stack that is not deleted, with each tenant that it serves now.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn memberships(&self) -> Result<Vec<(StackId, Option<String>)>, StoreError> {
+        let sql = "select s.id, t.slug from stacks s left join tenant_stacks ts on ts.stack = s.id
+                   left join tenants t on t.id = ts.tenant and t.state in ('active', 'provisioning')
+                   where s.status in ('live', 'failed') and s.actual is not null order by s.id, t.slug";
+        let rows = self.fetch(sql, vec![]).await?;
+        rows.iter().map(|r| Ok((r.parse(0)?, r.text_or_null(1)?))).collect()
+    }
+
     /// How many pool stacks a tier ever had in a region: the next one's number is one more.
     ///
     /// # Errors
@@ -159,22 +179,41 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn planning_facts(&self) -> Result<Vec<StackFacts>, StoreError> {
-        let sql = "select ts.stack, t.id, t.slug, t.tags, t.overrides from tenants t
-                   join tenant_stacks ts on ts.tenant = t.id order by t.slug";
+        self.facts(None).await
+    }
+
+    /// A stack as the planner sees it; `None` if it was deleted.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn stack_facts(&self, id: StackId) -> Result<Option<StackFacts>, StoreError> {
+        Ok(self.facts(Some(id)).await?.pop())
+    }
+
+    async fn facts(&self, only: Option<StackId>) -> Result<Vec<StackFacts>, StoreError> {
+        let bound = || only.map(|id| vec![Arg::from(id.to_string())]).unwrap_or_default();
+        let one = |column: &str| only.map(|_| format!("and {column} = $1")).unwrap_or_default();
+        let sql = format!(
+            "select ts.stack, t.id, t.slug, t.tags, t.overrides from tenants t
+             join tenant_stacks ts on ts.tenant = t.id {} order by t.slug",
+            one("ts.stack")
+        );
         let mut tenants: HashMap<String, Vec<Inside>> = HashMap::new();
-        for row in self.fetch(sql, vec![]).await? {
+        for row in self.fetch(&sql, bound()).await? {
             let entry = (row.parse(1)?, row.parse(2)?, row.json(3)?, row.text(4)?);
             tenants.entry(row.text(0)?).or_default().push(entry);
         }
         let sql = format!(
-            "select x.*, tr.key from (select {STACK}) x join tiers tr on tr.id = x.tier
-             where x.status not in ('deleted', 'deleting') order by x.name"
+            "select x.*, tr.key, d.body from (select {STACK}) x join tiers tr on tr.id = x.tier
+             left join configurations d on x.actual is null and d.digest = x.desired
+             where x.status not in ('deleted', 'deleting') {} order by x.name",
+            one("x.id")
         );
-        let sql = sql.replace("c.body from", "c.body as body from");
+        let sql = sql.replace("c.body from", "c.body as body, s.actual, s.desired from");
         let mut facts = vec![];
-        for row in self.fetch(&sql, vec![]).await? {
+        for row in self.fetch(&sql, bound()).await? {
             let stack = stack(&row)?;
-            let tier_key = row.parse(13)?;
+            let (tier_key, desired) = (row.parse(15)?, row.json_or_null(16)?);
             let inside = tenants.remove(&stack.id.to_string()).unwrap_or_default();
             let own = (stack.kind == domain::stack::StackKind::Silo).then(|| inside.first()).flatten();
             let overrides = match own {
@@ -194,7 +233,9 @@ impl Store {
                 region: stack.region,
                 driver: stack.driver,
                 components: stack.components,
+                proved: stack.status == domain::stack::StackStatus::Live,
                 actual: stack.actual,
+                desired,
                 tenants: inside.into_iter().map(|(_, slug, tags, _)| (slug, tags)).collect(),
             });
         }

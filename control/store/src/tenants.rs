@@ -5,7 +5,7 @@ use crate::records::erased::Json as _;
 use crate::sql::{Row, args};
 use crate::{Store, StoreError, Tx};
 use domain::tenant::{Tenant, TenantState};
-use domain::{Slug, TenantId};
+use domain::{Reason, Slug, TenantId};
 
 /// Which tenants, in which order.
 #[derive(Clone, Debug, Default)]
@@ -100,6 +100,24 @@ impl Tx {
             t.reason.as_ref().map(crate::records::erased::Json::json)
         ];
         self.execute(sql, bound).await.map(drop)
+    }
+}
+
+impl Tx {
+    /// Takes a tenant from one state to another; false if it is in neither of them, or in a third by now.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn change_state(
+        &mut self,
+        id: TenantId,
+        from: TenantState,
+        to: TenantState,
+        reason: Option<&Reason>,
+    ) -> Result<bool, StoreError> {
+        let sql = "update tenants set state = $3, reason = $4 where id = $1 and state = $2";
+        let reason = reason.map(crate::records::erased::Json::json);
+        Ok(self.execute(sql, args![id.to_string(), from.word(), to.word(), reason]).await? == 1)
     }
 }
 

@@ -5,9 +5,9 @@ use super::{
     WaveState,
 };
 use crate::operation::Run;
-use crate::plan::Change;
+use crate::plan::{Change, Step};
 use crate::process::Illegal;
-use crate::{OperationId, ProcessId, Timestamp};
+use crate::{Configuration, OperationId, ProcessId, Timestamp};
 use std::collections::BTreeMap;
 
 pub(super) fn begin(id: ProcessId, event: &Event, at: Timestamp) -> Result<Rollout, Illegal> {
@@ -42,7 +42,7 @@ pub(super) fn begin(id: ProcessId, event: &Event, at: Timestamp) -> Result<Rollo
 
 fn fresh(change: &Change) -> StepState {
     let run = if *change == Change::None { Run::Unchanged } else { Run::WAITING };
-    StepState { run, undo: Run::WAITING }
+    StepState { run, undo: Run::WAITING, touched: false }
 }
 
 pub(super) fn apply(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Illegal> {
@@ -59,8 +59,20 @@ pub(super) fn apply(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Resu
         Event::Enrolled { wave, .. } => {
             !rollout.has_ended() && matches!(wave_state(rollout, *wave), Some(WaveState::Pending))
         }
-        Event::Withdrawn { wave, step, .. } | Event::StepSkipped { wave, step, .. } => {
+        Event::Born { wave, .. } => {
+            rollout.state == State::Running
+                && match wave_state(rollout, *wave) {
+                    Some(WaveState::Pending) => rollout.gate_before_passed(*wave),
+                    Some(_) => true,
+                    None => false,
+                }
+        }
+        Event::Withdrawn { wave, step, .. } => {
             !rollout.has_ended() && matches!(run(rollout, *wave, *step), Some(Run::Waiting { .. }))
+        }
+        Event::StepSkipped { wave, step, phase, .. } => {
+            let run = run_at(rollout, Place { wave: *wave, step: *step, phase: *phase });
+            !rollout.has_ended() && matches!(run, Some(Run::Waiting { .. }))
         }
         Event::WaveStarted { wave } | Event::WaveSkipped { wave } => {
             rollout.state == State::Running
@@ -127,30 +139,31 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
     match event {
         Event::Started { .. } => {}
         Event::Enrolled { wave, step, configurations } => {
-            if rollout.plan.waves.iter().any(|w| w.steps.iter().any(|s| s.stack == step.stack)) {
+            if planned(rollout, step) {
                 return Err(Illegal(format!("stack {} is in the plan already", step.name)));
             }
-            for configuration in configurations {
-                rollout.plan.configurations.insert(configuration.digest.clone(), configuration.clone());
-            }
+            // A yes to the former plan counts no more: whoever gave it is asked again.
             rollout.plan.hash =
                 rollout.plan.hash_with(&format!("enrolled {wave} {} {}", step.stack, step.to));
-            rollout.waves[*wave].steps.push(fresh(&step.change));
-            rollout.plan.waves[*wave].steps.push((**step).clone());
-            // Whoever approved the former plan is asked again.
-            if let Some(before) = wave.checked_sub(1)
-                && let WaveState::Gated(gate) = &mut rollout.waves[before].state
-            {
-                gate.decisions.clear();
+            join(rollout, *wave, step, configurations, fresh(&step.change));
+        }
+        Event::Born { wave, step, configurations } => {
+            let state = StepState { run: Run::Unchanged, undo: Run::WAITING, touched: true };
+            if planned(rollout, step) {
+                return Err(Illegal(format!("stack {} is in the plan already", step.name)));
             }
+            // Nothing that anybody decides on is changed by it, so the plan's hash stays.
+            join(rollout, *wave, step, configurations, state);
         }
         Event::Withdrawn { wave, step, reason } => {
             let name = &rollout.plan.waves[*wave].steps[*step].stack;
             rollout.plan.hash = rollout.plan.hash_with(&format!("withdrawn {wave} {name}"));
             rollout.waves[*wave].steps[*step].run = Run::Skipped { reason: reason.clone() };
         }
-        Event::StepSkipped { wave, step, reason } => {
-            rollout.waves[*wave].steps[*step].run = Run::Skipped { reason: reason.clone() };
+        Event::StepSkipped { wave, step, phase, reason } => {
+            let place = Place { wave: *wave, step: *step, phase: *phase };
+            let skipped = Some(Run::Skipped { reason: reason.clone() });
+            set(rollout, place, skipped, "no such step")?;
         }
         Event::WaveStarted { wave } => rollout.waves[*wave].state = WaveState::Running { since: at },
         Event::WaveSkipped { wave } => rollout.waves[*wave].state = WaveState::Skipped,
@@ -158,6 +171,7 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
             let place = Place { wave: *wave, step: *step, phase: *phase };
             let started = run_at(rollout, place).and_then(|run| run.started(*operation, *attempt, at));
             set(rollout, place, started, "an operation starts on a step that does not wait")?;
+            rollout.waves[*wave].steps[*step].touched = true;
             rollout.in_flight.insert(*operation, place);
         }
         Event::OperationAccepted { operation } => {
@@ -208,10 +222,16 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
                 return Err(Illegal("a decision on another plan".into()));
             }
             let gate = gate_mut(rollout, *wave)?;
-            if gate.decisions.iter().any(|d| d.by.user == by.user) {
+            if gate.decisions.iter().any(|d| d.by.user == by.user && d.plan_hash == *plan_hash) {
                 return Err(Illegal("the same person decides twice".into()));
             }
-            gate.decisions.push(Decision { verdict: *verdict, by: by.clone(), comment: comment.clone(), at });
+            gate.decisions.push(Decision {
+                verdict: *verdict,
+                by: by.clone(),
+                comment: comment.clone(),
+                plan_hash: plan_hash.clone(),
+                at,
+            });
         }
         Event::GatePassed { wave } => {
             let gate = gate(rollout, *wave).cloned();
@@ -220,7 +240,7 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
             }
             rollout.waves[*wave].state = WaveState::Passed { at, gate };
         }
-        Event::Settling { reason, then, wave, .. } => {
+        Event::Settling { reason, then, wave, by } => {
             let halting = wave.or_else(|| rollout.current_wave());
             if let Some(wave) = halting.and_then(|wave| rollout.waves.get_mut(wave))
                 && matches!(wave.state, WaveState::Running { .. } | WaveState::Gated(_))
@@ -231,17 +251,22 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
                 };
                 wave.state = WaveState::Failed { reason: reason.clone(), gate };
             }
-            rollout.paused = None;
+            // What a person paused stays so, until a person says otherwise.
+            if by.is_some() {
+                rollout.paused = None;
+            }
             rollout.state = State::Settling { reason: reason.clone(), then: *then };
         }
-        Event::Halted { reason } => rollout.state = State::Halted { reason: reason.clone() },
+        Event::Halted { reason } => {
+            rollout.paused = None;
+            rollout.state = State::Halted { reason: reason.clone() };
+        }
         Event::Paused { by, comment } => {
             rollout.paused = Some(Paused { by: by.name.clone(), comment: comment.clone(), at });
         }
         Event::Resumed { .. } => rollout.paused = None,
         Event::Retried { steps, gate, .. } => retried(rollout, steps, *gate, at)?,
         Event::RollbackStarted { reason, .. } => {
-            rollout.paused = None;
             rollout.state = State::RollingBack { reason: reason.clone() };
         }
         Event::RolledBack { failed } => {
@@ -253,6 +278,18 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
         Event::Aborted { reason, .. } => rollout.state = State::Aborted { reason: reason.clone(), at },
     }
     Ok(())
+}
+
+fn planned(rollout: &Rollout, step: &Step) -> bool {
+    rollout.plan.waves.iter().any(|w| w.steps.iter().any(|s| s.stack == step.stack))
+}
+
+fn join(rollout: &mut Rollout, wave: usize, step: &Step, with: &[Configuration], state: StepState) {
+    for configuration in with {
+        rollout.plan.configurations.insert(configuration.digest.clone(), configuration.clone());
+    }
+    rollout.waves[wave].steps.push(state);
+    rollout.plan.waves[wave].steps.push(step.clone());
 }
 
 fn retried(

@@ -50,6 +50,15 @@ pub enum Command {
         /// What it goes from and to.
         configurations: Vec<Configuration>,
     },
+    /// A stack was placed after its wave began: it is born on the target (by the engine).
+    Bear {
+        /// The wave.
+        wave: usize,
+        /// Its step.
+        step: Box<Step>,
+        /// What it goes from and to.
+        configurations: Vec<Configuration>,
+    },
     /// A stack goes away (by the engine).
     Withdraw {
         /// Which.
@@ -102,16 +111,13 @@ pub(super) fn command(
         Command::Decide { wave, verdict, comment, plan_hash } => {
             decide(rollout, actor, wave, verdict, comment, plan_hash, now)
         }
-        Command::Enroll { wave, step, configurations } => match rollout.waves.get(wave).map(|w| &w.state) {
-            Some(WaveState::Pending) if rollout.gate_before_passed(wave) => {
-                Err(Reason::new("wave_approved", "its wave was approved already and cannot change"))
+        Command::Enroll { wave, step, configurations } => {
+            if rollout.wave_is_closed(wave) {
+                return Err(Reason::new("wave_closed", "its wave was approved, or has started"));
             }
-            Some(WaveState::Pending) if matches!(rollout.state, State::Running) => {
-                Ok(vec![Event::Enrolled { wave, step, configurations }])
-            }
-            Some(_) => Err(Reason::new("wave_started", "its wave has started")),
-            None => Err(Reason::new("no_such_wave", "there is no such wave")),
-        },
+            Ok(vec![Event::Enrolled { wave, step, configurations }])
+        }
+        Command::Bear { wave, step, configurations } => Ok(vec![Event::Born { wave, step, configurations }]),
         Command::Withdraw { stack, reason } => {
             let waiting = rollout.plan.waves.iter().enumerate().find_map(|(wave, planned)| {
                 let step = planned.steps.iter().position(|s| s.stack == stack)?;
@@ -245,13 +251,33 @@ fn decide(
             format!("this gate asks the group “{group}”, which you are not in"),
         ));
     }
-    if gate.decisions.iter().any(|d| d.by.user == Some(user)) {
+    if gate.decisions.iter().any(|d| d.by.user == Some(user) && d.plan_hash == plan_hash) {
         return Err(Reason::new("decided_already", "you have decided this gate already"));
     }
     Ok(vec![Event::Decided { wave, verdict, by: Person::from(actor), comment, plan_hash }])
 }
 
 impl Rollout {
+    /// Whether a wave can take nobody new: it has begun, or is decided, or there is none.
+    #[must_use]
+    pub fn wave_is_closed(&self, wave: usize) -> bool {
+        if !matches!(self.waves.get(wave).map(|w| &w.state), Some(WaveState::Pending)) {
+            return true;
+        }
+        let Some(before) = wave.checked_sub(1) else { return true };
+        match &self.waves[before].state {
+            WaveState::Pending | WaveState::Running { .. } => false,
+            WaveState::Passed { .. } | WaveState::Skipped => true,
+            WaveState::Failed { .. } => false,
+            // A full count of approvals, or a rejection, is a fact before the engine has acted on it.
+            WaveState::Gated(gate) => {
+                let approval = self.plan.waves[before].spec.gate.approval.as_ref();
+                let full = approval.is_some_and(|a| super::next::missing(a, gate, &self.plan.hash) == 0);
+                full || gate.decisions.iter().any(|d| d.verdict == Verdict::Reject)
+            }
+        }
+    }
+
     /// Whether the gate in front of a wave was passed, so that the wave can no longer change.
     #[must_use]
     pub fn gate_before_passed(&self, wave: usize) -> bool {

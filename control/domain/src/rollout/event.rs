@@ -18,6 +18,13 @@ words! {
     }
 }
 
+/// Where an event does not say, it is the way there.
+impl Default for Phase {
+    fn default() -> Self {
+        Self::There
+    }
+}
+
 words! {
     /// Yes or no.
     Verdict {
@@ -70,6 +77,15 @@ pub enum Event {
         /// What it goes from and to.
         configurations: Vec<Configuration>,
     },
+    /// A stack was onboarded after its wave began: it is born on the target, and goes back with the wave.
+    Born {
+        /// The wave.
+        wave: usize,
+        /// The stack's step, added at the wave's end.
+        step: Box<Step>,
+        /// What it goes from and to.
+        configurations: Vec<Configuration>,
+    },
     /// A stack was taken out before its turn came.
     Withdrawn {
         /// The wave.
@@ -89,12 +105,15 @@ pub enum Event {
         /// The wave.
         wave: usize,
     },
-    /// A step was left out: the plan knew that it cannot go.
+    /// A step was left out: the plan knew that it cannot go, or its stack is gone.
     StepSkipped {
         /// The wave.
         wave: usize,
         /// The step.
         step: usize,
+        /// There or back.
+        #[serde(default)]
+        phase: Phase,
         /// Why.
         reason: Reason,
     },
@@ -246,6 +265,7 @@ impl Event {
         match self {
             Self::Started { .. } => "started",
             Self::Enrolled { .. } => "enrolled",
+            Self::Born { .. } => "born",
             Self::Withdrawn { .. } => "withdrawn",
             Self::WaveStarted { .. } => "wave_started",
             Self::WaveSkipped { .. } => "wave_skipped",

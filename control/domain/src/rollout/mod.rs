@@ -19,7 +19,7 @@ pub use command::Command;
 pub use event::{Event, Phase, Then, Verdict};
 
 use crate::operation::Run;
-use crate::plan::{Plan, Step, Target};
+use crate::plan::{Change, Plan, Step, Target};
 use crate::process::{Illegal, Next, Process, ProcessKind, Record, Sample, Seen, Summary, Surroundings};
 use crate::strategy::OnHalt;
 use crate::{Actor, Channel, OperationId, ProcessId, Reason, Timestamp, UserId};
@@ -233,6 +233,8 @@ pub struct Decision {
     pub by: Person,
     /// Why.
     pub comment: String,
+    /// The plan that was shown; a yes to another plan than the present one does not count.
+    pub plan_hash: String,
     /// When.
     pub at: Timestamp,
 }
@@ -244,6 +246,9 @@ pub struct StepState {
     pub run: Run,
     /// The way back; waiting until a rollback reaches it.
     pub undo: Run,
+    /// Whether its stack may run something else than before: an operation began on it, or it was born on the
+    /// target.
+    pub touched: bool,
 }
 
 impl Rollout {
@@ -269,7 +274,9 @@ impl Rollout {
     #[must_use]
     pub fn status(&self) -> &'static str {
         match self.state {
-            State::Running | State::Settling { .. } if self.paused.is_some() => "paused",
+            State::Running | State::Settling { .. } | State::RollingBack { .. } if self.paused.is_some() => {
+                "paused"
+            }
             State::Running | State::Settling { .. } => "running",
             State::Halted { .. } => "halted",
             State::RollingBack { .. } => "rolling_back",
@@ -277,6 +284,15 @@ impl Rollout {
             State::Succeeded { .. } => "succeeded",
             State::Aborted { .. } => "aborted",
         }
+    }
+
+    /// How many stacks of a wave were meant to change: what shares in percent are taken of. Born ones, and those
+    /// that cannot go, do not count; those that left do, so that nobody's leaving exceeds a tolerance.
+    #[must_use]
+    pub fn changing(&self, wave: usize) -> usize {
+        let steps = self.plan.waves[wave].steps.iter().zip(&self.waves[wave].steps);
+        let meant = |p: &Step| matches!(p.change, Change::Create | Change::Update);
+        steps.filter(|(p, s)| meant(p) && s.run != Run::Unchanged).count()
     }
 
     /// Where an operation belongs, while it is in flight or was the last to end.
@@ -294,13 +310,14 @@ impl Rollout {
 
     /// Whether the way back has something to do for this step: it changed, or nobody knows what it runs.
     fn needs_undo(step: &Step, state: &StepState) -> bool {
-        let Some(from) = &step.from else { return false };
+        let Some(from) = step.from.as_ref().filter(|from| **from != step.to) else { return false };
         match &state.run {
             Run::Succeeded { .. } => true,
             Run::Failed { running, .. } => running.as_ref() != Some(from),
             // An attempt that failed and waits to be repeated may have changed it half-way.
             Run::Waiting { attempts, .. } => *attempts > 0,
-            Run::Started { .. } | Run::Unchanged | Run::Skipped { .. } => false,
+            Run::Unchanged | Run::Skipped { .. } => state.touched,
+            Run::Started { .. } => false,
         }
     }
 }

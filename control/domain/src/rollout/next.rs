@@ -1,8 +1,8 @@
 //! What a rollout does by itself.
 
 use super::{Event, Gate, Phase, Place, Rollout, State, Then, WaveState};
-use crate::operation::{Meaning, Run, meaning};
-use crate::plan::Change;
+use crate::operation::{Meaning, Run, meaning, most};
+use crate::plan::{Change, Step};
 use crate::process::{Effect, Next, OperationKind, Order, Sample, Seen, Surroundings};
 use crate::strategy::{Amount, ApprovalSpec, Check, ToleranceMode, WaveSpec};
 use crate::{OperationId, Reason, Span, Timestamp};
@@ -48,7 +48,8 @@ fn running(rollout: &Rollout, now: Timestamp, around: &Surroundings, next: &mut 
                 if let (Change::Blocked(reason), Run::Waiting { .. }) =
                     (&planned.change, &rollout.waves[wave].steps[step].run)
                 {
-                    next.events.push(Event::StepSkipped { wave, step, reason: reason.clone() });
+                    let reason = reason.clone();
+                    next.events.push(Event::StepSkipped { wave, step, phase: Phase::There, reason });
                 }
             }
         }
@@ -69,7 +70,7 @@ fn wave_running(
     let states = &rollout.waves[wave].steps;
     let failed = states.iter().filter(|s| matches!(s.run, Run::Failed { .. })).count();
     let flying = states.iter().filter(|s| matches!(s.run, Run::Started { .. })).count();
-    let changing = states.iter().filter(|s| s.run != Run::Unchanged).count();
+    let changing = rollout.changing(wave);
     let tolerated = spec.tolerance.of(changing);
     if failed > tolerated {
         let reason = Reason::new(
@@ -131,6 +132,12 @@ fn start<'a>(
             wake(next, *retry_at);
             continue;
         }
+        if around.gone.contains(&step.stack) {
+            let reason = Reason::new("stack_gone", "its tenant left, and the stack with it");
+            let Place { wave, step, phase } = at;
+            next.events.push(Event::StepSkipped { wave, step, phase, reason });
+            continue;
+        }
         if around.busy.contains(&step.stack) {
             wake(next, now + BUSY);
             continue;
@@ -189,7 +196,7 @@ fn gated(rollout: &Rollout, wave: usize, gate: &Gate, now: Timestamp, next: &mut
         let sentence = format!("{} rejected wave {number}{why}", no.by.name);
         return next.events.push(halt(Reason::new("rejected", sentence)));
     }
-    if missing(approval, gate) == 0 {
+    if missing(approval, gate, &rollout.plan.hash) == 0 {
         return next.events.push(Event::GatePassed { wave });
     }
     if asked.expires_at <= now {
@@ -203,9 +210,10 @@ fn gated(rollout: &Rollout, wave: usize, gate: &Gate, now: Timestamp, next: &mut
     wake(next, if asked.reminded { asked.expires_at } else { half });
 }
 
-/// How many approvals are still missing.
-pub(crate) fn missing(approval: &ApprovalSpec, gate: &Gate) -> u32 {
-    let yes = gate.decisions.iter().filter(|d| d.verdict == super::Verdict::Approve).count();
+/// How many approvals of the plan with this hash are still missing.
+pub(crate) fn missing(approval: &ApprovalSpec, gate: &Gate, plan_hash: &str) -> u32 {
+    let counts = |d: &&super::Decision| d.verdict == super::Verdict::Approve && d.plan_hash == plan_hash;
+    let yes = gate.decisions.iter().filter(counts).count();
     u32::from(approval.quorum).saturating_sub(u32::try_from(yes).unwrap_or(u32::MAX))
 }
 
@@ -257,10 +265,9 @@ fn order(rollout: &Rollout, operation: OperationId, at: Place) -> Option<Order> 
         Phase::There => &step.to,
         Phase::Back => step.from.as_ref()?,
     };
-    let kind = if step.from.is_none() { OperationKind::Create } else { OperationKind::Update };
     Some(Order {
         operation,
-        kind,
+        kind: kind(step, at.phase),
         stack: step.stack,
         name: step.name.clone(),
         driver: step.driver,
@@ -268,14 +275,21 @@ fn order(rollout: &Rollout, operation: OperationId, at: Place) -> Option<Order> 
     })
 }
 
+pub(super) const fn kind(step: &Step, phase: Phase) -> OperationKind {
+    match (&step.change, phase) {
+        (Change::Create, Phase::There) => OperationKind::Create,
+        (Change::Create | Change::Update | Change::None | Change::Blocked(_), _) => OperationKind::Update,
+    }
+}
+
 pub(super) fn observed(rollout: &Rollout, operation: OperationId, seen: &Seen, now: Timestamp) -> Vec<Event> {
     let Some(at) = rollout.in_flight.get(&operation) else { return vec![] };
     let Some((step, state)) = rollout.step(*at) else { return vec![] };
-    let (run, wanted, most) = match at.phase {
+    let (run, wanted, attempts) = match at.phase {
         Phase::There => (&state.run, Some(&step.to), u32::from(rollout.plan.waves[at.wave].spec.attempts)),
         Phase::Back => (&state.undo, step.from.as_ref(), UNDO_ATTEMPTS),
     };
-    match meaning(run, seen, wanted, most, now) {
+    match meaning(run, seen, wanted, most(run, attempts), now) {
         Meaning::Nothing => vec![],
         Meaning::Accepted => vec![Event::OperationAccepted { operation }],
         Meaning::Succeeded(outputs) => vec![Event::OperationSucceeded { operation, outputs }],

@@ -2,7 +2,7 @@
 
 use super::{Event, Gate, Phase, Place, Rollout, State, WaveState, next};
 use crate::plan::Step;
-use crate::process::{GateRow, Mail, OperationKind, Outcome, Recipient, Record};
+use crate::process::{GateRow, Mail, Outcome, Recipient, Record};
 use crate::{Configuration, OperationId, Timestamp};
 
 pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Record> {
@@ -13,7 +13,7 @@ pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Re
             vec![Record::OperationStarted {
                 operation: *operation,
                 stack: step.stack,
-                kind: kind(step),
+                kind: next::kind(step, *phase),
                 wave: Some(*wave),
                 attempt: *attempt,
                 to: Some(to.clone()),
@@ -30,13 +30,17 @@ pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Re
                 running: running.clone(),
             })
         }
-        Event::StepSkipped { wave, step, .. } => {
-            let place = Place { wave: *wave, step: *step, phase: Phase::There };
-            aim(rollout, place)
-                .map(|(step, to)| Record::Desired { stack: step.stack, configuration: to.clone() })
-                .into_iter()
-                .collect()
+        // What is left out on the way there stays on the catch-up list, with the reason.
+        Event::StepSkipped { wave, step, phase, reason } => {
+            let aimed = aim(rollout, Place { wave: *wave, step: *step, phase: *phase });
+            let desired = |(step, to): (&Step, &Configuration)| Record::Desired {
+                stack: step.stack,
+                configuration: to.clone(),
+                reason: reason.clone(),
+            };
+            aimed.map(desired).into_iter().collect()
         }
+        Event::Enrolled { .. } | Event::Withdrawn { .. } => asked_again(rollout),
         Event::GateOpened { wave, .. } | Event::Decided { wave, .. } | Event::GatePassed { wave } => {
             gate_row(rollout, *wave).into_iter().collect()
         }
@@ -56,25 +60,27 @@ pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Re
         Event::RolledBack { .. } => {
             let State::RolledBack { reason, .. } = &rollout.state else { return vec![] };
             let former = rollout.before.as_ref().is_some_and(|b| b.release == rollout.plan.target.release);
-            if former {
-                return vec![];
-            }
-            vec![Record::ReleaseBad { release: rollout.plan.target.release, reason: reason.clone() }]
+            let bad = Record::ReleaseBad { release: rollout.plan.target.release, reason: reason.clone() };
+            let mut records = vec![Record::Desires];
+            records.extend((!former).then_some(bad));
+            records
         }
-        Event::Succeeded => vec![Record::Live {
-            release: rollout.plan.target.release,
-            tiers: rollout.plan.target.tiers.clone(),
-        }],
+        Event::Succeeded => {
+            let target = rollout.plan.target.clone();
+            let before = rollout.before.as_ref().map(|b| b.tiers.clone()).unwrap_or_default();
+            // A tier that this rollout left where it was may have got a revision without it meanwhile.
+            let tiers = target.tiers.into_iter().filter(|(id, revision)| before.get(id) != Some(revision));
+            vec![Record::Live { release: target.release, tiers: tiers.collect() }, Record::Desires]
+        }
+        Event::Aborted { .. } => vec![Record::Desires],
         Event::Started { .. }
-        | Event::Enrolled { .. }
-        | Event::Withdrawn { .. }
+        | Event::Born { .. }
         | Event::WaveStarted { .. }
         | Event::WaveSkipped { .. }
         | Event::Sampled { .. }
         | Event::Paused { .. }
         | Event::Resumed { .. }
-        | Event::Retried { .. }
-        | Event::Aborted { .. } => vec![],
+        | Event::Retried { .. } => vec![],
     }
 }
 
@@ -87,10 +93,6 @@ fn aim(rollout: &Rollout, at: Place) -> Option<(&Step, &Configuration)> {
     Some((step, rollout.plan.configurations.get(digest)?))
 }
 
-const fn kind(step: &Step) -> OperationKind {
-    if step.from.is_none() { OperationKind::Create } else { OperationKind::Update }
-}
-
 /// The record of an operation's end. The event was applied already, so its place is found by what it left.
 fn ended(
     rollout: &Rollout,
@@ -99,7 +101,12 @@ fn ended(
 ) -> Vec<Record> {
     let Some(place) = rollout.place_of(operation) else { return vec![] };
     let Some((step, to)) = aim(rollout, place) else { return vec![] };
-    vec![Record::OperationEnded { operation, stack: step.stack, kind: kind(step), outcome: outcome(to) }]
+    vec![Record::OperationEnded {
+        operation,
+        stack: step.stack,
+        kind: next::kind(step, place.phase),
+        outcome: outcome(to),
+    }]
 }
 
 fn gate_row(rollout: &Rollout, wave: usize) -> Option<Record> {
@@ -117,11 +124,19 @@ fn gate_row(rollout: &Rollout, wave: usize) -> Option<Record> {
         wave,
         state: state.to_owned(),
         group: approval.and_then(|a| a.group.clone()),
-        missing: approval.map_or(0, |a| next::missing(a, gate)),
+        missing: approval.map_or(0, |a| next::missing(a, gate, &rollout.plan.hash)),
         asked_at: gate.asked.map(|a| a.at),
         expires_at: gate.asked.map(|a| a.expires_at),
         title: format!("{}: wave {} “{}”", rollout.title, wave + 1, spec.name),
     }))
+}
+
+/// A gate that asks, asks anew when the plan changed: approvals of the former plan count no more.
+fn asked_again(rollout: &Rollout) -> Vec<Record> {
+    let Some(wave) = rollout.current_wave() else { return vec![] };
+    let mut records: Vec<_> = gate_row(rollout, wave).into_iter().collect();
+    records.extend(ask(rollout, wave, "changed", "has changed and asks again"));
+    records
 }
 
 fn ask(rollout: &Rollout, wave: usize, what: &str, says: &str) -> Option<Record> {
@@ -133,13 +148,8 @@ fn ask(rollout: &Rollout, wave: usize, what: &str, says: &str) -> Option<Record>
     let next = match rollout.plan.waves.get(number) {
         Some(after) => {
             let radius = after.blast_radius();
-            format!(
-                "If you approve, wave {} “{}” begins: {} stacks, {} tenants.",
-                number + 1,
-                after.spec.name,
-                radius.stacks,
-                radius.tenants
-            )
+            let (stacks, tenants) = (plural(radius.stacks, "stack"), plural(radius.tenants, "tenant"));
+            format!("If you approve, wave {} “{}” begins: {stacks}, {tenants}.", number + 1, after.spec.name)
         }
         None => "If you approve, the rollout is complete.".to_owned(),
     };
@@ -152,7 +162,7 @@ fn ask(rollout: &Rollout, wave: usize, what: &str, says: &str) -> Option<Record>
         .map(|(check, seen)| format!("- {check}: {}\n", seen.sentence))
         .collect();
     Some(Record::Mail(Mail {
-        key: format!("gate/{}/{wave}/{what}/{}", rollout.id, asked.at.0),
+        key: format!("gate/{}/{wave}/{what}/{}/{}", rollout.id, asked.at.0, rollout.plan.hash),
         to: Recipient::Approvers(approval.group.clone()),
         subject: format!("{}: wave {number} {says}", rollout.title),
         body: format!(
@@ -165,6 +175,10 @@ fn ask(rollout: &Rollout, wave: usize, what: &str, says: &str) -> Option<Record>
             rollout.id,
         ),
     }))
+}
+
+fn plural(n: u32, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 fn told(rollout: &Rollout, at: Timestamp, what: &str, why: &str) -> Record {

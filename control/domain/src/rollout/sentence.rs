@@ -21,12 +21,13 @@ pub(super) fn sentence(rollout: &Rollout, event: &Event) -> String {
     match event {
         Event::Started { by, comment, .. } => format!("{} started {title}{}", by.name, because(comment)),
         Event::Enrolled { wave: w, step, .. } => format!("{} joins {}", step.name, wave(w)),
+        Event::Born { wave: w, step, .. } => format!("{} is born on {title}, in {}", step.name, wave(w)),
         Event::Withdrawn { wave: w, step: s, reason } => {
             format!("{} leaves {}: {}", step(*w, *s), wave(w), reason.sentence)
         }
         Event::WaveStarted { wave: w } => format!("{title}: {} started", wave(w)),
         Event::WaveSkipped { wave: w } => format!("{title}: {} is empty and skipped", wave(w)),
-        Event::StepSkipped { wave: w, step: s, reason } => {
+        Event::StepSkipped { wave: w, step: s, reason, .. } => {
             format!("{} is left out: {}", step(*w, *s), reason.sentence)
         }
         Event::OperationStarted { wave: w, step: s, phase, attempt, .. } => {
@@ -70,6 +71,7 @@ pub(super) fn sentence(rollout: &Rollout, event: &Event) -> String {
         Event::Retried { by, .. } => format!("{} retried {title}", by.name),
         Event::RollbackStarted { reason, .. } => format!("{title} goes back: {}", reason.sentence),
         Event::RolledBack { failed: 0 } => format!("{title} is rolled back"),
+        Event::RolledBack { failed: 1 } => format!("{title} is rolled back, but 1 stack could not"),
         Event::RolledBack { failed } => format!("{title} is rolled back, but {failed} stacks could not"),
         Event::Succeeded => format!("{title} is complete"),
         Event::Aborted { reason, .. } => format!("{title} is closed: {}", reason.sentence),

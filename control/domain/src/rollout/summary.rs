@@ -1,6 +1,6 @@
 //! Where a rollout is and what it waits for, in one sentence.
 
-use super::{Rollout, State, WaveState, next};
+use super::{Paused, Rollout, State, WaveState, next};
 use crate::operation::Run;
 use crate::process::Summary;
 use crate::{Span, Timestamp};
@@ -38,7 +38,10 @@ fn sentence(rollout: &Rollout, now: Timestamp) -> String {
             plural(rollout.in_flight.len(), "operation")
         ),
         State::Halted { reason } => format!("{reached} · halted: {}", reason.sentence),
-        State::RollingBack { reason } => format!("Going back: {}", reason.sentence),
+        State::RollingBack { reason } => match &rollout.paused {
+            None => format!("Going back: {}", reason.sentence),
+            Some(paused) => format!("Going back, {}: {}", paused_by(paused), reason.sentence),
+        },
         State::RolledBack { reason, failed: 0, .. } => format!("Rolled back: {}", reason.sentence),
         State::RolledBack { reason, failed, .. } => {
             format!("Rolled back, but {} could not: {}", plural(*failed as usize, "stack"), reason.sentence)
@@ -79,21 +82,19 @@ pub(crate) fn tenants_reached(rollout: &Rollout) -> (u64, u64) {
 /// What a wave waits for, as the header says it.
 pub(crate) fn waits_for(rollout: &Rollout, wave: usize, now: Timestamp) -> String {
     if let Some(paused) = &rollout.paused {
-        let why =
-            if paused.comment.is_empty() { String::new() } else { format!(": “{}”", paused.comment) };
-        return format!("paused by {}{why}", paused.by);
+        return paused_by(paused);
     }
     match &rollout.waves[wave].state {
         WaveState::Running { .. } => {
             let steps = &rollout.waves[wave].steps;
             let ended = steps.iter().filter(|s| s.run.has_ended()).count();
-            format!("{ended} of {} stacks done", steps.len())
+            format!("{ended} of {} done", plural(steps.len(), "stack"))
         }
         WaveState::Gated(gate) => match (gate.asked, &rollout.plan.waves[wave].spec.gate.approval) {
             (Some(asked), Some(approval)) => {
                 let until = at(asked.expires_at, now);
                 let who = approval.group.as_deref().map(|g| format!(" from {g}")).unwrap_or_default();
-                match next::missing(approval, gate) {
+                match next::missing(approval, gate, &rollout.plan.hash) {
                     1 if approval.quorum == 1 => format!("waits for an approval{who} until {until}"),
                     missing => {
                         format!("waits for {missing} of {} approvals{who} until {until}", approval.quorum)
@@ -108,6 +109,11 @@ pub(crate) fn waits_for(rollout: &Rollout, wave: usize, now: Timestamp) -> Strin
         WaveState::Passed { .. } => "passed".to_owned(),
         WaveState::Skipped => "nobody in it".to_owned(),
     }
+}
+
+fn paused_by(paused: &Paused) -> String {
+    let why = if paused.comment.is_empty() { String::new() } else { format!(" (“{}”)", paused.comment) };
+    format!("paused by {}{why}", paused.by)
 }
 
 /// The clock within a day, the date beyond; absolute, so that it is still true when it is read later.

@@ -23,8 +23,7 @@ pub struct TestApp {
     pub clock: Arc<AtomicI64>,
     pub admin: Actor,
     pub url: String,
-    shutdown: CancellationToken,
-    engine: Option<tokio::task::JoinHandle<()>>,
+    engine: Option<tokio::runtime::Runtime>,
     _folder: tempfile::TempDir,
 }
 
@@ -98,7 +97,6 @@ impl TestApp {
             clock,
             admin,
             url,
-            shutdown: CancellationToken::new(),
             engine: None,
             _folder: folder,
         };
@@ -116,21 +114,29 @@ impl TestApp {
     }
 
     pub fn start(&mut self) {
-        self.shutdown = CancellationToken::new();
+        self.engine = Some(self.another_engine());
+    }
+
+    /// An engine with threads and connections of its own, as another process has them; dropped, it is dead.
+    pub fn another_engine(&self) -> tokio::runtime::Runtime {
         let clock = self.clock.clone();
         let driver: Arc<dyn Driver> = Arc::new(self.driver.clone());
         let drivers = Arc::new(BTreeMap::from([(DriverKind::Local, driver)]));
         let clock: engine::Clock = Arc::new(move || Timestamp(clock.load(Ordering::SeqCst)));
-        self.engine =
-            Some(tokio::spawn(engine::run(self.store.clone(), drivers, clock, self.shutdown.clone())));
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let (store, url) = (self.store.clone(), self.url.clone());
+        runtime.spawn(async move {
+            let store = store.beside(&url).await.unwrap();
+            engine::run(store, drivers, clock, CancellationToken::new()).await;
+        });
+        runtime
     }
 
-    /// Ends the engine wherever it is, as a crash would.
-    pub async fn crash(&mut self) {
-        self.shutdown.cancel();
+    /// Ends the engine wherever it is: no last words, as when its process is killed.
+    pub fn crash(&mut self) {
         if let Some(engine) = self.engine.take() {
-            engine.abort();
-            let _ = engine.await;
+            engine.shutdown_background();
         }
     }
 
@@ -194,8 +200,33 @@ impl TestApp {
         self.store.processes(ProcessKind::Rollout, None, None, 100).await.unwrap().len()
     }
 
+    /// What the stacks run, in the order of their names.
+    pub async fn versions(&self) -> Vec<String> {
+        let stacks = self.store.stacks().await.unwrap();
+        let version = |s: &domain::stack::Stack| s.actual.as_ref().map(|c| c.version.to_string());
+        stacks.iter().map(|s| version(s).unwrap_or_else(|| "nothing".into())).collect()
+    }
+
+    /// Waits until the stacks run these versions, in the order of their names.
+    pub async fn run(&self, versions: &[&str]) {
+        let begin = Instant::now();
+        while self.versions().await != versions {
+            let found = self.versions().await;
+            assert!(begin.elapsed() < Duration::from_secs(30), "{found:?} instead of {versions:?}");
+            self.pass(200);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     pub async fn tier(&self, key: &str, form: TierForm) {
         self.service.save_tier(&self.admin, None, TierForm { key: key.into(), ..form }).await.unwrap();
+    }
+}
+
+/// Nothing outlives its test.
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.crash();
     }
 }
 

@@ -226,7 +226,7 @@ pub async fn engine_alone(name: &str, postgres: Option<&str>) -> Result<()> {
             took.as_secs_f64(),
             resident_megabytes()
         );
-        let behind = fleet.store.behind(Some("1.1.0")).await?.len();
+        let behind = fleet.store.count_behind().await?;
         anyhow::ensure!(behind == 0, "{behind} stacks are behind");
         fleet.close().await;
     }

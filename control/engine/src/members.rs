@@ -1,0 +1,83 @@
+//! Tells stacks whom they serve: at once when a tenant changes, and all of them from time to time, so that
+//! nothing that was missed stays so.
+
+use crate::Context;
+use domain::tenant::TenantState;
+use domain::{StackId, TenantId};
+use drivers::Served;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
+use store::StoreError;
+use tokio::sync::broadcast::error::RecvError;
+
+/// How often all stacks are told, where their lists changed.
+const ROUND: Duration = Duration::from_secs(60);
+
+/// Follows tenants that people suspend, reactivate and keep, until the engine ends.
+pub(crate) async fn follow(context: Context) {
+    let mut hints = context.store.subscribe();
+    let mut round = tokio::time::interval(ROUND);
+    let mut told = HashMap::new();
+    loop {
+        let done = tokio::select! {
+            () = context.shutdown.cancelled() => return,
+            _ = round.tick() => all(&context, &mut told).await,
+            hint = hints.recv() => match hint {
+                Ok(hint) => changed(&context, &hint.streams).await,
+                Err(RecvError::Lagged(_)) => all(&context, &mut told).await,
+                Err(RecvError::Closed) => return,
+            },
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, "stacks are told later whom they serve");
+        }
+    }
+}
+
+async fn changed(context: &Context, streams: &[String]) -> Result<(), StoreError> {
+    for stream in streams {
+        let Some(tenant) = stream.strip_prefix("tenant/").and_then(|id| id.parse::<TenantId>().ok()) else {
+            continue;
+        };
+        let stacks = context.store.stacks_of(tenant).await?;
+        let live: Vec<_> = stacks.iter().filter(|s| s.actual.is_some()).map(|s| s.id).collect();
+        serve(context, &live).await?;
+    }
+    Ok(())
+}
+
+/// Everyone on record but the suspended and the leaving.
+pub(crate) async fn serve(context: &Context, stacks: &[StackId]) -> Result<(), StoreError> {
+    for id in stacks {
+        let Some(stack) = context.store.stack(*id).await? else { continue };
+        let tenants = context.store.tenants_of(*id).await?.into_iter();
+        let served: Vec<_> = tenants
+            .filter(|t| matches!(t.state, TenantState::Active | TenantState::Provisioning))
+            .map(|t| Served { id: t.id.to_string(), slug: t.slug.into(), name: t.name.into() })
+            .collect();
+        let Some(driver) = context.drivers.get(&stack.driver) else { continue };
+        if let Err(reason) = driver.serve(&stack.name, &served).await {
+            return Err(StoreError::Unreachable(reason.sentence));
+        }
+    }
+    Ok(())
+}
+
+/// Tells every stack whose list is another than the one it was told in the last round.
+async fn all(context: &Context, told: &mut HashMap<StackId, u64>) -> Result<(), StoreError> {
+    let mut lists: HashMap<StackId, DefaultHasher> = HashMap::new();
+    for (stack, tenant) in context.store.memberships().await? {
+        let list = lists.entry(stack).or_default();
+        tenant.hash(list);
+    }
+    told.retain(|stack, _| lists.contains_key(stack));
+    for (stack, list) in lists {
+        let list = list.finish();
+        if told.get(&stack) != Some(&list) {
+            serve(context, &[stack]).await?;
+            told.insert(stack, list);
+        }
+    }
+    Ok(())
+}

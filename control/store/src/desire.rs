@@ -1,0 +1,73 @@
+//! What every stack should run, worked out anew when a rollout has ended (DESIGN §3, law 1).
+//!
+//! A rollout says what the stacks in its plan should run. Others may be left beside it: they joined while it was
+//! halted, left and were kept, or could not be told. Once it has ended, what is live decides for all of them, and
+//! whoever runs something else is on the catch-up list.
+
+use crate::plans::{RELEASE, TIER, release, tier_and_live};
+use crate::sql::{Arg, args, values};
+use crate::{StoreError, Tx};
+use domain::configuration::render;
+use domain::parameter::Values;
+use domain::release::Release;
+use domain::tier::Tier;
+use domain::{Configuration, TierId};
+use std::collections::HashMap;
+
+impl Tx {
+    /// Sets what each stack should run to what is live, its tier's live revision and its tenant's overrides.
+    pub(crate) async fn settle_desires(&mut self) -> Result<(), StoreError> {
+        let Some(release) = self.live_release().await? else { return Ok(()) };
+        let tiers = self.live_tiers().await?;
+        let sql = "select s.id, s.tier, s.components, s.desired,
+                          case when s.kind = 'silo' then
+                            (select max(t.overrides) from tenant_stacks ts join tenants t on t.id = ts.tenant
+                             where ts.stack = s.id) end
+                   from stacks s where s.status not in ('deleting', 'deleted')";
+        let mut rendered: HashMap<(TierId, String, String), Configuration> = HashMap::new();
+        let mut wrong: Vec<(String, String)> = vec![];
+        for row in self.fetch(sql, vec![]).await? {
+            let (id, tier, components): (_, TierId, _) = (row.text(0)?, row.parse(1)?, row.text(2)?);
+            let overrides = row.text_or_null(4)?.unwrap_or_else(|| "{}".to_owned());
+            let Some(revision) = tiers.get(&tier) else { continue };
+            let key = (tier, components, overrides);
+            let to = match rendered.get(&key) {
+                Some(to) => to,
+                None => {
+                    let damaged = |e: serde_json::Error| StoreError::damaged(e.to_string());
+                    let components: Vec<String> = serde_json::from_str(&key.1).map_err(damaged)?;
+                    let overrides: Values = serde_json::from_str(&key.2).map_err(damaged)?;
+                    let to = render(&release, revision, &overrides, &components);
+                    rendered.entry(key).or_insert(to)
+                }
+            };
+            if row.text_or_null(3)?.as_ref() != Some(&to.digest.0) {
+                wrong.push((id, to.digest.0.clone()));
+            }
+        }
+        for to in rendered.values() {
+            self.configuration(to).await?;
+        }
+        for chunk in wrong.chunks(500) {
+            let bound: Vec<Arg> = chunk.iter().flat_map(|(id, to)| args![id.as_str(), to.as_str()]).collect();
+            let sql = format!(
+                "update stacks set desired = v.column2 from (values {}) as v where stacks.id = v.column1",
+                values(chunk.len(), 2)
+            );
+            self.execute(&sql, bound).await?;
+        }
+        Ok(())
+    }
+
+    async fn live_release(&mut self) -> Result<Option<Release>, StoreError> {
+        let sql = format!("{RELEASE} where id = (select value from settings where key = 'live_release')");
+        let rows = self.fetch(&sql, vec![]).await?;
+        rows.first().map(release).transpose()
+    }
+
+    async fn live_tiers(&mut self) -> Result<HashMap<TierId, Tier>, StoreError> {
+        let sql = format!("select {TIER} and r.revision = coalesce(t.live_revision, t.revision)");
+        let rows = self.fetch(&sql, vec![]).await?;
+        rows.iter().map(|row| tier_and_live(row).map(|(tier, _)| (tier.id, tier))).collect()
+    }
+}
