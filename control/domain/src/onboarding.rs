@@ -44,7 +44,7 @@ pub enum Event {
     PlaceRefused {
         /// Why.
         reason: Reason,
-        /// When it is tried again.
+        /// Not tried again before.
         retry_at: Timestamp,
     },
     /// Intent: recorded before the driver is called.
@@ -393,11 +393,9 @@ impl Process for Onboarding {
         }
     }
 
-    fn summary(&self, now: Timestamp) -> Summary {
+    fn summary(&self, _now: Timestamp) -> Summary {
         let (status, sentence) = match &self.state {
-            State::Placing(Some((at, reason))) => {
-                ("waiting", format!("{}; tried again in {}", reason.sentence, (*at - now).max(Span::ZERO)))
-            }
+            State::Placing(Some((_, reason))) => ("waiting", reason.sentence.clone()),
             State::Placing(None) => ("running", "finding a place".to_owned()),
             State::Provisioning => ("running", "building its environment".to_owned()),
             State::Admitting => ("running", "inviting its administrator".to_owned()),

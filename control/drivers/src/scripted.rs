@@ -63,11 +63,20 @@ impl Scripted {
 
     /// Lets every hanging operation succeed; says how many there were.
     pub fn finish(&self) -> usize {
+        self.end_all(&Fate::Succeed)
+    }
+
+    /// Lets every hanging operation fail for good; says how many there were.
+    pub fn fail(&self) -> usize {
+        self.end_all(&Fate::Fail { retryable: false })
+    }
+
+    fn end_all(&self, fate: &Fate) -> usize {
         let mut state = self.lock();
         let waiting = std::mem::take(&mut state.waiting);
         let n = waiting.len();
         for (token, change) in waiting {
-            state.end(&change, &Fate::Succeed);
+            state.end(&change, fate);
             let _ = self.inner.events.send(DriverEvent::Ended { token });
         }
         n

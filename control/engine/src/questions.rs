@@ -5,7 +5,7 @@ use domain::onboarding::{self, Onboarding};
 use domain::process::{Effect, Process};
 use domain::rollout::{self, Rollout};
 use domain::work::{self, Job, Work};
-use domain::{OperationId, ProcessId, Reason, Span, StackId, Timestamp};
+use domain::{OperationId, ProcessId, Reason, StackId, Timestamp};
 use store::StoreError;
 
 /// What a process asks.
@@ -71,7 +71,7 @@ impl Asks for Onboarding {
                 vec![]
             }
             (Answer::Refused(reason), onboarding::State::Placing(_)) => {
-                vec![onboarding::Event::PlaceRefused { reason, retry_at: now + Span::seconds(1) }]
+                vec![onboarding::Event::PlaceRefused { reason, retry_at: now }]
             }
             (Answer::Served, onboarding::State::Admitting) => vec![onboarding::Event::Completed],
             _ => vec![],

@@ -10,14 +10,14 @@ use domain::work::{Offboarding, Repair};
 use domain::{Actor, OperationId, ProcessId, Span, StackId, Timestamp};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
-use store::{Conflict, Hint, Running, StoreError, stream};
+use store::{Conflict, Hint, PLACES, Running, StoreError, stream};
 use tokio::sync::{broadcast, mpsc};
 
 /// How often operations in flight are observed when nothing was heard of them, and the log is read in case a
 /// hint was lost.
 const SWEEP: i64 = 2_000;
-/// How long a question that was refused waits before it is asked again.
-const AGAIN: Span = Span::seconds(5);
+/// How long a question that was refused waits before it is asked again, unless the answer may be another before.
+const AGAIN: Span = Span::seconds(15);
 /// A process that has nothing to do for so long sleeps in the database.
 const PARK: Span = Span::seconds(10);
 
@@ -73,6 +73,8 @@ struct Memory {
     asking: bool,
     /// No question before.
     ask_at: Timestamp,
+    /// Since it was asked, the answer may have become another.
+    ask_anew: bool,
 }
 
 async fn attend<P>(
@@ -97,6 +99,7 @@ where
         gone: HashSet::new(),
         asking: false,
         ask_at: Timestamp(0),
+        ask_anew: false,
     };
     let mut leased_until = 0;
     let mut read_at = (context.clock)();
@@ -146,7 +149,13 @@ where
                 seen.push(report);
             }
             Some(operation) = news.recv() => { memory.looked.remove(&operation); }
-            () = mine(&mut hints, &my_stream) => read_at = Timestamp(0),
+            heard = listen(&mut hints, &my_stream) => match heard {
+                Heard::Mine => read_at = Timestamp(0),
+                Heard::Places => {
+                    memory.ask_at = Timestamp(0);
+                    memory.ask_anew = true;
+                }
+            },
         }
         let now = (context.clock)();
         if now.0 - read_at.0 >= SWEEP {
@@ -181,14 +190,21 @@ const fn is_question(effect: &Effect) -> bool {
     }
 }
 
-/// Waits for a hint that this stream was appended to, or that any hint was missed.
-async fn mine(hints: &mut broadcast::Receiver<Hint>, stream: &String) {
+enum Heard {
+    /// This process was appended to, or may have been: a hint was missed.
+    Mine,
+    /// What was refused may be had now.
+    Places,
+}
+
+async fn listen(hints: &mut broadcast::Receiver<Hint>, stream: &String) -> Heard {
     use broadcast::error::RecvError;
     loop {
         match hints.recv().await {
-            Ok(hint) if hint.streams.contains(stream) => return,
+            Ok(hint) if hint.streams.contains(stream) => return Heard::Mine,
+            Ok(hint) if hint.streams.iter().any(|s| s == PLACES) => return Heard::Places,
             Ok(_) => {}
-            Err(RecvError::Lagged(_)) => return,
+            Err(RecvError::Lagged(_)) => return Heard::Mine,
             // The store is gone with its hints: the sweep goes on.
             Err(RecvError::Closed) => std::future::pending().await,
         }
@@ -225,6 +241,7 @@ fn act<P: Asks>(
             }
             Effect::Place | Effect::Serve(_) if !memory.asking && memory.ask_at <= now => {
                 memory.asking = true;
+                memory.ask_anew = false;
                 let (context, reports) = (context.clone(), reports.clone());
                 let what = process.ask(effect);
                 tokio::spawn(async move {
@@ -280,11 +297,10 @@ where
                 let now = (context.clock)();
                 match answer {
                     Ok(answer) => {
-                        let refused = matches!(answer, Answer::Refused(_));
-                        let events = running.process.answered(answer, now);
-                        if refused && events.is_empty() {
+                        if matches!(answer, Answer::Refused(_)) && !memory.ask_anew {
                             memory.ask_at = now + AGAIN;
                         }
+                        let events = running.process.answered(answer, now);
                         append(running, context, id, engine, &events, now, memory).await?;
                     }
                     Err(error) => {

@@ -103,9 +103,7 @@ impl Tx {
             );
             self.execute(&sql, bound).await?;
         }
-        if !self.streams.iter().any(|s| s == stream) {
-            self.streams.push(stream.to_owned());
-        }
+        self.tell(stream);
         Ok(seq)
     }
 

@@ -57,10 +57,13 @@ enum Pool {
     },
 }
 
+/// Heard when a tenant that waits for a place may find one: a release went live, or a stack was made.
+pub const PLACES: &str = "places";
+
 /// Something was committed. Only a hint: whoever hears it looks into the tables.
 #[derive(Clone, Debug)]
 pub struct Hint {
-    /// The streams that got events.
+    /// The streams that got events; and `mail`, and [`PLACES`].
     pub streams: Vec<String>,
 }
 
@@ -235,6 +238,13 @@ impl Tx {
         match &mut self.inner {
             TxInner::Sqlite(tx) => sql::execute_sqlite(&mut **tx, sql, args).await,
             TxInner::Postgres(tx) => sql::execute_postgres(&mut **tx, sql, args).await,
+        }
+    }
+
+    /// Tells whoever listens, once this is committed.
+    pub(crate) fn tell(&mut self, stream: &str) {
+        if !self.streams.iter().any(|s| s == stream) {
+            self.streams.push(stream.to_owned());
         }
     }
 

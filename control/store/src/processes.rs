@@ -208,6 +208,15 @@ impl Store {
         Ok(self.execute(sql, args![id.to_string(), owner, seq, wake_at]).await? == 1)
     }
 
+    /// How many processes somebody has the right to run.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn leases(&self) -> Result<i64, StoreError> {
+        let sql = "select count(*) from processes where ended_at is null and lease_owner is not null";
+        self.fetch(sql, vec![]).await?[0].int(0)
+    }
+
     /// Gives up every right that an owner has; called when it ends in good order.
     ///
     /// # Errors

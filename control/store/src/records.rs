@@ -1,7 +1,7 @@
 //! What is written beside events, in bulk by kind: a batch of 500 operations is a handful of statements.
 
 use crate::sql::{Arg, args, values};
-use crate::{Conflict, StoreError, Tx};
+use crate::{Conflict, PLACES, StoreError, Tx};
 use domain::process::{GateRow, Mail, OperationKind, Outcome, Record};
 use domain::stack::Stack;
 use domain::{Configuration, OperationId, ProcessId, StackId, Timestamp};
@@ -52,6 +52,9 @@ impl Tx {
                 Record::OperationEnded { operation, stack, kind, outcome } => {
                     if !batches.started.is_empty() {
                         self.flush(&mut batches, process, at).await?;
+                    }
+                    if *kind == OperationKind::Create {
+                        self.tell(PLACES);
                     }
                     batches.ended.push((*operation, *stack, *kind, outcome));
                 }
@@ -246,6 +249,7 @@ impl Tx {
                 self.execute(sql, args![tenant.to_string(), state.word(), reason]).await.map(drop)
             }
             Record::Live { release, tiers } => {
+                self.tell(PLACES);
                 self.set_setting("live_release", &release.to_string()).await?;
                 for (tier, revision) in tiers {
                     let sql = "update tiers set live_revision = $2 where id = $1";

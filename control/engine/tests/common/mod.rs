@@ -24,6 +24,7 @@ pub struct TestApp {
     pub admin: Actor,
     pub url: String,
     engine: Option<tokio::runtime::Runtime>,
+    shutdown: CancellationToken,
     _folder: tempfile::TempDir,
 }
 
@@ -76,6 +77,21 @@ impl TestApp {
         releases: &[&str],
         script: impl Fn(&Change) -> Fate + Send + Sync + 'static,
     ) -> Self {
+        let app = Self::before_any_release(db).await;
+        app.driver.follow(script);
+        for version in releases {
+            let artifacts = BTreeMap::from([(DriverKind::Local, serde_json::json!({ "build": version }))]);
+            let release = NewRelease { version: (*version).into(), artifacts, ..NewRelease::default() };
+            app.service.add_release(&app.admin, release).await.unwrap();
+        }
+        app.strategy("At once", r#"[{"name":"All","selector":"everyone","concurrency":"100%","tolerance":"0","mode":"soft","attempts":2,"gate":{"bake":0,"checks":[],"grace":0,"approval":null}}]"#).await;
+        let first = app.rollout(releases[0], "At once").await;
+        app.until(first, "succeeded").await;
+        app
+    }
+
+    /// Two tiers, and nothing else.
+    pub async fn before_any_release(db: Db) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = db.url(&folder).await;
         let store = Store::open(&url).await.unwrap();
@@ -93,28 +109,33 @@ impl TestApp {
         let mut app = Self {
             store,
             service,
-            driver: Scripted::new(script),
+            driver: Scripted::new(|_| Fate::Succeed),
             clock,
             admin,
             url,
             engine: None,
+            shutdown: CancellationToken::new(),
             _folder: folder,
         };
         app.service.add_sample_tiers(&app.admin).await.unwrap();
         app.start();
-        for version in releases {
-            let artifacts = BTreeMap::from([(DriverKind::Local, serde_json::json!({ "build": version }))]);
-            let release = NewRelease { version: (*version).into(), artifacts, ..NewRelease::default() };
-            app.service.add_release(&app.admin, release).await.unwrap();
-        }
-        app.strategy("At once", r#"[{"name":"All","selector":"everyone","concurrency":"100%","tolerance":"0","mode":"soft","attempts":2,"gate":{"bake":0,"checks":[],"grace":0,"approval":null}}]"#).await;
-        let first = app.rollout(releases[0], "At once").await;
-        app.until(first, "succeeded").await;
         app
     }
 
     pub fn start(&mut self) {
+        self.shutdown = CancellationToken::new();
         self.engine = Some(self.another_engine());
+    }
+
+    /// Ends the engine in good order.
+    pub async fn end(&mut self) {
+        self.shutdown.cancel();
+        let store = self.store.clone();
+        eventually("the engine has given up its leases", || async {
+            store.open_processes().await.unwrap().is_empty() || store.leases().await.unwrap() == 0
+        })
+        .await;
+        self.crash();
     }
 
     /// An engine with threads and connections of its own, as another process has them; dropped, it is dead.
@@ -125,10 +146,10 @@ impl TestApp {
         let clock: engine::Clock = Arc::new(move || Timestamp(clock.load(Ordering::SeqCst)));
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let (store, url) = (self.store.clone(), self.url.clone());
+        let (store, url, shutdown) = (self.store.clone(), self.url.clone(), self.shutdown.clone());
         runtime.spawn(async move {
             let store = store.beside(&url).await.unwrap();
-            engine::run(store, drivers, clock, CancellationToken::new()).await;
+            engine::run(store, drivers, clock, shutdown).await;
         });
         runtime
     }
@@ -145,9 +166,12 @@ impl TestApp {
     }
 
     pub async fn strategy(&self, name: &str, waves: &str) {
-        let spec: StrategySpec =
-            serde_json::from_str(&format!(r#"{{"name":"{name}","on_halt":"stay","waves":{waves}}}"#))
-                .unwrap();
+        self.strategy_that(name, "stay", waves).await;
+    }
+
+    pub async fn strategy_that(&self, name: &str, on_halt: &str, waves: &str) {
+        let spec = format!(r#"{{"name":"{name}","on_halt":"{on_halt}","waves":{waves}}}"#);
+        let spec: StrategySpec = serde_json::from_str(&spec).unwrap();
         self.service.save_strategy(&self.admin, None, spec).await.unwrap();
     }
 
