@@ -380,10 +380,10 @@ impl World {
                 // The order of a hash map is no fate: take the smallest that fits.
                 let mut all: Vec<_> = all.into_iter().filter(|s| !flying.contains(s)).collect();
                 all.sort();
-                if let Some(stack) = all.get(more % all.len().max(1)) {
-                    if !self.busy.remove(stack) {
-                        self.busy.insert(*stack);
-                    }
+                if let Some(stack) = all.get(more % all.len().max(1))
+                    && !self.busy.remove(stack)
+                {
+                    self.busy.insert(*stack);
                 }
             }
             20 if more < 20 => {
