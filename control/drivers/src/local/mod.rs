@@ -182,8 +182,7 @@ impl Driver for Local {
             Some(_) => return Err(Reason::new("stack_busy", "another operation works on the stack")),
             None => {}
         }
-        state.saved.operation = Some(change.into());
-        state.save()?;
+        state.keep(|saved| saved.operation = Some(change.into()))?;
         tokio::spawn(work::work(self.clone(), stack.clone(), change.into()));
         Ok(Submitted::Accepted)
     }

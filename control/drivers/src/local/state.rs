@@ -82,6 +82,14 @@ impl StackState {
         Self { folder, saved: Saved::default(), restarts: 0, restart_at: None }
     }
 
+    /// Changes what is kept: on disk first, then in memory. A write that failed has changed nothing, so that
+    /// the same step can be done again.
+    pub(super) fn keep(&mut self, change: impl FnOnce(&mut Saved)) -> Result<(), Reason> {
+        let before = self.saved.clone();
+        change(&mut self.saved);
+        self.save().inspect_err(|_| self.saved = before)
+    }
+
     pub(super) fn save(&self) -> Result<(), Reason> {
         let json = serde_json::to_vec(&self.saved).unwrap_or_default();
         self.write("state.json", &json)

@@ -1,0 +1,6 @@
+//! The local driver with real processes.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod disk;
+mod kit;
+mod life;
