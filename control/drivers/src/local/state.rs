@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 pub(super) struct Saved {
     /// What runs and shall run.
     pub current: Option<Instance>,
+    /// What ran before `current` and has yet to be stopped.
+    #[serde(default)]
+    pub former: Option<Instance>,
     /// What is being done.
     pub operation: Option<Job>,
     /// What was done last, newest at the end.

@@ -29,7 +29,13 @@ pub(super) async fn work(driver: Local, stack: Stack, job: Job) {
     };
     let outcome = match outcome {
         Ok(outcome) => outcome,
-        Err(reason) => Outcome::Failed { reason, retryable: true, running: None },
+        Err(Failure { reason, retryable }) => {
+            let running = proved(&driver, &stack).await;
+            if running.is_some() {
+                driver.say(job.token, "the former process goes on");
+            }
+            Outcome::Failed { reason, retryable, running }
+        }
     };
     if driver.inner.shutdown.is_cancelled() {
         return;
@@ -44,15 +50,28 @@ pub(super) async fn work(driver: Local, stack: Stack, job: Job) {
     let _ = driver.inner.events.send(DriverEvent::Ended { token: job.token });
 }
 
-async fn update(driver: &Local, stack: &Stack, job: &Job, wanted: &Wanted) -> Result<Outcome, Reason> {
+/// Why an operation did not succeed, and whether the same again may.
+struct Failure {
+    reason: Reason,
+    retryable: bool,
+}
+
+/// What has a reason without more is this machine's trouble, such as a full disk: it may pass.
+impl From<Reason> for Failure {
+    fn from(reason: Reason) -> Self {
+        Self { reason, retryable: true }
+    }
+}
+
+async fn update(driver: &Local, stack: &Stack, job: &Job, wanted: &Wanted) -> Result<Outcome, Failure> {
     stack.lock().await.write_tenants(&wanted.tenants)?;
-    let old = stack.lock().await.saved.current.clone();
-    if let Some(old) = &old
-        && old.digest == wanted.digest
-        && is_itself(driver, old).await
+    let current = stack.lock().await.saved.current.clone();
+    if let Some(current) = &current
+        && current.digest == wanted.digest
+        && is_itself(driver, current).await
     {
         driver.say(job.token, "it runs this configuration already");
-        return Ok(succeeded(&job.name, old));
+        return Ok(settle(driver, stack, job, current).await);
     }
     let _turn = driver.inner.starts.acquire().await;
     driver.say(job.token, format!("starting {}", wanted.artifact["build"].as_str().unwrap_or("?")));
@@ -61,31 +80,43 @@ async fn update(driver: &Local, stack: &Stack, job: &Job, wanted: &Wanted) -> Re
         Ok(new) => new,
         Err(reason) => {
             stack.lock().await.write_lease();
-            let running = match &old {
-                Some(old) if is_itself(driver, old).await => Some(Digest(old.digest.clone())),
-                _ => None,
-            };
-            if running.is_some() {
-                driver.say(job.token, "the former process goes on");
-            }
-            return Ok(Outcome::Failed { reason, retryable: false, running });
+            return Err(Failure { reason, retryable: false });
         }
     };
     driver.say(job.token, format!("healthy on port {}", new.port));
-    {
+    let switched = stack.lock().await.keep(|saved| saved.former = saved.current.replace(new.clone()));
+    if let Err(reason) = switched {
+        // Not on record, it would be nobody's.
+        new.stop(GRACE).await;
+        let _ = std::fs::remove_file(&new.config);
+        stack.lock().await.write_lease();
+        return Err(reason.into());
+    }
+    Ok(settle(driver, stack, job, &new).await)
+}
+
+/// What follows from being on record as current. It cannot fail, and is done anew when a crash came between.
+async fn settle(driver: &Local, stack: &Stack, job: &Job, current: &Instance) -> Outcome {
+    let former = {
         let mut state = stack.lock().await;
-        state.saved.current = Some(new.clone());
         state.restarts = 0;
-        state.save()?;
-        driver.route(&job.name, Some(new.port));
+        driver.route(&job.name, Some(current.port));
         state.write_lease();
-    }
-    if let Some(old) = &old {
+        // Off the record with the outcome, once it is stopped.
+        state.saved.former.take()
+    };
+    if let Some(former) = former {
         driver.say(job.token, "stopping the former process");
-        old.stop(GRACE).await;
-        let _ = std::fs::remove_file(&old.config);
+        former.stop(GRACE).await;
+        let _ = std::fs::remove_file(&former.config);
     }
-    Ok(succeeded(&job.name, &new))
+    succeeded(&job.name, current)
+}
+
+/// The digest that the stack answers with now.
+async fn proved(driver: &Local, stack: &Stack) -> Option<Digest> {
+    let current = stack.lock().await.saved.current.clone()?;
+    is_itself(driver, &current).await.then(|| Digest(current.digest))
 }
 
 fn succeeded(name: &str, instance: &Instance) -> Outcome {
@@ -179,18 +210,20 @@ fn first_error(log: &std::path::Path, from: u64) -> Option<String> {
     Some(line.trim_start_matches("Error: ").chars().take(300).collect())
 }
 
-async fn delete(driver: &Local, stack: &Stack, job: &Job) -> Result<Outcome, Reason> {
-    let current = {
-        let mut state = stack.lock().await;
-        let current = state.saved.current.take();
-        state.save()?;
-        state.write_lease();
-        current
-    };
+async fn delete(driver: &Local, stack: &Stack, job: &Job) -> Result<Outcome, Failure> {
     driver.route(&job.name, None);
-    if let Some(current) = current {
+    let (current, former) = {
+        let saved = &stack.lock().await.saved;
+        (saved.current.clone(), saved.former.clone())
+    };
+    for instance in current.iter().chain(&former) {
         driver.say(job.token, "stopping the process");
-        current.stop(GRACE).await;
+        instance.stop(GRACE).await;
+    }
+    {
+        let mut state = stack.lock().await;
+        state.keep(|saved| (saved.current, saved.former) = (None, None))?;
+        state.write_lease();
     }
     driver.say(job.token, "removing its data");
     let folder = stack.lock().await.folder.clone();

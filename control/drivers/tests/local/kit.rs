@@ -73,3 +73,14 @@ pub async fn page(driver: &Local, stack: &str) -> String {
     stream.read_to_string(&mut text).await.unwrap();
     text
 }
+
+/// The processes that were started with a file of this folder.
+pub fn processes(folder: &Path) -> Vec<i32> {
+    let folder = folder.canonicalize().unwrap().display().to_string();
+    let of_folder = |pid: &i32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(&folder)
+    };
+    let pid = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+    std::fs::read_dir("/proc").unwrap().flatten().filter_map(pid).filter(of_folder).collect()
+}
