@@ -75,6 +75,8 @@ impl Saved {
 pub(super) struct StackState {
     pub folder: PathBuf,
     pub saved: Saved,
+    /// What `saved` says is not on disk: the supervisor tries again.
+    pub unsaved: bool,
     /// Restarts in a row, for the supervisor's back-off.
     pub restarts: u32,
     pub restart_at: Option<std::time::Instant>,
@@ -82,7 +84,7 @@ pub(super) struct StackState {
 
 impl StackState {
     pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, saved: Saved::default(), restarts: 0, restart_at: None }
+        Self { folder, saved: Saved::default(), unsaved: false, restarts: 0, restart_at: None }
     }
 
     /// Changes what is kept: on disk first, then in memory. A write that failed has changed nothing, so that
@@ -93,17 +95,21 @@ impl StackState {
         self.save().inspect_err(|_| self.saved = before)
     }
 
-    pub(super) fn save(&self) -> Result<(), Reason> {
+    /// Writes what is kept.
+    pub(super) fn save(&mut self) -> Result<(), Reason> {
         let json = serde_json::to_vec(&self.saved).unwrap_or_default();
-        self.write("state.json", &json)
+        self.write("state.json", &json)?;
+        self.unsaved = false;
+        Ok(())
     }
 
-    /// Ends the operation with its outcome.
+    /// Ends the operation with its outcome. The outcome is true even where it cannot be written at once.
     pub(super) fn finish(&mut self, token: OperationId, outcome: Outcome) -> Result<(), Reason> {
         self.saved.operation = None;
         self.saved.done.push((token, outcome));
         let too_many = self.saved.done.len().saturating_sub(20);
         self.saved.done.drain(..too_many);
+        self.unsaved = true;
         self.save()
     }
 

@@ -44,8 +44,7 @@ pub(super) async fn work(driver: Local, stack: Stack, job: Job) {
         driver.say(job.token, format!("failed: {}", reason.sentence));
     }
     if let Err(reason) = stack.lock().await.finish(job.token, outcome) {
-        tracing::error!(%reason, stack = job.name, "an operation's outcome cannot be kept");
-        return;
+        tracing::error!(%reason, stack = job.name, "an operation's outcome cannot be kept; trying again");
     }
     let _ = driver.inner.events.send(DriverEvent::Ended { token: job.token });
 }
@@ -251,6 +250,9 @@ pub(super) async fn supervise(driver: Local) {
         for (name, stack) in stacks {
             let dead = {
                 let mut state = stack.lock().await;
+                if state.unsaved && state.save().is_ok() {
+                    tracing::info!(stack = name, "an operation's outcome is kept now");
+                }
                 match state.saved.current.clone() {
                     Some(current) if state.saved.operation.is_none() && !current.is_alive() => {
                         let due = *state.restart_at.get_or_insert_with(Instant::now);

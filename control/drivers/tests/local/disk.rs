@@ -1,10 +1,10 @@
 //! What happens when a stack's folder cannot be written.
 
-use crate::kit::{change, end_of, open, page, perform, processes, runs};
+use crate::kit::{change, end_of, open, page, perform, processes, runs, until};
 use domain::Digest;
 use domain::process::{OperationKind, Outcome};
 use drivers::local::OnExit;
-use drivers::{Driver as _, Observation, Submitted};
+use drivers::{Driver as _, DriverEvent, Observation, Submitted};
 use std::path::Path;
 
 #[tokio::test]
@@ -71,6 +71,27 @@ async fn a_delete_that_cannot_be_kept_can_be_done_again() {
     let gone = perform(&driver, &change(3, OperationKind::Delete, "1.0.0")).await;
     assert!(matches!(gone, Outcome::Succeeded { digest: None, .. }), "{gone:?}");
     assert!(processes(folder.path()).is_empty());
+    driver.shutdown(OnExit::Stop).await;
+}
+
+#[tokio::test]
+async fn an_outcome_that_could_not_be_written_is_written_when_the_disk_is_mended() {
+    let folder = tempfile::tempdir().unwrap();
+    let driver = open(folder.path()).await;
+    let broken = change(1, OperationKind::Create, "1.3.0");
+    assert_eq!(driver.submit(&broken).await.unwrap(), Submitted::Accepted);
+    let state = block(folder.path());
+    let mut events = driver.events();
+    let outcome = end_of(&driver, &broken).await;
+    let ended = std::iter::from_fn(|| events.try_recv().ok())
+        .any(|event| matches!(event, DriverEvent::Ended { token } if token == broken.token));
+    assert!(ended, "who waits for the end hears of it");
+
+    std::fs::remove_dir(&state).unwrap();
+    until("the outcome is on disk", || state.exists()).await;
+    driver.shutdown(OnExit::Keep).await;
+    let driver = open(folder.path()).await;
+    assert_eq!(driver.submit(&broken).await.unwrap(), Submitted::Ended(outcome));
     driver.shutdown(OnExit::Stop).await;
 }
 

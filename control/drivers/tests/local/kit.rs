@@ -74,6 +74,15 @@ pub async fn page(driver: &Local, stack: &str) -> String {
     text
 }
 
+/// Waits until something holds, 20 s at most.
+pub async fn until(what: &str, holds: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < Duration::from_secs(20), "it does not come: {what}");
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+}
+
 /// The processes that were started with a file of this folder.
 pub fn processes(folder: &Path) -> Vec<i32> {
     let folder = folder.canonicalize().unwrap().display().to_string();
