@@ -4,8 +4,10 @@
 //! so that a driver opened after `kill -9` adopts what runs and finishes what was begun, under the same token.
 
 mod http;
+mod launch;
 mod process;
 mod state;
+mod supervise;
 mod work;
 
 use crate::{Change, Driver, DriverEvent, Observation, Served, Submitted};
@@ -13,7 +15,7 @@ use async_trait::async_trait;
 use domain::process::Sample;
 use domain::release::DriverKind;
 use domain::{Invalid, OperationId, Reason, StackId, Timestamp};
-use state::{Saved, StackState};
+use state::{Saved, Stack, StackState};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -50,7 +52,7 @@ struct Inner {
     root: PathBuf,
     program: Program,
     http: http::Client,
-    stacks: Mutex<HashMap<String, Arc<tokio::sync::Mutex<StackState>>>>,
+    stacks: Mutex<HashMap<String, Stack>>,
     endpoints: RwLock<HashMap<String, SocketAddr>>,
     events: broadcast::Sender<DriverEvent>,
     starts: Semaphore,
@@ -87,7 +89,7 @@ impl Local {
                 driver.adopt(&name, saved).await;
             }
         }
-        tokio::spawn(work::supervise(driver.clone()));
+        tokio::spawn(supervise::supervise(driver.clone()));
         Ok(driver)
     }
 
@@ -123,11 +125,11 @@ impl Local {
         futures::future::join_all(stopping).await;
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<tokio::sync::Mutex<StackState>>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Stack>> {
         self.inner.stacks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn stack(&self, name: &str) -> Arc<tokio::sync::Mutex<StackState>> {
+    fn stack(&self, name: &str) -> Stack {
         let folder = self.inner.root.join(name);
         self.lock()
             .entry(name.to_owned())
@@ -135,7 +137,7 @@ impl Local {
             .clone()
     }
 
-    fn known(&self, name: &str) -> Option<Arc<tokio::sync::Mutex<StackState>>> {
+    fn known(&self, name: &str) -> Option<Stack> {
         self.lock().get(name).cloned()
     }
 

@@ -7,6 +7,7 @@ use domain::{OperationId, Reason};
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What the folder says.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -70,6 +71,9 @@ impl Saved {
         self.done.iter().find(|(done, _)| *done == token).map(|(_, outcome)| outcome.clone())
     }
 }
+
+/// A stack, as its work shares it.
+pub(super) type Stack = Arc<tokio::sync::Mutex<StackState>>;
 
 /// A stack in memory.
 pub(super) struct StackState {
