@@ -76,14 +76,23 @@ async fn lease_lost(app: Arc<App>) {
     let mut missed = 0;
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let named =
-            std::fs::read_to_string(&app.config.lease).is_ok_and(|text| text.contains(&app.config.instance));
-        missed = if named { 0 } else { missed + 1 };
+        let lost = match std::fs::read_to_string(&app.config.lease) {
+            Ok(lease) => !names(&lease, &app.config.instance),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+            // A moment without a free file handle says nothing about the lease.
+            Err(_) => false,
+        };
+        missed = if lost { missed + 1 } else { 0 };
         if missed >= 2 {
             println!("the lease is gone");
             return;
         }
     }
+}
+
+/// A line each: the id of a restarted instance begins with that of the one before.
+fn names(lease: &str, instance: &str) -> bool {
+    lease.lines().any(|line| line == instance)
 }
 
 impl App {
@@ -209,4 +218,17 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
         app.started.elapsed().as_secs()
     );
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names;
+
+    #[test]
+    fn a_lease_names_whole_instances() {
+        assert!(names("a-1\na-1-r2\n", "a-1"));
+        assert!(names("a-1", "a-1"));
+        assert!(!names("a-1-r2\n", "a-1"), "its successor is another one");
+        assert!(!names("", "a-1"));
+    }
 }

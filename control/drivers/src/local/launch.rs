@@ -5,6 +5,7 @@ use super::process::{Instance, free_port, spawn, started};
 use super::state::{Stack, Wanted};
 use domain::Reason;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long a new process may take to answer.
@@ -25,7 +26,8 @@ impl From<Reason> for Failure {
     }
 }
 
-/// Starts a process and waits until it answers as itself.
+/// Starts a process and waits until it answers as itself. It stays on the lease as one that is being started
+/// until it is on record or discarded; one that does not answer is discarded here.
 pub(super) async fn launch(
     driver: &Local,
     stack: &Stack,
@@ -33,12 +35,11 @@ pub(super) async fn launch(
     name: &str,
     wanted: &Wanted,
 ) -> Result<Instance, Reason> {
-    let failed = |sentence: String| Reason::new("start_failed", sentence);
     let build = sample::Build::parse(&wanted.artifact)
         .map_err(|(field, message)| Reason::new("bad_artifact", format!("{field} {message}")))?;
     let port = free_port().map_err(|e| failed(format!("no free port: {e}")))?;
-    let (config_path, log_path) = {
-        let state = stack.lock().await;
+    let (config, log) = {
+        let mut state = stack.lock().await;
         let config = sample::Config {
             stack: name.to_owned(),
             instance: id.to_owned(),
@@ -54,35 +55,55 @@ pub(super) async fn launch(
         };
         let file = format!("config-{id}.json");
         state.write(&file, &serde_json::to_vec_pretty(&config).unwrap_or_default())?;
-        state.lease_also(id)?;
+        state.begin(id)?;
         (state.folder.join(file), state.folder.join("log.txt"))
     };
-    let log_from = std::fs::metadata(&log_path).map_or(0, |m| m.len());
-    let pid = spawn(&driver.inner.program, &config_path, &log_path)
-        .map_err(|e| failed(format!("the process cannot be started: {e}")))?;
-    let instance = Instance {
+    let mut instance = Instance {
         id: id.to_owned(),
-        pid,
-        started: started(pid).unwrap_or(0),
+        pid: 0,
+        started: 0,
         port,
         digest: wanted.digest.clone(),
-        config: config_path.display().to_string(),
+        config: config.display().to_string(),
     };
+    let proved = prove(driver, &mut instance, &log).await;
+    if proved.is_err() {
+        discard(stack, &instance).await;
+    }
+    proved.map(|()| instance)
+}
+
+/// Ends a process that is not on record, with what was made for it.
+pub(super) async fn discard(stack: &Stack, instance: &Instance) {
+    instance.stop(GRACE).await;
+    let _ = std::fs::remove_file(&instance.config);
+    stack.lock().await.end(&instance.id);
+}
+
+async fn prove(driver: &Local, instance: &mut Instance, log: &Path) -> Result<(), Reason> {
+    let log_from = std::fs::metadata(log).map_or(0, |m| m.len());
+    instance.pid = spawn(&driver.inner.program, Path::new(&instance.config), log)
+        .map_err(|e| failed(format!("the process cannot be started: {e}")))?;
+    instance.started = started(instance.pid).unwrap_or(0);
     let deadline = Instant::now() + START;
     loop {
-        if is_itself(driver, &instance).await {
-            return Ok(instance);
+        if is_itself(driver, instance).await {
+            return Ok(());
         }
         if !instance.is_alive() {
-            let why = first_error(&log_path, log_from).unwrap_or_else(|| "it ended without a word".into());
-            return Err(failed(why));
+            return Err(failed(
+                first_error(log, log_from).unwrap_or_else(|| "it ended without a word".into()),
+            ));
         }
         if Instant::now() > deadline || driver.inner.shutdown.is_cancelled() {
-            instance.stop(GRACE).await;
             return Err(failed(format!("it did not answer within {} s", START.as_secs())));
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+fn failed(sentence: String) -> Reason {
+    Reason::new("start_failed", sentence)
 }
 
 /// Whether a process answers, and is the one that was started.
@@ -98,7 +119,7 @@ pub(super) async fn is_itself(driver: &Local, instance: &Instance) -> bool {
 }
 
 /// The first line that names an error since the process was started.
-fn first_error(log: &std::path::Path, from: u64) -> Option<String> {
+fn first_error(log: &Path, from: u64) -> Option<String> {
     let text = std::fs::read(log).ok()?;
     let text = String::from_utf8_lossy(text.get(usize::try_from(from).ok()?..)?).into_owned();
     let line = text

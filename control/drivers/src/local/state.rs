@@ -5,6 +5,7 @@ use crate::{Change, Goal, Served};
 use domain::process::{OperationKind, Outcome};
 use domain::{OperationId, Reason};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -79,6 +80,8 @@ pub(super) type Stack = Arc<tokio::sync::Mutex<StackState>>;
 pub(super) struct StackState {
     pub folder: PathBuf,
     pub saved: Saved,
+    /// Instances that are being started.
+    pub starting: BTreeSet<String>,
     /// What `saved` says is not on disk: the supervisor tries again.
     pub unsaved: bool,
     /// Restarts in a row, for the supervisor's back-off.
@@ -88,7 +91,14 @@ pub(super) struct StackState {
 
 impl StackState {
     pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, saved: Saved::default(), unsaved: false, restarts: 0, restart_at: None }
+        Self {
+            folder,
+            saved: Saved::default(),
+            starting: BTreeSet::new(),
+            unsaved: false,
+            restarts: 0,
+            restart_at: None,
+        }
     }
 
     /// Changes what is kept: on disk first, then in memory. A write that failed has changed nothing, so that
@@ -117,15 +127,28 @@ impl StackState {
         self.save()
     }
 
-    /// Only the instance that runs is on the lease, and the one that is being started.
-    pub(super) fn write_lease(&self) {
-        let current = self.saved.current.as_ref().map(|i| i.id.clone()).unwrap_or_default();
-        let _ = self.write("lease", current.as_bytes());
+    /// Puts an instance on the lease before it is started.
+    pub(super) fn begin(&mut self, id: &str) -> Result<(), Reason> {
+        self.starting.insert(id.to_owned());
+        self.write("lease", self.lease().as_bytes()).inspect_err(|_| _ = self.starting.remove(id))
     }
 
-    pub(super) fn lease_also(&self, starting: &str) -> Result<(), Reason> {
-        let current = self.saved.current.as_ref().map(|i| i.id.as_str()).unwrap_or_default();
-        self.write("lease", format!("{current}\n{starting}").as_bytes())
+    /// Ends the start of an instance: from now on it is on the lease only as what runs.
+    pub(super) fn end(&mut self, id: &str) {
+        self.starting.remove(id);
+        self.write_lease();
+    }
+
+    pub(super) fn write_lease(&self) {
+        if let Err(reason) = self.write("lease", self.lease().as_bytes()) {
+            tracing::warn!(%reason, "a lease cannot be written; what should end lives on until it can");
+        }
+    }
+
+    /// What runs and what is being started, a line each. Everything else ends by itself.
+    fn lease(&self) -> String {
+        let current = self.saved.current.as_ref().map(|i| &i.id);
+        current.into_iter().chain(&self.starting).map(|id| format!("{id}\n")).collect()
     }
 
     pub(super) fn write_tenants(&self, tenants: &[Served]) -> Result<(), Reason> {

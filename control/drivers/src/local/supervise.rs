@@ -61,6 +61,7 @@ async fn restart(driver: &Local, name: &str, stack: &Stack, dead: Instance) {
                 && state.saved.current.as_ref().is_some_and(|c| c.id == dead.id) =>
         {
             driver.route(name, Some(new.port));
+            state.starting.remove(&new.id);
             state.saved.current = Some(new);
             if let Err(reason) = state.save() {
                 tracing::error!(%reason, stack = name, "a restart cannot be kept");

@@ -1,7 +1,7 @@
 //! Operations. An update starts the new process beside the old one and switches only when the new one has
 //! proved itself; if it does not, the old one stays.
 
-use super::launch::{Failure, GRACE, is_itself, launch};
+use super::launch::{Failure, GRACE, discard, is_itself, launch};
 use super::process::Instance;
 use super::state::{Job, Stack, Wanted};
 use super::{Local, now};
@@ -53,20 +53,14 @@ async fn update(driver: &Local, stack: &Stack, job: &Job, wanted: &Wanted) -> Re
     let _turn = driver.inner.starts.acquire().await;
     driver.say(job.token, format!("starting {}", wanted.artifact["build"].as_str().unwrap_or("?")));
     let id = format!("{}-{}", job.token, now().0);
-    let new = match launch(driver, stack, &id, &job.name, wanted).await {
-        Ok(new) => new,
-        Err(reason) => {
-            stack.lock().await.write_lease();
-            return Err(Failure { reason, retryable: false });
-        }
-    };
+    let new = launch(driver, stack, &id, &job.name, wanted)
+        .await
+        .map_err(|reason| Failure { reason, retryable: false })?;
     driver.say(job.token, format!("healthy on port {}", new.port));
     let switched = stack.lock().await.keep(|saved| saved.former = saved.current.replace(new.clone()));
     if let Err(reason) = switched {
         // Not on record, it would be nobody's.
-        new.stop(GRACE).await;
-        let _ = std::fs::remove_file(&new.config);
-        stack.lock().await.write_lease();
+        discard(stack, &new).await;
         return Err(reason.into());
     }
     Ok(settle(driver, stack, job, &new).await)
@@ -78,7 +72,7 @@ async fn settle(driver: &Local, stack: &Stack, job: &Job, current: &Instance) ->
         let mut state = stack.lock().await;
         state.restarts = 0;
         driver.route(&job.name, Some(current.port));
-        state.write_lease();
+        state.end(&current.id);
         // Off the record with the outcome, once it is stopped.
         state.saved.former.take()
     };
