@@ -6,7 +6,7 @@ use super::state::{Stack, Wanted};
 use domain::Reason;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a new process may take to answer.
 const START: Duration = Duration::from_secs(30);
@@ -85,25 +85,30 @@ async fn prove(driver: &Local, instance: &mut Instance, log: &Path) -> Result<()
     instance.pid = spawn(&driver.inner.program, Path::new(&instance.config), log)
         .map_err(|e| failed(format!("the process cannot be started: {e}")))?;
     instance.started = started(instance.pid).unwrap_or(0);
-    let deadline = Instant::now() + START;
-    loop {
-        if is_itself(driver, instance).await {
-            return Ok(());
+    let answers = async {
+        while !is_itself(driver, instance).await {
+            if !instance.is_alive() {
+                let why = first_error(log, log_from);
+                return Err(failed(why.unwrap_or_else(|| "it ended without a word".into())));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        if !instance.is_alive() {
-            return Err(failed(
-                first_error(log, log_from).unwrap_or_else(|| "it ended without a word".into()),
-            ));
-        }
-        if Instant::now() > deadline || driver.inner.shutdown.is_cancelled() {
-            return Err(failed(format!("it did not answer within {} s", START.as_secs())));
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        Ok(())
+    };
+    tokio::select! {
+        answered = answers => answered,
+        () = tokio::time::sleep(START) => Err(failed(format!("it did not answer within {} s", START.as_secs()))),
+        () = driver.inner.shutdown.cancelled() => Err(cut_short()),
     }
 }
 
 fn failed(sentence: String) -> Reason {
     Reason::new("start_failed", sentence)
+}
+
+/// The reason of what ends because the driver does.
+pub(super) fn cut_short() -> Reason {
+    Reason::new("shutdown", "the server ends; the next one goes on with it")
 }
 
 /// Whether a process answers, and is the one that was started.

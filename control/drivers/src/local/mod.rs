@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// How the sample application is started: `path args… <config file>`.
 #[derive(Clone, Debug)]
@@ -56,6 +57,7 @@ struct Inner {
     endpoints: RwLock<HashMap<String, SocketAddr>>,
     events: broadcast::Sender<DriverEvent>,
     starts: Semaphore,
+    tasks: TaskTracker,
     shutdown: CancellationToken,
 }
 
@@ -78,6 +80,7 @@ impl Local {
             endpoints: RwLock::default(),
             events,
             starts: Semaphore::new(4),
+            tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
             root,
         };
@@ -89,7 +92,7 @@ impl Local {
                 driver.adopt(&name, saved).await;
             }
         }
-        tokio::spawn(supervise::supervise(driver.clone()));
+        driver.inner.tasks.spawn(supervise::supervise(driver.clone()));
         Ok(driver)
     }
 
@@ -105,13 +108,16 @@ impl Local {
             self.route(name, Some(instance.port));
         }
         if let Some(change) = state.saved.operation.clone() {
-            tokio::spawn(work::work(self.clone(), stack.clone(), change));
+            self.inner.tasks.spawn(work::work(self.clone(), stack.clone(), change));
         }
     }
 
-    /// Ends supervision, and with [`OnExit::Stop`] the stacks too.
+    /// Ends what is being done, for the next driver to finish, and with [`OnExit::Stop`] the stacks too.
     pub async fn shutdown(&self, on_exit: OnExit) {
         self.inner.shutdown.cancel();
+        self.inner.tasks.close();
+        // A process that is being started is on nobody's record: its task stops it.
+        self.inner.tasks.wait().await;
         if on_exit == OnExit::Keep {
             return;
         }
@@ -185,7 +191,7 @@ impl Driver for Local {
             None => {}
         }
         state.keep(|saved| saved.operation = Some(change.into()))?;
-        tokio::spawn(work::work(self.clone(), stack.clone(), change.into()));
+        self.inner.tasks.spawn(work::work(self.clone(), stack.clone(), change.into()));
         Ok(Submitted::Accepted)
     }
 

@@ -1,7 +1,7 @@
 //! Operations. An update starts the new process beside the old one and switches only when the new one has
 //! proved itself; if it does not, the old one stays.
 
-use super::launch::{Failure, GRACE, discard, is_itself, launch};
+use super::launch::{Failure, GRACE, cut_short, discard, is_itself, launch};
 use super::process::Instance;
 use super::state::{Job, Stack, Wanted};
 use super::{Local, now};
@@ -28,7 +28,8 @@ pub(super) async fn work(driver: Local, stack: Stack, job: Job) {
             Outcome::Failed { reason, retryable, running }
         }
     };
-    if driver.inner.shutdown.is_cancelled() {
+    // What was cut short is not a failure: the next driver does it anew.
+    if driver.inner.shutdown.is_cancelled() && matches!(outcome, Outcome::Failed { .. }) {
         return;
     }
     if let Outcome::Failed { reason, .. } = &outcome {
@@ -50,7 +51,10 @@ async fn update(driver: &Local, stack: &Stack, job: &Job, wanted: &Wanted) -> Re
         driver.say(job.token, "it runs this configuration already");
         return Ok(settle(driver, stack, job, current).await);
     }
-    let _turn = driver.inner.starts.acquire().await;
+    let _turn = tokio::select! {
+        turn = driver.inner.starts.acquire() => turn,
+        () = driver.inner.shutdown.cancelled() => return Err(cut_short().into()),
+    };
     driver.say(job.token, format!("starting {}", wanted.artifact["build"].as_str().unwrap_or("?")));
     let id = format!("{}-{}", job.token, now().0);
     let new = launch(driver, stack, &id, &job.name, wanted)

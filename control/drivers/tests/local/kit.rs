@@ -83,9 +83,9 @@ pub async fn until(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-/// The processes that were started with a file of this folder.
+/// The processes that were started with a file of this folder, which may be gone.
 pub fn processes(folder: &Path) -> Vec<i32> {
-    let folder = folder.canonicalize().unwrap().display().to_string();
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).display().to_string();
     let of_folder = |pid: &i32| {
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         String::from_utf8_lossy(&line).contains(&folder)

@@ -1,6 +1,6 @@
 //! A stack's life when all goes well.
 
-use crate::kit::{change, end_of, open, page, perform, runs};
+use crate::kit::{change, end_of, open, page, perform, processes, runs, until};
 use domain::process::{OperationKind, Outcome};
 use domain::{Digest, StackId};
 use drivers::local::OnExit;
@@ -96,15 +96,19 @@ async fn processes_are_adopted_restarted_and_end_with_their_folder() {
 }
 
 #[tokio::test]
-async fn an_operation_cut_short_is_finished_by_the_next_driver() {
+async fn an_operation_cut_short_leaves_no_process_and_is_finished_by_the_next_driver() {
     let folder = tempfile::tempdir().unwrap();
-    let driver = open(folder.path()).await;
+    let path = folder.path().canonicalize().unwrap();
+    let driver = open(&path).await;
     let slow = change(1, OperationKind::Create, "1.2.0");
     assert_eq!(driver.submit(&slow).await.unwrap(), Submitted::Accepted);
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    until("its process starts", || !processes(&path).is_empty()).await;
     driver.shutdown(OnExit::Keep).await;
-    let driver = open(folder.path()).await;
+    assert!(processes(&path).is_empty(), "what is being started is nobody's: it ends with its driver");
+
+    let driver = open(&path).await;
     assert_eq!(runs(&end_of(&driver, &slow).await), "digest-of-1.2.0");
     assert!(page(&driver, "pool-1").await.contains("1.2.0"));
     driver.shutdown(OnExit::Stop).await;
+    assert!(processes(&path).is_empty());
 }
