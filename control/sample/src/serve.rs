@@ -2,7 +2,7 @@
 
 use crate::build::Fault;
 use crate::orders::{Order, Orders};
-use crate::{Config, Tenant, page};
+use crate::{Config, Tenant, lease, note, page};
 use anyhow::Context as _;
 use axum::extract::{Form, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -26,12 +26,51 @@ struct App {
     tenants: Mutex<(Option<SystemTime>, Arc<Vec<Tenant>>)>,
 }
 
+/// How long requests that are under way at the end may take: less than the driver waits for the process.
+const DRAIN: Duration = Duration::from_secs(2);
+
 /// Runs until `shutdown`, or until the lease is gone.
 ///
 /// # Errors
 /// The port is taken, the data folder cannot be used, or this build fails at its start.
 pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
-    println!("orders {} of {} starts on port {}", config.build.version, config.stack, config.port);
+    note!("orders {} of {} starts on port {}", config.build.version, config.stack, config.port);
+    let lost = lease::lost(config.lease.clone(), config.instance.clone());
+    let mut end = Box::pin(async move {
+        tokio::select! { () = shutdown => {}, () = lost => note!("the lease is gone") }
+    });
+    let port = config.port;
+    let app = tokio::select! {
+        app = start(config) => app?,
+        () = &mut end => return Ok(()),
+    };
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port))
+        .await
+        .with_context(|| format!("port {port} cannot be used"))?;
+    let router = Router::new()
+        .route("/", get(index))
+        .route("/orders", post(add_form))
+        .route("/api/orders", get(list).post(add))
+        .route("/healthz", get(healthz))
+        .route("/metrics", get(metrics))
+        .with_state(app);
+    note!("ready");
+    let (ending, ended) = tokio::sync::oneshot::channel();
+    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+        end.await;
+        let _ = ending.send(());
+    });
+    // A request that never comes to its end must not keep a process that nobody looks after any more.
+    let late = async move {
+        let _ = ended.await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! { served = serving => served?, () = late => {} }
+    note!("ended");
+    Ok(())
+}
+
+async fn start(config: Config) -> anyhow::Result<Arc<App>> {
     if config.build.fault == Some(Fault::FailsAtStart) {
         anyhow::bail!("cannot read the price list: unknown currency column (this build is broken)");
     }
@@ -40,10 +79,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
         config.parameters.get(name).and_then(serde_json::Value::as_i64).unwrap_or(otherwise)
     };
     let orders = Orders::open(&config.data, number("memory_mb", 32)).await.context("opening orders.db")?;
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", config.port))
-        .await
-        .with_context(|| format!("port {} cannot be used", config.port))?;
-    let app = Arc::new(App {
+    Ok(Arc::new(App {
         workers: Semaphore::new(usize::try_from(number("workers", 2)).unwrap_or(2)),
         rate: number("rate_limit_rps", 100),
         window: Mutex::new((Instant::now(), 0)),
@@ -53,46 +89,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
         tenants: Mutex::new((None, Arc::default())),
         orders,
         config,
-    });
-    let lease = lease_lost(app.clone());
-    let router = Router::new()
-        .route("/", get(index))
-        .route("/orders", post(add_form))
-        .route("/api/orders", get(list).post(add))
-        .route("/healthz", get(healthz))
-        .route("/metrics", get(metrics))
-        .with_state(app);
-    println!("ready");
-    let end = async move {
-        tokio::select! { () = shutdown => {}, () = lease => {} }
-    };
-    axum::serve(listener, router).with_graceful_shutdown(end).await?;
-    println!("ended");
-    Ok(())
-}
-
-/// Returns when the lease file is gone or does not name this instance, twice in a row.
-async fn lease_lost(app: Arc<App>) {
-    let mut missed = 0;
-    loop {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let lost = match std::fs::read_to_string(&app.config.lease) {
-            Ok(lease) => !names(&lease, &app.config.instance),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
-            // A moment without a free file handle says nothing about the lease.
-            Err(_) => false,
-        };
-        missed = if lost { missed + 1 } else { 0 };
-        if missed >= 2 {
-            println!("the lease is gone");
-            return;
-        }
-    }
-}
-
-/// A line each: the id of a restarted instance begins with that of the one before.
-fn names(lease: &str, instance: &str) -> bool {
-    lease.lines().any(|line| line == instance)
+    }))
 }
 
 impl App {
@@ -199,7 +196,7 @@ async fn store(app: &App, headers: &HeaderMap, order: &Order) -> Result<i64, Res
 
 fn broken(app: &App, error: &sqlx::Error) -> Response {
     app.errors.fetch_add(1, Ordering::Relaxed);
-    println!("error: {error}");
+    note!("error: {error}");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
 
@@ -218,17 +215,4 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
         app.started.elapsed().as_secs()
     );
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::names;
-
-    #[test]
-    fn a_lease_names_whole_instances() {
-        assert!(names("a-1\na-1-r2\n", "a-1"));
-        assert!(names("a-1", "a-1"));
-        assert!(!names("a-1-r2\n", "a-1"), "its successor is another one");
-        assert!(!names("", "a-1"));
-    }
 }

@@ -6,6 +6,7 @@ use domain::{Digest, StackId};
 use drivers::local::OnExit;
 use drivers::{Driver as _, Submitted};
 use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt as _;
 use uuid::Uuid;
 
 #[tokio::test]
@@ -93,6 +94,20 @@ async fn processes_are_adopted_restarted_and_end_with_their_folder() {
         assert!(begin.elapsed() < Duration::from_secs(10), "an orphan lives on");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_does_not_keep_a_process_without_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().canonicalize().unwrap();
+    let driver = open(&path).await;
+    perform(&driver, &change(1, OperationKind::Create, "1.0.0")).await;
+    let mut stream = tokio::net::TcpStream::connect(driver.endpoint("pool-1").unwrap()).await.unwrap();
+    let half = "POST /api/orders HTTP/1.1\r\nhost: acme\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n";
+    stream.write_all(half.as_bytes()).await.unwrap();
+    driver.shutdown(OnExit::Keep).await;
+    drop(folder);
+    until("the process ends", || processes(&path).is_empty()).await;
 }
 
 #[tokio::test]
