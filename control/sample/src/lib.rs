@@ -4,6 +4,7 @@
 
 mod build;
 mod lease;
+mod listen;
 mod note;
 mod orders;
 mod page;

@@ -1,6 +1,7 @@
 //! Serves the sample until it is told to end, or until its lease is gone.
 
 use crate::build::Fault;
+use crate::listen::listen;
 use crate::orders::{Order, Orders};
 use crate::{Config, Tenant, lease, note, page};
 use anyhow::Context as _;
@@ -39,14 +40,11 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
     let mut end = Box::pin(async move {
         tokio::select! { () = shutdown => {}, () = lost => note!("the lease is gone") }
     });
-    let port = config.port;
+    let listener = listen(config.port)?;
     let app = tokio::select! {
         app = start(config) => app?,
         () = &mut end => return Ok(()),
     };
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port))
-        .await
-        .with_context(|| format!("port {port} cannot be used"))?;
     let router = Router::new()
         .route("/", get(index))
         .route("/orders", post(add_form))

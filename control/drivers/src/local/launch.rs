@@ -1,11 +1,12 @@
 //! Starting a process: it is started only when it answers as itself.
 
 use super::Local;
-use super::process::{Instance, free_port, spawn, started};
+use super::process::{Exit, Instance, ending, spawn, started, was_killed};
 use super::state::{Stack, Wanted};
 use domain::Reason;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 /// How long a new process may take to answer.
@@ -34,29 +35,26 @@ pub(super) async fn launch(
     id: &str,
     name: &str,
     wanted: &Wanted,
-) -> Result<Instance, Reason> {
-    let build = sample::Build::parse(&wanted.artifact)
-        .map_err(|(field, message)| Reason::new("bad_artifact", format!("{field} {message}")))?;
-    let port = free_port().map_err(|e| failed(format!("no free port: {e}")))?;
-    let (config, log) = {
-        let mut state = stack.lock().await;
-        let config = sample::Config {
-            stack: name.to_owned(),
-            instance: id.to_owned(),
-            port,
-            data: state.folder.clone(),
-            tenants: state.folder.join("tenants.json"),
-            lease: state.folder.join("lease"),
-            build,
-            tier: wanted.tier.clone(),
-            model: wanted.model.clone(),
-            parameters: wanted.parameters.clone(),
-            digest: wanted.digest.clone(),
-        };
-        let file = format!("config-{id}.json");
-        state.write(&file, &serde_json::to_vec_pretty(&config).unwrap_or_default())?;
-        state.begin(id)?;
-        (state.folder.join(file), state.folder.join("log.txt"))
+) -> Result<Instance, Failure> {
+    let build = sample::Build::parse(&wanted.artifact).map_err(|(field, message)| Failure {
+        reason: Reason::new("bad_artifact", format!("{field} {message}")),
+        retryable: false,
+    })?;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(no_port)?;
+    let port = listener.local_addr().map_err(no_port)?.port();
+    let folder = stack.lock().await.folder.clone();
+    let config = sample::Config {
+        stack: name.to_owned(),
+        instance: id.to_owned(),
+        port,
+        data: folder.clone(),
+        tenants: folder.join("tenants.json"),
+        lease: folder.join("lease"),
+        build,
+        tier: wanted.tier.clone(),
+        model: wanted.model.clone(),
+        parameters: wanted.parameters.clone(),
+        digest: wanted.digest.clone(),
     };
     let mut instance = Instance {
         id: id.to_owned(),
@@ -64,9 +62,10 @@ pub(super) async fn launch(
         started: 0,
         port,
         digest: wanted.digest.clone(),
-        config: config.display().to_string(),
+        config: folder.join(format!("config-{id}.json")).display().to_string(),
+        exit: Exit::default(),
     };
-    let proved = prove(driver, &mut instance, &log).await;
+    let proved = prove(driver, stack, &config, &mut instance, listener).await;
     if proved.is_err() {
         discard(stack, &instance).await;
     }
@@ -80,30 +79,50 @@ pub(super) async fn discard(stack: &Stack, instance: &Instance) {
     stack.lock().await.end(&instance.id);
 }
 
-async fn prove(driver: &Local, instance: &mut Instance, log: &Path) -> Result<(), Reason> {
-    let log_from = std::fs::metadata(log).map_or(0, |m| m.len());
-    instance.pid = spawn(&driver.inner.program, Path::new(&instance.config), log)
-        .map_err(|e| failed(format!("the process cannot be started: {e}")))?;
+async fn prove(
+    driver: &Local,
+    stack: &Stack,
+    config: &sample::Config,
+    instance: &mut Instance,
+    listener: TcpListener,
+) -> Result<(), Failure> {
+    {
+        let mut state = stack.lock().await;
+        state.begin(&instance.id)?;
+        let json = serde_json::to_vec_pretty(config).unwrap_or_default();
+        state.write(&format!("config-{}.json", instance.id), &json)?;
+    }
+    let log = config.data.join("log.txt");
+    let log_from = std::fs::metadata(&log).map_or(0, |m| m.len());
+    let spawned = spawn(&driver.inner.program, Path::new(&instance.config), &log, listener);
+    (instance.pid, instance.exit) =
+        spawned.map_err(|e| Reason::new("start_failed", format!("the process cannot be started: {e}")))?;
     instance.started = started(instance.pid).unwrap_or(0);
     let answers = async {
         while !is_itself(driver, instance).await {
-            if !instance.is_alive() {
-                let why = first_error(log, log_from);
-                return Err(failed(why.unwrap_or_else(|| "it ended without a word".into())));
-            }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        Ok(())
     };
     tokio::select! {
-        answered = answers => answered,
-        () = tokio::time::sleep(START) => Err(failed(format!("it did not answer within {} s", START.as_secs()))),
-        () = driver.inner.shutdown.cancelled() => Err(cut_short()),
+        () = answers => Ok(()),
+        status = instance.exit.wait() => Err(ended(*status, first_error(&log, log_from))),
+        () = tokio::time::sleep(START) => {
+            let sentence = format!("it did not answer within {} s", START.as_secs());
+            Err(Reason::new("start_timeout", sentence).into())
+        }
+        () = driver.inner.shutdown.cancelled() => Err(cut_short().into()),
     }
 }
 
-fn failed(sentence: String) -> Reason {
-    Reason::new("start_failed", sentence)
+/// An error of the program itself comes again with the same release; what befell the process need not.
+fn ended(status: ExitStatus, error: Option<String>) -> Failure {
+    let retryable = was_killed(status);
+    let why = error.filter(|_| !retryable).unwrap_or_else(|| format!("it {}", ending(status)));
+    Failure { reason: Reason::new("start_failed", why), retryable }
+}
+
+fn no_port(error: std::io::Error) -> Reason {
+    Reason::new("no_port", format!("no port can be had on this machine: {error}"))
 }
 
 /// The reason of what ends because the driver does.

@@ -1,6 +1,6 @@
 //! Supervision: a process that died is started again.
 
-use super::launch::launch;
+use super::launch::{Failure, launch};
 use super::process::Instance;
 use super::state::{Stack, Wanted};
 use super::{Local, now};
@@ -69,7 +69,9 @@ async fn restart(driver: &Local, name: &str, stack: &Stack, dead: Instance) {
             let _ = std::fs::remove_file(&dead.config);
         }
         Ok(_) => {}
-        Err(reason) => tracing::warn!(%reason, stack = name, "it cannot be started; trying again later"),
+        Err(Failure { reason, .. }) => {
+            tracing::warn!(%reason, stack = name, "it cannot be started; trying again later")
+        }
     }
     state.write_lease();
 }

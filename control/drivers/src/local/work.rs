@@ -57,9 +57,7 @@ async fn update(driver: &Local, stack: &Stack, job: &Job, wanted: &Wanted) -> Re
     };
     driver.say(job.token, format!("starting {}", wanted.artifact["build"].as_str().unwrap_or("?")));
     let id = format!("{}-{}", job.token, now().0);
-    let new = launch(driver, stack, &id, &job.name, wanted)
-        .await
-        .map_err(|reason| Failure { reason, retryable: false })?;
+    let new = launch(driver, stack, &id, &job.name, wanted).await?;
     driver.say(job.token, format!("healthy on port {}", new.port));
     let switched = stack.lock().await.keep(|saved| saved.former = saved.current.replace(new.clone()));
     if let Err(reason) = switched {

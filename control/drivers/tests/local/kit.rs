@@ -10,6 +10,10 @@ use uuid::Uuid;
 
 pub async fn open(root: &Path) -> Local {
     let program = Program { path: env!("CARGO_BIN_EXE_sample-app").into(), args: vec![] };
+    open_with(root, program).await
+}
+
+pub async fn open_with(root: &Path, program: Program) -> Local {
     Local::open(root.to_owned(), program).await.unwrap()
 }
 
@@ -92,4 +96,10 @@ pub fn processes(folder: &Path) -> Vec<i32> {
     };
     let pid = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse().ok();
     std::fs::read_dir("/proc").unwrap().flatten().filter_map(pid).filter(of_folder).collect()
+}
+
+/// What an out-of-memory killer or a hasty person does.
+pub fn kill(pid: i32) {
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }

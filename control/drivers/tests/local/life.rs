@@ -1,6 +1,6 @@
 //! A stack's life when all goes well.
 
-use crate::kit::{change, end_of, open, page, perform, processes, runs, until};
+use crate::kit::{change, end_of, kill, open, page, perform, processes, runs, until};
 use domain::process::{OperationKind, Outcome};
 use domain::{Digest, StackId};
 use drivers::local::OnExit;
@@ -74,11 +74,7 @@ async fn processes_are_adopted_restarted_and_end_with_their_folder() {
     assert_eq!(driver.endpoint("pool-1"), Some(address), "adopted, not started anew");
     assert!(page(&driver, "pool-1").await.contains("1.0.0"));
 
-    rustix::process::kill_process(
-        rustix::process::Pid::from_raw(first).unwrap(),
-        rustix::process::Signal::KILL,
-    )
-    .unwrap();
+    kill(first);
     let begin = Instant::now();
     while driver.endpoint("pool-1").is_none_or(|at| at == address) {
         assert!(begin.elapsed() < Duration::from_secs(20), "it was not started again");

@@ -4,3 +4,4 @@
 mod disk;
 mod kit;
 mod life;
+mod start;
