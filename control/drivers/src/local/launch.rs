@@ -1,8 +1,8 @@
 //! Starting a process: it is started only when it answers as itself.
 
-use super::Local;
 use super::process::{Exit, Instance, ending, spawn, started, was_killed};
 use super::state::{Stack, Wanted};
+use super::{Local, log};
 use domain::Reason;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -86,14 +86,15 @@ async fn prove(
     instance: &mut Instance,
     listener: TcpListener,
 ) -> Result<(), Failure> {
-    {
+    let log = config.data.join(log::NAME);
+    let log_from = {
         let mut state = stack.lock().await;
+        state.shorten_log();
         state.begin(&instance.id)?;
         let json = serde_json::to_vec_pretty(config).unwrap_or_default();
         state.write(&format!("config-{}.json", instance.id), &json)?;
-    }
-    let log = config.data.join("log.txt");
-    let log_from = std::fs::metadata(&log).map_or(0, |m| m.len());
+        log::end(&log)
+    };
     let spawned = spawn(&driver.inner.program, Path::new(&instance.config), &log, listener);
     (instance.pid, instance.exit) =
         spawned.map_err(|e| Reason::new("start_failed", format!("the process cannot be started: {e}")))?;
@@ -105,7 +106,7 @@ async fn prove(
     };
     tokio::select! {
         () = answers => Ok(()),
-        status = instance.exit.wait() => Err(ended(*status, first_error(&log, log_from))),
+        status = instance.exit.wait() => Err(ended(*status, log::first_error(&log, log_from))),
         () = tokio::time::sleep(START) => {
             let sentence = format!("it did not answer within {} s", START.as_secs());
             Err(Reason::new("start_timeout", sentence).into())
@@ -140,15 +141,4 @@ pub(super) async fn is_itself(driver: &Local, instance: &Instance) -> bool {
             .identity(at)
             .await
             .is_some_and(|(id, digest)| id == instance.id && digest == instance.digest)
-}
-
-/// The first line that names an error since the process was started.
-fn first_error(log: &Path, from: u64) -> Option<String> {
-    let text = std::fs::read(log).ok()?;
-    let text = String::from_utf8_lossy(text.get(usize::try_from(from).ok()?..)?).into_owned();
-    let line = text
-        .lines()
-        .find(|l| l.starts_with("Error") || l.contains("panicked"))
-        .or_else(|| text.lines().last())?;
-    Some(line.trim_start_matches("Error: ").chars().take(300).collect())
 }

@@ -5,6 +5,7 @@
 
 mod http;
 mod launch;
+mod log;
 mod process;
 mod state;
 mod supervise;
@@ -236,7 +237,7 @@ impl Driver for Local {
     }
 
     async fn log_tail(&self, stack: &str, lines: usize) -> Result<String, Reason> {
-        let path = self.inner.root.join(stack).join("log.txt");
+        let path = self.inner.root.join(stack).join(log::NAME);
         let text = tokio::fs::read(&path).await.map_err(|_| Reason::new("no_log", "there is no log yet"))?;
         let text = String::from_utf8_lossy(&text);
         let all: Vec<_> = text.lines().collect();

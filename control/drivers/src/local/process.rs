@@ -65,7 +65,6 @@ pub(super) fn spawn(
     log: &Path,
     listener: TcpListener,
 ) -> std::io::Result<(i32, Exit)> {
-    shorten(log);
     let out = std::fs::File::options().create(true).append(true).open(log)?;
     let err = out.try_clone()?;
     let mut child = Command::new(&program.path)
@@ -100,15 +99,6 @@ pub(super) fn ending(status: ExitStatus) -> String {
 /// Whether somebody else ended it: a person, or a machine that is short of memory.
 pub(super) fn was_killed(status: ExitStatus) -> bool {
     [Signal::KILL, Signal::TERM].iter().any(|s| status.signal() == Some(s.as_raw()))
-}
-
-/// Keeps the last half of a log that has grown beyond 1 MB.
-fn shorten(log: &Path) {
-    if std::fs::metadata(log).is_ok_and(|m| m.len() > 1_000_000)
-        && let Ok(text) = std::fs::read(log)
-    {
-        let _ = std::fs::write(log, &text[text.len() - 500_000..]);
-    }
 }
 
 /// Field 22 of `/proc/<pid>/stat` (proc(5)); `None` for a process that is gone or a zombie.

@@ -1,5 +1,6 @@
 //! What a stack's folder says: one file, replaced whole, synced before anything is done about it.
 
+use super::log;
 use super::process::Instance;
 use crate::{Change, Goal, Served};
 use domain::process::{OperationKind, Outcome};
@@ -149,6 +150,15 @@ impl StackState {
     fn lease(&self) -> String {
         let current = self.saved.current.as_ref().map(|i| &i.id);
         current.into_iter().chain(&self.starting).map(|id| format!("{id}\n")).collect()
+    }
+
+    /// Bounds the log, unless a start counts on where its own lines begin.
+    pub(super) fn shorten_log(&self) {
+        if self.starting.is_empty()
+            && let Err(error) = log::shorten(&self.folder.join(log::NAME))
+        {
+            tracing::warn!(%error, folder = %self.folder.display(), "a log cannot be shortened");
+        }
     }
 
     pub(super) fn write_tenants(&self, tenants: &[Served]) -> Result<(), Reason> {

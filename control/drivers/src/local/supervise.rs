@@ -1,4 +1,4 @@
-//! Supervision: a process that died is started again.
+//! Supervision: a process that died is started again, and what grows is kept short.
 
 use super::launch::{Failure, launch};
 use super::process::Instance;
@@ -21,6 +21,7 @@ pub(super) async fn supervise(driver: Local) {
                 if state.unsaved && state.save().is_ok() {
                     tracing::info!(stack = name, "an operation's outcome is kept now");
                 }
+                state.shorten_log();
                 match state.saved.current.clone() {
                     Some(current) if state.saved.operation.is_none() && !current.is_alive() => {
                         let due = *state.restart_at.get_or_insert_with(Instant::now);

@@ -4,7 +4,7 @@
 use super::launch::{Failure, GRACE, cut_short, discard, is_itself, launch};
 use super::process::Instance;
 use super::state::{Job, Stack, Wanted};
-use super::{Local, now};
+use super::{Local, log, now};
 use crate::DriverEvent;
 use domain::process::{OperationKind, Outcome};
 use domain::{Digest, Reason};
@@ -89,7 +89,7 @@ async fn settle(driver: &Local, stack: &Stack, job: &Job, current: &Instance) ->
 /// The digest that the stack answers with now.
 async fn proved(driver: &Local, stack: &Stack) -> Option<Digest> {
     let current = stack.lock().await.saved.current.clone()?;
-    is_itself(driver, &current).await.then(|| Digest(current.digest))
+    is_itself(driver, &current).await.then_some(Digest(current.digest))
 }
 
 fn succeeded(name: &str, instance: &Instance) -> Outcome {
@@ -120,7 +120,7 @@ async fn delete(driver: &Local, stack: &Stack, job: &Job) -> Result<Outcome, Fai
     let folder = stack.lock().await.folder.clone();
     for file in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
         let name = file.file_name();
-        let kept = ["state.json", "lease", "log.txt"].iter().any(|k| name == *k);
+        let kept = ["state.json", "lease", log::NAME].iter().any(|k| name == *k);
         if !kept {
             std::fs::remove_file(file.path()).map_err(|e| {
                 Reason::new("data_folder", format!("{} cannot be removed: {e}", file.path().display()))

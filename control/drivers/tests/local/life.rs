@@ -93,6 +93,18 @@ async fn processes_are_adopted_restarted_and_end_with_their_folder() {
 }
 
 #[tokio::test]
+async fn a_log_stays_short_while_its_process_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let driver = open(folder.path()).await;
+    perform(&driver, &change(1, OperationKind::Create, "1.0.0")).await;
+    let log = folder.path().join("pool-1/log.txt");
+    std::fs::write(&log, "a line\n".repeat(200_000) + "the last line\n").unwrap();
+    until("the log is shortened", || std::fs::metadata(&log).unwrap().len() < 600_000).await;
+    assert_eq!(driver.log_tail("pool-1", 1).await.unwrap(), "the last line");
+    driver.shutdown(OnExit::Stop).await;
+}
+
+#[tokio::test]
 async fn a_request_that_never_ends_does_not_keep_a_process_without_its_folder() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().canonicalize().unwrap();

@@ -57,6 +57,17 @@ async fn a_process_that_the_machine_cannot_start_is_worth_another_attempt() {
     driver.shutdown(OnExit::Stop).await;
 }
 
+#[tokio::test]
+async fn a_long_log_does_not_hide_why_a_start_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let driver = open(folder.path()).await;
+    std::fs::create_dir(folder.path().join("pool-1")).unwrap();
+    std::fs::write(folder.path().join("pool-1/log.txt"), "an older line\n".repeat(100_000)).unwrap();
+    let (reason, _) = failure(perform(&driver, &change(1, OperationKind::Create, "1.3.0")).await);
+    assert!(reason.sentence.contains("price list"), "{reason}");
+    driver.shutdown(OnExit::Stop).await;
+}
+
 fn failure(outcome: Outcome) -> (Reason, bool) {
     match outcome {
         Outcome::Failed { reason, retryable, .. } => (reason, retryable),
