@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// How long a new process may take to answer.
 const START: Duration = Duration::from_secs(30);
@@ -28,13 +29,14 @@ impl From<Reason> for Failure {
 }
 
 /// Starts a process and waits until it answers as itself. It stays on the lease as one that is being started
-/// until it is on record or discarded; one that does not answer is discarded here.
+/// until it is on record or discarded; one that does not answer, or is called off, is discarded here.
 pub(super) async fn launch(
     driver: &Local,
     stack: &Stack,
     id: &str,
     name: &str,
     wanted: &Wanted,
+    called_off: &CancellationToken,
 ) -> Result<Instance, Failure> {
     let build = sample::Build::parse(&wanted.artifact).map_err(|(field, message)| Failure {
         reason: Reason::new("bad_artifact", format!("{field} {message}")),
@@ -65,7 +67,10 @@ pub(super) async fn launch(
         config: folder.join(format!("config-{id}.json")).display().to_string(),
         exit: Exit::default(),
     };
-    let proved = prove(driver, stack, &config, &mut instance, listener).await;
+    let proved = tokio::select! {
+        proved = prove(driver, stack, &config, &mut instance, listener) => proved,
+        () = called_off.cancelled() => Err(cut_short().into()),
+    };
     if proved.is_err() {
         discard(stack, &instance).await;
     }
@@ -111,7 +116,6 @@ async fn prove(
             let sentence = format!("it did not answer within {} s", START.as_secs());
             Err(Reason::new("start_timeout", sentence).into())
         }
-        () = driver.inner.shutdown.cancelled() => Err(cut_short().into()),
     }
 }
 

@@ -58,6 +58,7 @@ struct Inner {
     endpoints: RwLock<HashMap<String, SocketAddr>>,
     events: broadcast::Sender<DriverEvent>,
     starts: Semaphore,
+    restarts: Semaphore,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 }
@@ -81,6 +82,7 @@ impl Local {
             endpoints: RwLock::default(),
             events,
             starts: Semaphore::new(4),
+            restarts: Semaphore::new(supervise::AT_ONCE),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
             root,

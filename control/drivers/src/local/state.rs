@@ -10,6 +10,9 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 /// What the folder says.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -85,9 +88,18 @@ pub(super) struct StackState {
     pub starting: BTreeSet<String>,
     /// What `saved` says is not on disk: the supervisor tries again.
     pub unsaved: bool,
-    /// Restarts in a row, for the supervisor's back-off.
-    pub restarts: u32,
-    pub restart_at: Option<std::time::Instant>,
+    pub restarts: Restarts,
+}
+
+/// How a stack's restarts go.
+#[derive(Default)]
+pub(super) struct Restarts {
+    /// The one that is under way, and what calls it off: an operation has the last word.
+    pub under_way: Option<(CancellationToken, JoinHandle<()>)>,
+    /// How many in a row.
+    pub count: u32,
+    /// When the next may begin; at once where there was none.
+    pub due: Option<Instant>,
 }
 
 impl StackState {
@@ -97,8 +109,7 @@ impl StackState {
             saved: Saved::default(),
             starting: BTreeSet::new(),
             unsaved: false,
-            restarts: 0,
-            restart_at: None,
+            restarts: Restarts::default(),
         }
     }
 

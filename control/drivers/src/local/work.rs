@@ -12,6 +12,12 @@ use std::collections::BTreeMap;
 
 /// Does an operation to its end, and keeps the outcome under its token.
 pub(super) async fn work(driver: Local, stack: Stack, job: Job) {
+    let restart = stack.lock().await.restarts.under_way.take();
+    if let Some((called_off, restart)) = restart {
+        // Over before the stack's files are touched: a process that starts makes files of its own.
+        called_off.cancel();
+        let _ = restart.await;
+    }
     let outcome = match (&job.kind, &job.to) {
         (OperationKind::Delete, _) | (_, None) => delete(&driver, &stack, &job).await,
         (OperationKind::Create | OperationKind::Update, Some(wanted)) => {
@@ -57,7 +63,7 @@ async fn update(driver: &Local, stack: &Stack, job: &Job, wanted: &Wanted) -> Re
     };
     driver.say(job.token, format!("starting {}", wanted.artifact["build"].as_str().unwrap_or("?")));
     let id = format!("{}-{}", job.token, now().0);
-    let new = launch(driver, stack, &id, &job.name, wanted).await?;
+    let new = launch(driver, stack, &id, &job.name, wanted, &driver.inner.shutdown).await?;
     driver.say(job.token, format!("healthy on port {}", new.port));
     let switched = stack.lock().await.keep(|saved| saved.former = saved.current.replace(new.clone()));
     if let Err(reason) = switched {
@@ -72,7 +78,7 @@ async fn update(driver: &Local, stack: &Stack, job: &Job, wanted: &Wanted) -> Re
 async fn settle(driver: &Local, stack: &Stack, job: &Job, current: &Instance) -> Outcome {
     let former = {
         let mut state = stack.lock().await;
-        state.restarts = 0;
+        (state.restarts.count, state.restarts.due) = (0, None);
         driver.route(&job.name, Some(current.port));
         state.end(&current.id);
         // Off the record with the outcome, once it is stopped.

@@ -17,6 +17,30 @@ pub async fn open_with(root: &Path, program: Program) -> Local {
     Local::open(root.to_owned(), program).await.unwrap()
 }
 
+/// The sample, but one that never answers where the stack's folder has a file named `stuck`, and that fails at
+/// once where it has one named `broken`.
+pub fn stubborn() -> Program {
+    let script = format!(
+        r#"folder=$(dirname "$1")
+        test -e "$folder/broken" && {{ echo 'Error: something is broken'; exit 3; }}
+        test -e "$folder/stuck" && exec tail -f "$1"
+        exec {} "$1""#,
+        env!("CARGO_BIN_EXE_sample-app")
+    );
+    Program { path: "/bin/sh".into(), args: vec!["-c".into(), script, "sh".into()] }
+}
+
+/// The change for another stack.
+pub fn of(stack: &str, n: u128, change: Change) -> Change {
+    Change { token: OperationId(Uuid::from_u128(n)), name: stack.into(), ..change }
+}
+
+/// The names of a stack's files that begin so.
+pub fn files(stack: &Path, begin: &str) -> Vec<String> {
+    let names = std::fs::read_dir(stack).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with(begin)).collect()
+}
+
 pub fn change(n: u128, kind: OperationKind, build: &str) -> Change {
     let configuration = Configuration {
         release: ReleaseId(Uuid::from_u128(1)),

@@ -5,3 +5,4 @@ mod disk;
 mod kit;
 mod life;
 mod start;
+mod supervision;

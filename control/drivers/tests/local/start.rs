@@ -1,6 +1,6 @@
 //! Starts that go wrong, and whether the same again may succeed.
 
-use crate::kit::{change, end_of, open, open_with, perform, processes, until};
+use crate::kit::{change, end_of, files, kill, open, open_with, perform, processes, until};
 use domain::Reason;
 use domain::process::{OperationKind, Outcome};
 use drivers::local::{OnExit, Program};
@@ -36,7 +36,7 @@ async fn what_befalls_a_process_is_worth_another_attempt() {
     let slow = change(1, OperationKind::Create, "1.2.0");
     assert_eq!(driver.submit(&slow).await.unwrap(), Submitted::Accepted);
     until("its process starts", || !processes(folder.path()).is_empty()).await;
-    crate::kit::kill(processes(folder.path())[0]);
+    kill(processes(folder.path())[0]);
     let (reason, retryable) = failure(end_of(&driver, &slow).await);
     assert!(reason.sentence.contains("signal 9"), "{reason}");
     assert!(retryable);
@@ -51,9 +51,8 @@ async fn a_process_that_the_machine_cannot_start_is_worth_another_attempt() {
     let (reason, retryable) = failure(perform(&driver, &change(1, OperationKind::Create, "1.0.0")).await);
     assert_eq!(reason.code, "start_failed");
     assert!(retryable);
-    let left = std::fs::read_dir(folder.path().join("pool-1")).unwrap().flatten();
-    let configs = left.filter(|f| f.file_name().to_string_lossy().starts_with("config-"));
-    assert_eq!(configs.count(), 0, "what was made for it is gone");
+    let left = files(&folder.path().join("pool-1"), "config-");
+    assert!(left.is_empty(), "what was made for it is gone: {left:?}");
     driver.shutdown(OnExit::Stop).await;
 }
 
@@ -76,11 +75,7 @@ fn failure(outcome: Outcome) -> (Reason, bool) {
 }
 
 fn port(stack: &std::path::Path) -> u16 {
-    let config = std::fs::read_dir(stack).unwrap().flatten().find(|f| {
-        let name = f.file_name().to_string_lossy().into_owned();
-        name.starts_with("config-")
-    });
-    let text = std::fs::read(config.unwrap().path()).unwrap();
-    let config: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    let config = stack.join(files(stack, "config-").remove(0));
+    let config: serde_json::Value = serde_json::from_slice(&std::fs::read(config).unwrap()).unwrap();
     config["port"].as_u64().unwrap().try_into().unwrap()
 }
