@@ -105,10 +105,10 @@ impl Local {
         state.saved = saved;
         // Whatever else was started is not on the lease any more and ends by itself.
         state.write_lease();
-        if let Some(instance) = &state.saved.current
-            && instance.is_alive()
-        {
-            self.route(name, Some(instance.port));
+        match &state.saved.current {
+            Some(instance) if instance.is_alive() => self.route(name, Some(instance.port)),
+            Some(_) => state.restarts.at_opening = true,
+            None => {}
         }
         if let Some(change) = state.saved.operation.clone() {
             self.inner.tasks.spawn(work::work(self.clone(), stack.clone(), change));

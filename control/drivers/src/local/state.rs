@@ -6,6 +6,7 @@ use crate::{Change, Goal, Served};
 use domain::process::{OperationKind, Outcome};
 use domain::{OperationId, Reason};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -100,6 +101,10 @@ pub(super) struct Restarts {
     pub count: u32,
     /// When the next may begin; at once where there was none.
     pub due: Option<Instant>,
+    /// The code of the reason that was said last for the stack's being down.
+    pub said: Option<Cow<'static, str>>,
+    /// It did not run when the driver opened, as after any end in good order: no news unless it fails.
+    pub at_opening: bool,
 }
 
 impl StackState {

@@ -1,9 +1,10 @@
 //! Supervision: a process that died is started again, and what grows is kept short.
 
 use super::launch::{Failure, cut_short, discard, launch};
-use super::process::Instance;
+use super::process::{Instance, ending};
 use super::state::{Restarts, Stack, StackState, Wanted};
 use super::{Local, now};
+use crate::DriverEvent;
 use domain::Reason;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -34,10 +35,16 @@ async fn look_after(driver: &Local, name: String, stack: &Stack) {
     }
     state.shorten_log();
     let Some(dead) = state.saved.current.clone().filter(|current| !current.is_alive()) else { return };
+    // Its port may be anybody's now.
+    driver.route(&name, None);
     if state.saved.operation.is_some() || state.restarts.under_way.is_some() {
         return;
     }
-    driver.route(&name, None);
+    if state.restarts.said.is_none() && !state.restarts.at_opening {
+        let how = dead.exit.get().map_or_else(|| "ended".to_owned(), |status| ending(*status));
+        let sentence = format!("its process {how}; it is started again");
+        down(driver, &name, &mut state, Reason::new("process_died", sentence));
+    }
     if !state.restarts.are_due() {
         return;
     }
@@ -75,10 +82,27 @@ async fn restart(driver: Local, name: String, stack: Stack, dead: Instance, call
     }
     state.restarts.another();
     match done {
-        Ok(()) => tracing::info!(stack = name, "it runs again"),
-        Err(Failure { reason, .. }) => {
-            tracing::warn!(%reason, stack = name, "it cannot be started; trying again later");
-        }
+        Ok(()) => up(&driver, &name, &mut state),
+        Err(Failure { reason, .. }) => down(&driver, &name, &mut state, reason),
+    }
+}
+
+/// Says that a stack is down, once for each reason.
+fn down(driver: &Local, name: &str, state: &mut StackState, reason: Reason) {
+    if state.restarts.said.as_ref() == Some(&reason.code) {
+        return;
+    }
+    tracing::warn!(%reason, stack = name, "a stack is down");
+    state.restarts.said = Some(reason.code.clone());
+    let _ = driver.inner.events.send(DriverEvent::Down { stack: name.to_owned(), reason });
+}
+
+/// Says that a stack runs, where it was said to be down.
+pub(super) fn up(driver: &Local, name: &str, state: &mut StackState) {
+    state.restarts.at_opening = false;
+    if state.restarts.said.take().is_some() {
+        tracing::info!(stack = name, "a stack runs again");
+        let _ = driver.inner.events.send(DriverEvent::Up { stack: name.to_owned() });
     }
 }
 
@@ -93,7 +117,6 @@ async fn again(
         turn = driver.inner.restarts.acquire() => turn,
         () = called_off.cancelled() => return Err(cut_short().into()),
     };
-    tracing::warn!(stack = name, pid = dead.pid, "a stack's process died; starting it again");
     let wanted = wanted(dead)?;
     let id = format!("{}-r{}", dead.id.split("-r").next().unwrap_or("i"), now().0);
     let new = launch(driver, stack, &id, name, &wanted, called_off).await?;

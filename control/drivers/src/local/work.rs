@@ -3,7 +3,8 @@
 
 use super::launch::{Failure, GRACE, cut_short, discard, is_itself, launch};
 use super::process::Instance;
-use super::state::{Job, Stack, Wanted};
+use super::state::{Job, Restarts, Stack, Wanted};
+use super::supervise::up;
 use super::{Local, log, now};
 use crate::DriverEvent;
 use domain::process::{OperationKind, Outcome};
@@ -78,8 +79,9 @@ async fn update(driver: &Local, stack: &Stack, job: &Job, wanted: &Wanted) -> Re
 async fn settle(driver: &Local, stack: &Stack, job: &Job, current: &Instance) -> Outcome {
     let former = {
         let mut state = stack.lock().await;
-        (state.restarts.count, state.restarts.due) = (0, None);
         driver.route(&job.name, Some(current.port));
+        up(driver, &job.name, &mut state);
+        (state.restarts.count, state.restarts.due) = (0, None);
         state.end(&current.id);
         // Off the record with the outcome, once it is stopped.
         state.saved.former.take()
@@ -120,6 +122,7 @@ async fn delete(driver: &Local, stack: &Stack, job: &Job) -> Result<Outcome, Fai
     {
         let mut state = stack.lock().await;
         state.keep(|saved| (saved.current, saved.former) = (None, None))?;
+        state.restarts = Restarts::default();
         state.write_lease();
     }
     driver.say(job.token, "removing its data");
