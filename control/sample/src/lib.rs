@@ -5,6 +5,7 @@
 mod build;
 mod lease;
 mod listen;
+mod memory;
 mod note;
 mod orders;
 mod page;

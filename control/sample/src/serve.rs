@@ -2,10 +2,11 @@
 
 use crate::build::Fault;
 use crate::listen::listen;
+use crate::memory::Memory;
 use crate::orders::{Order, Orders};
 use crate::{Config, Tenant, lease, note, page};
 use anyhow::Context as _;
-use axum::extract::{Form, State};
+use axum::extract::{DefaultBodyLimit, Form, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
@@ -24,11 +25,15 @@ struct App {
     requests: AtomicU64,
     errors: AtomicU64,
     started: Instant,
+    memory: Memory,
     tenants: Mutex<(Option<SystemTime>, Arc<Vec<Tenant>>)>,
 }
 
 /// How long requests that are under way at the end may take: less than the driver waits for the process.
 const DRAIN: Duration = Duration::from_secs(2);
+
+/// No order is larger, and what is read into memory counts against the tier's bound.
+const LARGEST: usize = 16 * 1024;
 
 /// Runs until `shutdown`, or until the lease is gone.
 ///
@@ -51,6 +56,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
         .route("/api/orders", get(list).post(add))
         .route("/healthz", get(healthz))
         .route("/metrics", get(metrics))
+        .layer(DefaultBodyLimit::max(LARGEST))
         .with_state(app);
     note!("ready");
     let (ending, ended) = tokio::sync::oneshot::channel();
@@ -73,17 +79,17 @@ async fn start(config: Config) -> anyhow::Result<Arc<App>> {
         anyhow::bail!("cannot read the price list: unknown currency column (this build is broken)");
     }
     tokio::time::sleep(Duration::from_secs(config.build.start_seconds)).await;
-    let number = |name: &str, otherwise| {
-        config.parameters.get(name).and_then(serde_json::Value::as_i64).unwrap_or(otherwise)
-    };
-    let orders = Orders::open(&config.data, number("memory_mb", 32)).await.context("opening orders.db")?;
+    let number = |name: &str| config.parameters.get(name).and_then(serde_json::Value::as_i64);
+    let megabytes = number("memory_mb");
+    let orders = Orders::open(&config.data, megabytes.unwrap_or(32)).await.context("opening orders.db")?;
     Ok(Arc::new(App {
-        workers: Semaphore::new(usize::try_from(number("workers", 2)).unwrap_or(2)),
-        rate: number("rate_limit_rps", 100),
+        workers: Semaphore::new(number("workers").and_then(|n| usize::try_from(n).ok()).unwrap_or(2)),
+        rate: number("rate_limit_rps").unwrap_or(100),
         window: Mutex::new((Instant::now(), 0)),
         requests: AtomicU64::new(0),
         errors: AtomicU64::new(0),
         started: Instant::now(),
+        memory: Memory::bound(megabytes),
         tenants: Mutex::new((None, Arc::default())),
         orders,
         config,
@@ -155,7 +161,9 @@ async fn admit<'a>(
 async fn index(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     match admit(&app, &headers).await {
         Ok((tenant, _permit)) => match app.orders.list(&tenant.slug).await {
-            Ok(orders) => Html(page::page(&app.config, &tenant, &orders)).into_response(),
+            Ok(orders) => {
+                Html(page::page(&app.config, &tenant, &orders, &app.memory.sentence())).into_response()
+            }
             Err(error) => broken(&app, &error),
         },
         Err(response) => response,
@@ -207,10 +215,16 @@ async fn healthz(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let (requests, errors) = (app.requests.load(Ordering::Relaxed), app.errors.load(Ordering::Relaxed));
-    let text = format!(
-        "# TYPE orders_requests_total counter\norders_requests_total {requests}\n# TYPE orders_errors_total counter\norders_errors_total {errors}\n# TYPE orders_uptime_seconds gauge\norders_uptime_seconds {}\n",
-        app.started.elapsed().as_secs()
-    );
+    let mut text = String::new();
+    let mut add = |name: &str, kind: &str, value: u64| {
+        text += &format!("# TYPE {name} {kind}\n{name} {value}\n");
+    };
+    add("orders_requests_total", "counter", app.requests.load(Ordering::Relaxed));
+    add("orders_errors_total", "counter", app.errors.load(Ordering::Relaxed));
+    add("orders_uptime_seconds", "gauge", app.started.elapsed().as_secs());
+    add("orders_memory_bytes", "gauge", app.memory.used());
+    if let Some(limit) = app.memory.limit() {
+        add("orders_memory_limit_bytes", "gauge", limit);
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

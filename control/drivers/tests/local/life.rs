@@ -93,6 +93,21 @@ async fn processes_are_adopted_restarted_and_end_with_their_folder() {
 }
 
 #[tokio::test]
+async fn the_memory_of_a_tier_is_a_bound_that_the_system_keeps() {
+    let folder = tempfile::tempdir().unwrap();
+    let driver = open(folder.path()).await;
+    let mut create = change(1, OperationKind::Create, "1.0.0");
+    let parameters = &mut create.to.as_mut().unwrap().configuration.parameters;
+    parameters.insert("memory_mb".to_owned(), domain::parameter::Value::Integer(16));
+    perform(&driver, &create).await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", processes(folder.path())[0])).unwrap();
+    let data = limits.lines().find(|line| line.starts_with("Max data size")).unwrap();
+    assert!(!data.contains("unlimited"), "{data}");
+    assert!(page(&driver, "pool-1").await.contains(" of 16 MiB"));
+    driver.shutdown(OnExit::Stop).await;
+}
+
+#[tokio::test]
 async fn a_log_stays_short_while_its_process_runs() {
     let folder = tempfile::tempdir().unwrap();
     let driver = open(folder.path()).await;
