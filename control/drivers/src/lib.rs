@@ -76,7 +76,8 @@ pub enum Observation {
     Ended(Outcome),
 }
 
-/// What a driver says while it works. Only a hint: [`Driver::observe`] is the truth.
+/// What a driver says while it works. Only a hint: [`Driver::observe`] is the truth of operations, and
+/// [`Driver::probe`] that of stacks.
 #[derive(Clone, PartialEq, Debug)]
 pub enum DriverEvent {
     /// A line for the operation's log.
@@ -92,6 +93,19 @@ pub enum DriverEvent {
     Ended {
         /// Which operation.
         token: OperationId,
+    },
+    /// A stack does not run any more, without an operation. Said once, and once more when the reason changes:
+    /// its process died, then it cannot be started again. Over with [`DriverEvent::Up`] or a delete.
+    Down {
+        /// The stack's name.
+        stack: String,
+        /// Why.
+        reason: Reason,
+    },
+    /// A stack that was said to be down runs again.
+    Up {
+        /// The stack's name.
+        stack: String,
     },
 }
 

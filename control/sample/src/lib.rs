@@ -3,9 +3,15 @@
 //! The `local` driver runs it, so that waves, gates, failure and rollback are real from the first minute.
 
 mod build;
+mod lease;
+mod listen;
+mod memory;
+mod note;
 mod orders;
 mod page;
 mod serve;
+
+pub(crate) use note::note;
 
 pub use build::{Build, Fault, catalogue};
 pub use serve::run;

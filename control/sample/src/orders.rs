@@ -20,7 +20,7 @@ pub struct Order {
 pub struct Orders(SqlitePool);
 
 impl Orders {
-    /// Opens the file; `memory_mb` bounds SQLite's page cache.
+    /// Opens the file. SQLite's page caches take half of `memory_mb` at most.
     pub async fn open(folder: &Path, memory_mb: i64) -> Result<Self, sqlx::Error> {
         let options = SqliteConnectOptions::new()
             .filename(folder.join("orders.db"))

@@ -4,7 +4,7 @@ use crate::orders::Order;
 use crate::{Config, Tenant};
 use std::collections::BTreeMap;
 
-pub fn page(config: &Config, tenant: &Tenant, orders: &[Order]) -> String {
+pub fn page(config: &Config, tenant: &Tenant, orders: &[Order], memory: &str) -> String {
     let Config { build, tier, model, .. } = config;
     let parameters: String = config
         .parameters
@@ -53,7 +53,7 @@ details{{margin-top:2rem;opacity:.85}}</style>
 <label>Item <input name=item required maxlength=80></label><label>Quantity <input name=quantity type=number min=1 max=9999 value=1></label>
 <button>Add</button></form>{empty}<table>{rows}</table>{extra}
 <details open><summary>About this workspace</summary><table><tr><th>Tenant</th><td>{slug}</td></tr><tr><th>Tier</th><td>{tier}</td></tr>
-<tr><th>Version</th><td>{version}</td></tr>{parameters}</table></details></main></html>",
+<tr><th>Version</th><td>{version}</td></tr><tr><th>Memory in use</th><td>{memory}</td></tr>{parameters}</table></details></main></html>",
         name = escape(&tenant.name),
         slug = escape(&tenant.slug),
         colour = build.colour,

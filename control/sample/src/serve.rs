@@ -1,10 +1,12 @@
 //! Serves the sample until it is told to end, or until its lease is gone.
 
 use crate::build::Fault;
+use crate::listen::listen;
+use crate::memory::Memory;
 use crate::orders::{Order, Orders};
-use crate::{Config, Tenant, page};
+use crate::{Config, Tenant, lease, note, page};
 use anyhow::Context as _;
-use axum::extract::{Form, State};
+use axum::extract::{DefaultBodyLimit, Form, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
@@ -23,67 +25,75 @@ struct App {
     requests: AtomicU64,
     errors: AtomicU64,
     started: Instant,
+    memory: Memory,
     tenants: Mutex<(Option<SystemTime>, Arc<Vec<Tenant>>)>,
 }
+
+/// How long requests that are under way at the end may take: less than the driver waits for the process.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// No order is larger, and what is read into memory counts against the tier's bound.
+const LARGEST: usize = 16 * 1024;
 
 /// Runs until `shutdown`, or until the lease is gone.
 ///
 /// # Errors
 /// The port is taken, the data folder cannot be used, or this build fails at its start.
 pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
-    println!("orders {} of {} starts on port {}", config.build.version, config.stack, config.port);
-    if config.build.fault == Some(Fault::FailsAtStart) {
-        anyhow::bail!("cannot read the price list: unknown currency column (this build is broken)");
-    }
-    tokio::time::sleep(Duration::from_secs(config.build.start_seconds)).await;
-    let number = |name: &str, otherwise| {
-        config.parameters.get(name).and_then(serde_json::Value::as_i64).unwrap_or(otherwise)
-    };
-    let orders = Orders::open(&config.data, number("memory_mb", 32)).await.context("opening orders.db")?;
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", config.port))
-        .await
-        .with_context(|| format!("port {} cannot be used", config.port))?;
-    let app = Arc::new(App {
-        workers: Semaphore::new(usize::try_from(number("workers", 2)).unwrap_or(2)),
-        rate: number("rate_limit_rps", 100),
-        window: Mutex::new((Instant::now(), 0)),
-        requests: AtomicU64::new(0),
-        errors: AtomicU64::new(0),
-        started: Instant::now(),
-        tenants: Mutex::new((None, Arc::default())),
-        orders,
-        config,
+    note!("orders {} of {} starts on port {}", config.build.version, config.stack, config.port);
+    let lost = lease::lost(config.lease.clone(), config.instance.clone());
+    let mut end = Box::pin(async move {
+        tokio::select! { () = shutdown => {}, () = lost => note!("the lease is gone") }
     });
-    let lease = lease_lost(app.clone());
+    let listener = listen(config.port)?;
+    let app = tokio::select! {
+        app = start(config) => app?,
+        () = &mut end => return Ok(()),
+    };
     let router = Router::new()
         .route("/", get(index))
         .route("/orders", post(add_form))
         .route("/api/orders", get(list).post(add))
         .route("/healthz", get(healthz))
         .route("/metrics", get(metrics))
+        .layer(DefaultBodyLimit::max(LARGEST))
         .with_state(app);
-    println!("ready");
-    let end = async move {
-        tokio::select! { () = shutdown => {}, () = lease => {} }
+    note!("ready");
+    let (ending, ended) = tokio::sync::oneshot::channel();
+    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+        end.await;
+        let _ = ending.send(());
+    });
+    // A request that never comes to its end must not keep a process that nobody looks after any more.
+    let late = async move {
+        let _ = ended.await;
+        tokio::time::sleep(DRAIN).await;
     };
-    axum::serve(listener, router).with_graceful_shutdown(end).await?;
-    println!("ended");
+    tokio::select! { served = serving => served?, () = late => {} }
+    note!("ended");
     Ok(())
 }
 
-/// Returns when the lease file is gone or does not name this instance, twice in a row.
-async fn lease_lost(app: Arc<App>) {
-    let mut missed = 0;
-    loop {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let named =
-            std::fs::read_to_string(&app.config.lease).is_ok_and(|text| text.contains(&app.config.instance));
-        missed = if named { 0 } else { missed + 1 };
-        if missed >= 2 {
-            println!("the lease is gone");
-            return;
-        }
+async fn start(config: Config) -> anyhow::Result<Arc<App>> {
+    if config.build.fault == Some(Fault::FailsAtStart) {
+        anyhow::bail!("cannot read the price list: unknown currency column (this build is broken)");
     }
+    tokio::time::sleep(Duration::from_secs(config.build.start_seconds)).await;
+    let number = |name: &str| config.parameters.get(name).and_then(serde_json::Value::as_i64);
+    let megabytes = number("memory_mb");
+    let orders = Orders::open(&config.data, megabytes.unwrap_or(32)).await.context("opening orders.db")?;
+    Ok(Arc::new(App {
+        workers: Semaphore::new(number("workers").and_then(|n| usize::try_from(n).ok()).unwrap_or(2)),
+        rate: number("rate_limit_rps").unwrap_or(100),
+        window: Mutex::new((Instant::now(), 0)),
+        requests: AtomicU64::new(0),
+        errors: AtomicU64::new(0),
+        started: Instant::now(),
+        memory: Memory::bound(megabytes),
+        tenants: Mutex::new((None, Arc::default())),
+        orders,
+        config,
+    }))
 }
 
 impl App {
@@ -151,7 +161,9 @@ async fn admit<'a>(
 async fn index(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     match admit(&app, &headers).await {
         Ok((tenant, _permit)) => match app.orders.list(&tenant.slug).await {
-            Ok(orders) => Html(page::page(&app.config, &tenant, &orders)).into_response(),
+            Ok(orders) => {
+                Html(page::page(&app.config, &tenant, &orders, &app.memory.sentence())).into_response()
+            }
             Err(error) => broken(&app, &error),
         },
         Err(response) => response,
@@ -190,7 +202,7 @@ async fn store(app: &App, headers: &HeaderMap, order: &Order) -> Result<i64, Res
 
 fn broken(app: &App, error: &sqlx::Error) -> Response {
     app.errors.fetch_add(1, Ordering::Relaxed);
-    println!("error: {error}");
+    note!("error: {error}");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
 
@@ -203,10 +215,16 @@ async fn healthz(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let (requests, errors) = (app.requests.load(Ordering::Relaxed), app.errors.load(Ordering::Relaxed));
-    let text = format!(
-        "# TYPE orders_requests_total counter\norders_requests_total {requests}\n# TYPE orders_errors_total counter\norders_errors_total {errors}\n# TYPE orders_uptime_seconds gauge\norders_uptime_seconds {}\n",
-        app.started.elapsed().as_secs()
-    );
+    let mut text = String::new();
+    let mut add = |name: &str, kind: &str, value: u64| {
+        text += &format!("# TYPE {name} {kind}\n{name} {value}\n");
+    };
+    add("orders_requests_total", "counter", app.requests.load(Ordering::Relaxed));
+    add("orders_errors_total", "counter", app.errors.load(Ordering::Relaxed));
+    add("orders_uptime_seconds", "gauge", app.started.elapsed().as_secs());
+    add("orders_memory_bytes", "gauge", app.memory.used());
+    if let Some(limit) = app.memory.limit() {
+        add("orders_memory_limit_bytes", "gauge", limit);
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

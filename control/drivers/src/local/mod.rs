@@ -4,8 +4,11 @@
 //! so that a driver opened after `kill -9` adopts what runs and finishes what was begun, under the same token.
 
 mod http;
+mod launch;
+mod log;
 mod process;
 mod state;
+mod supervise;
 mod work;
 
 use crate::{Change, Driver, DriverEvent, Observation, Served, Submitted};
@@ -13,7 +16,7 @@ use async_trait::async_trait;
 use domain::process::Sample;
 use domain::release::DriverKind;
 use domain::{Invalid, OperationId, Reason, StackId, Timestamp};
-use state::{Saved, StackState};
+use state::{Saved, Stack, StackState};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,6 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// How the sample application is started: `path args… <config file>`.
 #[derive(Clone, Debug)]
@@ -50,10 +54,12 @@ struct Inner {
     root: PathBuf,
     program: Program,
     http: http::Client,
-    stacks: Mutex<HashMap<String, Arc<tokio::sync::Mutex<StackState>>>>,
+    stacks: Mutex<HashMap<String, Stack>>,
     endpoints: RwLock<HashMap<String, SocketAddr>>,
     events: broadcast::Sender<DriverEvent>,
     starts: Semaphore,
+    restarts: Semaphore,
+    tasks: TaskTracker,
     shutdown: CancellationToken,
 }
 
@@ -76,6 +82,8 @@ impl Local {
             endpoints: RwLock::default(),
             events,
             starts: Semaphore::new(4),
+            restarts: Semaphore::new(supervise::AT_ONCE),
+            tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
             root,
         };
@@ -87,7 +95,7 @@ impl Local {
                 driver.adopt(&name, saved).await;
             }
         }
-        tokio::spawn(work::supervise(driver.clone()));
+        driver.inner.tasks.spawn(supervise::supervise(driver.clone()));
         Ok(driver)
     }
 
@@ -97,19 +105,22 @@ impl Local {
         state.saved = saved;
         // Whatever else was started is not on the lease any more and ends by itself.
         state.write_lease();
-        if let Some(instance) = &state.saved.current
-            && instance.is_alive()
-        {
-            self.route(name, Some(instance.port));
+        match &state.saved.current {
+            Some(instance) if instance.is_alive() => self.route(name, Some(instance.port)),
+            Some(_) => state.restarts.at_opening = true,
+            None => {}
         }
         if let Some(change) = state.saved.operation.clone() {
-            tokio::spawn(work::work(self.clone(), stack.clone(), change));
+            self.inner.tasks.spawn(work::work(self.clone(), stack.clone(), change));
         }
     }
 
-    /// Ends supervision, and with [`OnExit::Stop`] the stacks too.
+    /// Ends what is being done, for the next driver to finish, and with [`OnExit::Stop`] the stacks too.
     pub async fn shutdown(&self, on_exit: OnExit) {
         self.inner.shutdown.cancel();
+        self.inner.tasks.close();
+        // A process that is being started is on nobody's record: its task stops it.
+        self.inner.tasks.wait().await;
         if on_exit == OnExit::Keep {
             return;
         }
@@ -123,11 +134,11 @@ impl Local {
         futures::future::join_all(stopping).await;
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<tokio::sync::Mutex<StackState>>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Stack>> {
         self.inner.stacks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn stack(&self, name: &str) -> Arc<tokio::sync::Mutex<StackState>> {
+    fn stack(&self, name: &str) -> Stack {
         let folder = self.inner.root.join(name);
         self.lock()
             .entry(name.to_owned())
@@ -135,7 +146,7 @@ impl Local {
             .clone()
     }
 
-    fn known(&self, name: &str) -> Option<Arc<tokio::sync::Mutex<StackState>>> {
+    fn known(&self, name: &str) -> Option<Stack> {
         self.lock().get(name).cloned()
     }
 
@@ -182,9 +193,8 @@ impl Driver for Local {
             Some(_) => return Err(Reason::new("stack_busy", "another operation works on the stack")),
             None => {}
         }
-        state.saved.operation = Some(change.into());
-        state.save()?;
-        tokio::spawn(work::work(self.clone(), stack.clone(), change.into()));
+        state.keep(|saved| saved.operation = Some(change.into()))?;
+        self.inner.tasks.spawn(work::work(self.clone(), stack.clone(), change.into()));
         Ok(Submitted::Accepted)
     }
 
@@ -229,7 +239,7 @@ impl Driver for Local {
     }
 
     async fn log_tail(&self, stack: &str, lines: usize) -> Result<String, Reason> {
-        let path = self.inner.root.join(stack).join("log.txt");
+        let path = self.inner.root.join(stack).join(log::NAME);
         let text = tokio::fs::read(&path).await.map_err(|_| Reason::new("no_log", "there is no log yet"))?;
         let text = String::from_utf8_lossy(&text);
         let all: Vec<_> = text.lines().collect();

@@ -3,10 +3,15 @@
 use super::Program;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde::{Deserialize, Serialize};
-use std::os::unix::process::CommandExt as _;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::process::Command;
+use tokio::sync::SetOnce;
 
 /// A process that runs, as its stack's file names it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -20,7 +25,13 @@ pub(super) struct Instance {
     pub digest: String,
     /// The file it was started with.
     pub config: String,
+    /// How it ended, where this server started it.
+    #[serde(skip)]
+    pub exit: Exit,
 }
+
+/// How a process ended, once it has.
+pub(super) type Exit = Arc<SetOnce<ExitStatus>>;
 
 impl Instance {
     pub(super) fn is_alive(&self) -> bool {
@@ -45,35 +56,49 @@ impl Instance {
 }
 
 /// Starts a process in a group of its own, so that what ends the server does not end it too.
-pub(super) fn spawn(program: &Program, config: &Path, log: &Path) -> std::io::Result<i32> {
-    shorten(log);
+///
+/// It gets its listener as standard input: a port that was looked up and closed may be somebody else's before
+/// the process comes to use it.
+pub(super) fn spawn(
+    program: &Program,
+    config: &Path,
+    log: &Path,
+    listener: TcpListener,
+) -> std::io::Result<(i32, Exit)> {
     let out = std::fs::File::options().create(true).append(true).open(log)?;
     let err = out.try_clone()?;
     let mut child = Command::new(&program.path)
         .arg0("tidegate-orders")
         .args(&program.args)
         .arg(config)
-        .stdin(Stdio::null())
+        .stdin(Stdio::from(OwnedFd::from(listener)))
         .stdout(Stdio::from(out))
         .stderr(Stdio::from(err))
         .process_group(0)
         .spawn()?;
-    let pid = i32::try_from(child.id()).unwrap_or_default();
+    let pid = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or_default();
+    let exit = Exit::default();
+    let told = exit.clone();
     // Waits for its end, so that it does not stay as a zombie while this server lives.
-    std::thread::Builder::new()
-        .name(format!("wait-{pid}"))
-        .stack_size(64 * 1024)
-        .spawn(move || child.wait())?;
-    Ok(pid)
+    tokio::spawn(async move {
+        if let Ok(status) = child.wait().await {
+            let _ = told.set(status);
+        }
+    });
+    Ok((pid, exit))
 }
 
-/// Keeps the last half of a log that has grown beyond 1 MB.
-fn shorten(log: &Path) {
-    if std::fs::metadata(log).is_ok_and(|m| m.len() > 1_000_000)
-        && let Ok(text) = std::fs::read(log)
-    {
-        let _ = std::fs::write(log, &text[text.len() - 500_000..]);
+/// How a process ended, as a sentence's end: “was ended by signal 9”.
+pub(super) fn ending(status: ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("was ended by signal {signal}"),
+        (None, code) => format!("ended with code {}", code.unwrap_or_default()),
     }
+}
+
+/// Whether somebody else ended it: a person, or a machine that is short of memory.
+pub(super) fn was_killed(status: ExitStatus) -> bool {
+    [Signal::KILL, Signal::TERM].iter().any(|s| status.signal() == Some(s.as_raw()))
 }
 
 /// Field 22 of `/proc/<pid>/stat` (proc(5)); `None` for a process that is gone or a zombie.
@@ -85,9 +110,4 @@ pub(super) fn started(pid: i32) -> Option<u64> {
         return None;
     }
     fields.get(19)?.parse().ok()
-}
-
-/// A port that is free now.
-pub(super) fn free_port() -> std::io::Result<u16> {
-    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }

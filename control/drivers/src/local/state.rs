@@ -1,18 +1,28 @@
 //! What a stack's folder says: one file, replaced whole, synced before anything is done about it.
 
+use super::log;
 use super::process::Instance;
 use crate::{Change, Goal, Served};
 use domain::process::{OperationKind, Outcome};
 use domain::{OperationId, Reason};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 /// What the folder says.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Saved {
     /// What runs and shall run.
     pub current: Option<Instance>,
+    /// What ran before `current` and has yet to be stopped.
+    #[serde(default)]
+    pub former: Option<Instance>,
     /// What is being done.
     pub operation: Option<Job>,
     /// What was done last, newest at the end.
@@ -68,43 +78,103 @@ impl Saved {
     }
 }
 
+/// A stack, as its work shares it.
+pub(super) type Stack = Arc<tokio::sync::Mutex<StackState>>;
+
 /// A stack in memory.
 pub(super) struct StackState {
     pub folder: PathBuf,
     pub saved: Saved,
-    /// Restarts in a row, for the supervisor's back-off.
-    pub restarts: u32,
-    pub restart_at: Option<std::time::Instant>,
+    /// Instances that are being started.
+    pub starting: BTreeSet<String>,
+    /// What `saved` says is not on disk: the supervisor tries again.
+    pub unsaved: bool,
+    pub restarts: Restarts,
+}
+
+/// How a stack's restarts go.
+#[derive(Default)]
+pub(super) struct Restarts {
+    /// The one that is under way, and what calls it off: an operation has the last word.
+    pub under_way: Option<(CancellationToken, JoinHandle<()>)>,
+    /// How many in a row.
+    pub count: u32,
+    /// When the next may begin; at once where there was none.
+    pub due: Option<Instant>,
+    /// The code of the reason that was said last for the stack's being down.
+    pub said: Option<Cow<'static, str>>,
+    /// It did not run when the driver opened, as after any end in good order: no news unless it fails.
+    pub at_opening: bool,
 }
 
 impl StackState {
     pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, saved: Saved::default(), restarts: 0, restart_at: None }
+        Self {
+            folder,
+            saved: Saved::default(),
+            starting: BTreeSet::new(),
+            unsaved: false,
+            restarts: Restarts::default(),
+        }
     }
 
-    pub(super) fn save(&self) -> Result<(), Reason> {
+    /// Changes what is kept: on disk first, then in memory. A write that failed has changed nothing, so that
+    /// the same step can be done again.
+    pub(super) fn keep(&mut self, change: impl FnOnce(&mut Saved)) -> Result<(), Reason> {
+        let before = self.saved.clone();
+        change(&mut self.saved);
+        self.save().inspect_err(|_| self.saved = before)
+    }
+
+    /// Writes what is kept.
+    pub(super) fn save(&mut self) -> Result<(), Reason> {
         let json = serde_json::to_vec(&self.saved).unwrap_or_default();
-        self.write("state.json", &json)
+        self.write("state.json", &json)?;
+        self.unsaved = false;
+        Ok(())
     }
 
-    /// Ends the operation with its outcome.
+    /// Ends the operation with its outcome. The outcome is true even where it cannot be written at once.
     pub(super) fn finish(&mut self, token: OperationId, outcome: Outcome) -> Result<(), Reason> {
         self.saved.operation = None;
         self.saved.done.push((token, outcome));
         let too_many = self.saved.done.len().saturating_sub(20);
         self.saved.done.drain(..too_many);
+        self.unsaved = true;
         self.save()
     }
 
-    /// Only the instance that runs is on the lease, and the one that is being started.
-    pub(super) fn write_lease(&self) {
-        let current = self.saved.current.as_ref().map(|i| i.id.clone()).unwrap_or_default();
-        let _ = self.write("lease", current.as_bytes());
+    /// Puts an instance on the lease before it is started.
+    pub(super) fn begin(&mut self, id: &str) -> Result<(), Reason> {
+        self.starting.insert(id.to_owned());
+        self.write("lease", self.lease().as_bytes()).inspect_err(|_| _ = self.starting.remove(id))
     }
 
-    pub(super) fn lease_also(&self, starting: &str) -> Result<(), Reason> {
-        let current = self.saved.current.as_ref().map(|i| i.id.as_str()).unwrap_or_default();
-        self.write("lease", format!("{current}\n{starting}").as_bytes())
+    /// Ends the start of an instance: from now on it is on the lease only as what runs.
+    pub(super) fn end(&mut self, id: &str) {
+        self.starting.remove(id);
+        self.write_lease();
+    }
+
+    pub(super) fn write_lease(&self) {
+        if let Err(reason) = self.write("lease", self.lease().as_bytes()) {
+            tracing::warn!(%reason, "a lease cannot be written; what should end lives on until it can");
+        }
+    }
+
+    /// What runs and what is being started, a line each. Everything else ends by itself.
+    fn lease(&self) -> String {
+        let current = self.saved.current.as_ref().map(|i| &i.id);
+        current.into_iter().chain(&self.starting).map(|id| format!("{id}\n")).collect()
+    }
+
+    /// Bounds the log, unless a start counts on where its own lines begin.
+    pub(super) fn shorten_log(&self) {
+        if self.starting.is_empty()
+            && let Err(error) = log::shorten(&self.folder.join(log::NAME))
+        {
+            tracing::warn!(%error, folder = %self.folder.display(), "a log cannot be shortened");
+        }
     }
 
     pub(super) fn write_tenants(&self, tenants: &[Served]) -> Result<(), Reason> {

@@ -1,79 +1,13 @@
-//! The local driver with real processes.
-#![allow(missing_docs, clippy::unwrap_used)]
+//! A stack's life when all goes well.
 
+use crate::kit::{change, end_of, kill, open, page, perform, processes, runs, until};
 use domain::process::{OperationKind, Outcome};
-use domain::{Configuration, Digest, OperationId, ReleaseId, StackId, TierId};
-use drivers::local::{Local, OnExit, Program};
-use drivers::{Change, Driver, Goal, Observation, Served, Submitted};
-use std::path::Path;
+use domain::{Digest, StackId};
+use drivers::local::OnExit;
+use drivers::{Driver as _, Submitted};
 use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt as _;
 use uuid::Uuid;
-
-async fn open(root: &Path) -> Local {
-    let program = Program { path: env!("CARGO_BIN_EXE_sample-app").into(), args: vec![] };
-    Local::open(root.to_owned(), program).await.unwrap()
-}
-
-fn change(n: u128, kind: OperationKind, build: &str) -> Change {
-    let configuration = Configuration {
-        release: ReleaseId(Uuid::from_u128(1)),
-        version: build.parse().unwrap(),
-        tier: TierId(Uuid::from_u128(2)),
-        tier_revision: 1,
-        parameters: [("workers".to_owned(), domain::parameter::Value::Integer(3))].into(),
-        digest: Digest(format!("digest-of-{build}")),
-    };
-    let tenants = vec![Served { id: "1".into(), slug: "acme".into(), name: "Acme".into() }];
-    let goal = Goal {
-        configuration,
-        artifact: serde_json::json!({ "app": "orders", "build": build }),
-        tier: "basic".into(),
-        model: "pool".into(),
-        components: vec![],
-        tenants,
-    };
-    Change {
-        token: OperationId(Uuid::from_u128(n)),
-        stack: StackId(Uuid::from_u128(9)),
-        name: "pool-1".into(),
-        kind,
-        to: (kind != OperationKind::Delete).then_some(goal),
-    }
-}
-
-async fn end_of(driver: &Local, change: &Change) -> Outcome {
-    let begin = Instant::now();
-    loop {
-        let seen = driver.observe(&[(change.token, change.name.clone())]).await.unwrap();
-        if let Observation::Ended(outcome) = &seen[0] {
-            return outcome.clone();
-        }
-        assert!(begin.elapsed() < Duration::from_secs(40), "the operation never ended");
-        tokio::time::sleep(Duration::from_millis(30)).await;
-    }
-}
-
-async fn perform(driver: &Local, change: &Change) -> Outcome {
-    assert_eq!(driver.submit(change).await.unwrap(), Submitted::Accepted);
-    end_of(driver, change).await
-}
-
-fn runs(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Succeeded { digest: Some(digest), .. } => digest.0.clone(),
-        other => format!("{other:?}"),
-    }
-}
-
-async fn page(driver: &Local, stack: &str) -> String {
-    let at = driver.endpoint(stack).unwrap();
-    let mut stream = tokio::net::TcpStream::connect(at).await.unwrap();
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    stream.write_all(b"GET / HTTP/1.1\r\nhost: acme.localhost\r\nconnection: close\r\n\r\n").await.unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.unwrap();
-    text
-}
 
 #[tokio::test]
 async fn a_stack_is_made_updated_kept_when_an_update_fails_and_deleted() {
@@ -140,11 +74,7 @@ async fn processes_are_adopted_restarted_and_end_with_their_folder() {
     assert_eq!(driver.endpoint("pool-1"), Some(address), "adopted, not started anew");
     assert!(page(&driver, "pool-1").await.contains("1.0.0"));
 
-    rustix::process::kill_process(
-        rustix::process::Pid::from_raw(first).unwrap(),
-        rustix::process::Signal::KILL,
-    )
-    .unwrap();
+    kill(first);
     let begin = Instant::now();
     while driver.endpoint("pool-1").is_none_or(|at| at == address) {
         assert!(begin.elapsed() < Duration::from_secs(20), "it was not started again");
@@ -163,15 +93,60 @@ async fn processes_are_adopted_restarted_and_end_with_their_folder() {
 }
 
 #[tokio::test]
-async fn an_operation_cut_short_is_finished_by_the_next_driver() {
+async fn the_memory_of_a_tier_is_a_bound_that_the_system_keeps() {
     let folder = tempfile::tempdir().unwrap();
     let driver = open(folder.path()).await;
+    let mut create = change(1, OperationKind::Create, "1.0.0");
+    let parameters = &mut create.to.as_mut().unwrap().configuration.parameters;
+    parameters.insert("memory_mb".to_owned(), domain::parameter::Value::Integer(16));
+    perform(&driver, &create).await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", processes(folder.path())[0])).unwrap();
+    let data = limits.lines().find(|line| line.starts_with("Max data size")).unwrap();
+    assert!(!data.contains("unlimited"), "{data}");
+    assert!(page(&driver, "pool-1").await.contains(" of 16 MiB"));
+    driver.shutdown(OnExit::Stop).await;
+}
+
+#[tokio::test]
+async fn a_log_stays_short_while_its_process_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let driver = open(folder.path()).await;
+    perform(&driver, &change(1, OperationKind::Create, "1.0.0")).await;
+    let log = folder.path().join("pool-1/log.txt");
+    std::fs::write(&log, "a line\n".repeat(200_000) + "the last line\n").unwrap();
+    until("the log is shortened", || std::fs::metadata(&log).unwrap().len() < 600_000).await;
+    assert_eq!(driver.log_tail("pool-1", 1).await.unwrap(), "the last line");
+    driver.shutdown(OnExit::Stop).await;
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_does_not_keep_a_process_without_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().canonicalize().unwrap();
+    let driver = open(&path).await;
+    perform(&driver, &change(1, OperationKind::Create, "1.0.0")).await;
+    let mut stream = tokio::net::TcpStream::connect(driver.endpoint("pool-1").unwrap()).await.unwrap();
+    let half = "POST /api/orders HTTP/1.1\r\nhost: acme\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n";
+    stream.write_all(half.as_bytes()).await.unwrap();
+    driver.shutdown(OnExit::Keep).await;
+    drop(folder);
+    until("the process ends", || processes(&path).is_empty()).await;
+}
+
+#[tokio::test]
+async fn an_operation_cut_short_leaves_no_process_and_is_finished_by_the_next_driver() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().canonicalize().unwrap();
+    let driver = open(&path).await;
     let slow = change(1, OperationKind::Create, "1.2.0");
     assert_eq!(driver.submit(&slow).await.unwrap(), Submitted::Accepted);
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    until("its process starts", || !processes(&path).is_empty()).await;
     driver.shutdown(OnExit::Keep).await;
-    let driver = open(folder.path()).await;
+    assert!(processes(&path).is_empty(), "what is being started is nobody's: it ends with its driver");
+
+    let driver = open(&path).await;
     assert_eq!(runs(&end_of(&driver, &slow).await), "digest-of-1.2.0");
     assert!(page(&driver, "pool-1").await.contains("1.2.0"));
     driver.shutdown(OnExit::Stop).await;
+    assert!(processes(&path).is_empty());
 }

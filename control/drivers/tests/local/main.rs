@@ -1,0 +1,8 @@
+//! The local driver with real processes.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod disk;
+mod kit;
+mod life;
+mod start;
+mod supervision;
