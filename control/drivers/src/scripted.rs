@@ -82,6 +82,15 @@ impl Scripted {
         n
     }
 
+    /// Says that a stack went down, or with `None` that it runs again.
+    pub fn say_down(&self, stack: &str, why: Option<Reason>) {
+        let stack = stack.to_owned();
+        let _ = self.inner.events.send(match why {
+            Some(reason) => DriverEvent::Down { stack, reason },
+            None => DriverEvent::Up { stack },
+        });
+    }
+
     /// From now on the stack reports these counters of requests and errors.
     pub fn sicken(&self, stack: &str, requests: u64, errors: u64) {
         self.lock().sick.insert(stack.to_owned(), (requests, errors));

@@ -5,6 +5,7 @@
 //! it is submitted.
 
 mod drive;
+mod health;
 mod mailer;
 mod members;
 mod place;
@@ -91,6 +92,8 @@ pub async fn run(store: Store, drivers: Arc<Drivers>, clock: Clock, shutdown: Ca
             Some(event) = news.recv() => {
                 match event {
                     DriverEvent::Progress { token, at, line } => log.add(token, at, line),
+                    DriverEvent::Down { stack, reason } => health::note(&context, &stack, Some(&reason)).await,
+                    DriverEvent::Up { stack } => health::note(&context, &stack, None).await,
                     DriverEvent::Ended { token } => {
                         for to in running.values() {
                             let _ = to.try_send(token);

@@ -11,6 +11,7 @@ on_both!(
     a_clean_end_hands_over_at_once,
     in_the_middle_of_a_rollout_nobody_is_behind_and_nobody_is_taken_back,
     a_clock_that_was_wrong_keeps_nobody_from_work,
+    a_stack_that_goes_down_is_on_the_list_until_it_runs_again,
 );
 
 #[tokio::test]
@@ -124,4 +125,26 @@ async fn a_clock_that_was_wrong_keeps_nobody_from_work(db: Db) {
         store.process(id).await.unwrap().unwrap().summary.status == "succeeded"
     })
     .await;
+}
+
+async fn a_stack_that_goes_down_is_on_the_list_until_it_runs_again(db: Db) {
+    let app = TestApp::with(db, &["1.0.0"], |_| Fate::Succeed).await;
+    let ada = app.tenant("ada", "premium").await;
+    app.active(ada).await;
+    let died = || Some(domain::Reason::new("process_died", "its process died"));
+    for _ in 0..2 {
+        app.driver.say_down("silo-ada", died());
+    }
+    let behind = || async { app.store.behind(9).await.unwrap() };
+    eventually("it is on the list", || async { behind().await.len() == 1 }).await;
+    assert_eq!(behind().await[0].reason.as_ref().unwrap().sentence, "its process died");
+    app.driver.say_down("silo-ada", None);
+    eventually("it is off the list", || async { behind().await.is_empty() }).await;
+    app.driver.say_down("silo-ada", died());
+    eventually("it is on the list again", || async { behind().await.len() == 1 }).await;
+    let repair = app.service.converge(&app.admin, behind().await[0].stack).await.unwrap();
+    app.until(repair, "succeeded").await;
+    assert!(behind().await.is_empty(), "an operation proved that it runs");
+    let said = app.store.feed(0, 500).await.unwrap().into_iter().filter(|e| e.kind.starts_with("stack_"));
+    assert_eq!(said.map(|e| e.kind).collect::<Vec<_>>(), ["stack_down", "stack_up", "stack_down"]);
 }

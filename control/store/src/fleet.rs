@@ -1,7 +1,7 @@
 //! The fleet at a glance: who runs what, and who is behind (DESIGN §3, law 1).
 
 use crate::sql::args;
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, Tx};
 use domain::{Reason, StackId, Timestamp};
 
 /// How many tenants of a tier run a version.
@@ -26,7 +26,7 @@ pub struct Behind {
     pub version: Option<String>,
     /// What it should run.
     pub desired: Option<String>,
-    /// The last failure.
+    /// Why it does not run, or the last failure.
     pub reason: Option<Reason>,
     /// How many tenants it serves.
     pub tenants: i64,
@@ -37,7 +37,26 @@ pub struct Behind {
 }
 
 // What a failed stack runs is not known, whatever it ran before.
-const BEHIND: &str = "(s.status = 'failed' or s.status = 'live' and (s.actual is null or s.desired is null or s.actual <> s.desired))";
+const BEHIND: &str = "(s.status = 'failed' or s.status = 'live'
+    and (s.down is not null or s.actual is null or s.desired is null or s.actual <> s.desired))";
+
+impl Tx {
+    /// Notes why a stack does not run, or with `None` that it runs again; says which it is, if that is news.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn set_down(
+        &mut self,
+        name: &str,
+        why: Option<&Reason>,
+    ) -> Result<Option<StackId>, StoreError> {
+        let sql = "update stacks set down = $2
+                   where name = $1 and status in ('live', 'failed') and coalesce(down, '') <> coalesce($2, '')
+                   returning id";
+        let why = why.map(crate::records::erased::Json::json);
+        self.fetch(sql, args![name, why]).await?.first().map(|r| r.parse(0)).transpose()
+    }
+}
 
 impl Store {
     /// How many stacks are on the catch-up list.
@@ -95,7 +114,7 @@ impl Store {
     /// The database failed.
     pub async fn behind(&self, limit: u32) -> Result<Vec<Behind>, StoreError> {
         let sql = format!(
-            "select s.id, s.name, s.version, d.version, s.reason, s.changed_at,
+            "select s.id, s.name, s.version, d.version, coalesce(s.down, s.reason), s.changed_at,
                           cast(case when s.operation is null then 0 else 1 end as bigint),
                           (select count(*) from tenant_stacks ts where ts.stack = s.id)
                    from stacks s left join configurations d on d.digest = s.desired

@@ -206,7 +206,7 @@ impl Tx {
             bound.extend(row);
         }
         let sql = format!(
-            "update stacks set operation = null, status = v.column3, reason = v.column5, changed_at = ${},
+            "update stacks set operation = null, down = null, status = v.column3, reason = v.column5, changed_at = ${},
                     outputs = coalesce(v.column6, outputs),
                     actual = case when v.column3 = 'failed' then actual else v.column4 end
              from (values {}) as v where stacks.id = v.column1 and stacks.operation = v.column2",

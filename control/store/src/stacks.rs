@@ -204,16 +204,17 @@ impl Store {
             tenants.entry(row.text(0)?).or_default().push(entry);
         }
         let sql = format!(
-            "select x.*, tr.key, d.body from (select {STACK}) x join tiers tr on tr.id = x.tier
+            "select x.*, tr.key, d.body, x.down from (select {STACK}) x join tiers tr on tr.id = x.tier
              left join configurations d on x.actual is null and d.digest = x.desired
              where x.status not in ('deleted', 'deleting') {} order by x.name",
             one("x.id")
         );
-        let sql = sql.replace("c.body from", "c.body as body, s.actual, s.desired from");
+        let sql = sql.replace("c.body from", "c.body as body, s.actual, s.desired, s.down from");
         let mut facts = vec![];
         for row in self.fetch(&sql, bound()).await? {
             let stack = stack(&row)?;
-            let (tier_key, desired) = (row.parse(15)?, row.json_or_null(16)?);
+            let (tier_key, desired) = (row.parse(16)?, row.json_or_null(17)?);
+            let is_down = row.text_or_null(18)?.is_some();
             let inside = tenants.remove(&stack.id.to_string()).unwrap_or_default();
             let own = (stack.kind == domain::stack::StackKind::Silo).then(|| inside.first()).flatten();
             let overrides = match own {
@@ -233,7 +234,7 @@ impl Store {
                 region: stack.region,
                 driver: stack.driver,
                 components: stack.components,
-                proved: stack.status == domain::stack::StackStatus::Live,
+                proved: stack.status == domain::stack::StackStatus::Live && !is_down,
                 actual: stack.actual,
                 desired,
                 tenants: inside.into_iter().map(|(_, slug, tags, _)| (slug, tags)).collect(),

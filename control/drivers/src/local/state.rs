@@ -181,6 +181,15 @@ impl StackState {
         self.write("tenants.json", &serde_json::to_vec(tenants).unwrap_or_default())
     }
 
+    /// The tenants that an operation names, where nobody was named before: whom a stack serves may have changed
+    /// since the operation was prepared, and then [`crate::Driver::serve`] has said so.
+    pub(super) fn write_first_tenants(&self, tenants: &[Served]) -> Result<(), Reason> {
+        if self.folder.join("tenants.json").exists() {
+            return Ok(());
+        }
+        self.write_tenants(tenants)
+    }
+
     pub(super) fn first_tenant(&self) -> Option<String> {
         let text = std::fs::read(self.folder.join("tenants.json")).ok()?;
         let tenants: Vec<Served> = serde_json::from_slice(&text).ok()?;

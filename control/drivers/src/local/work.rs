@@ -49,7 +49,7 @@ pub(super) async fn work(driver: Local, stack: Stack, job: Job) {
 }
 
 async fn update(driver: &Local, stack: &Stack, job: &Job, wanted: &Wanted) -> Result<Outcome, Failure> {
-    stack.lock().await.write_tenants(&wanted.tenants)?;
+    stack.lock().await.write_first_tenants(&wanted.tenants)?;
     let current = stack.lock().await.saved.current.clone();
     if let Some(current) = &current
         && current.digest == wanted.digest
