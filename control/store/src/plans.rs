@@ -10,7 +10,7 @@ use domain::{ReleaseId, Slug, StrategyId, TierId};
 
 const TIER: &str = "t.id, t.key, r.revision, r.spec, r.saved_at, r.saved_by, t.live_revision
                     from tiers t join tier_revisions r on r.tier = t.id";
-const RELEASE: &str =
+pub(crate) const RELEASE: &str =
     "select id, version, artifacts, commit_id, notes, registered_at, registered_by, bad from releases";
 
 impl Tx {
@@ -201,7 +201,7 @@ fn tier_and_live(row: &Row) -> Result<(Tier, Option<u32>), StoreError> {
     Ok((tier, row.int_or_null(6)?.map(number).transpose()?))
 }
 
-fn release(row: &Row) -> Result<Release, StoreError> {
+pub(crate) fn release(row: &Row) -> Result<Release, StoreError> {
     Ok(Release {
         id: row.parse(0)?,
         version: row.parse(1)?,
