@@ -13,7 +13,16 @@ use tower_sessions::Session;
 
 /// Where a session keeps who is signed in.
 pub const USER_KEY: &str = "user";
+/// Where it keeps which password they signed in with.
+const PROOF_KEY: &str = "proof";
+/// Where it keeps when they were last here.
+const SEEN_KEY: &str = "seen";
 const FLASH_KEY: &str = "flash";
+
+/// Sent by pages that fetch parts of themselves. Nobody reads those: they take no flash and keep no session awake.
+pub const FRAGMENT: &str = "x-tidegate-fragment";
+/// Carries a new secret to the next page, past the database.
+const SECRET_COOKIE: &str = "tidegate_secret";
 
 /// What pages are made with.
 #[derive(Clone, FromRef)]
@@ -22,6 +31,8 @@ pub struct Ui {
     pub service: Service,
     /// Where the front end's files are.
     pub options: LeptosOptions,
+    /// Whether people reach the console over HTTPS, so that cookies may insist on it.
+    pub secure: bool,
 }
 
 /// Told once, on the page after a form.
@@ -35,7 +46,7 @@ pub struct Flash {
     pub problems: Vec<(String, String)>,
     /// What was written into the form.
     pub values: HashMap<String, String>,
-    /// A secret that is shown this once.
+    /// A secret that is shown this once. The session keeps only its hash; the text comes in a cookie.
     pub secret: Option<String>,
 }
 
@@ -63,6 +74,10 @@ pub struct Member {
     pub actor: Actor,
     pub user: SessionUser,
     pub session: Session,
+    /// Whether a page fetches a part of itself, which no person reads.
+    fragment: bool,
+    /// What came in the cookie for secrets.
+    secret: Option<String>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Visitor
@@ -73,11 +88,11 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
         let session = Session::from_request_parts(parts, state).await.map_err(IntoResponse::into_response)?;
-        let id = session.get::<UserId>(USER_KEY).await.ok().flatten();
-        let user = match id {
-            None => None,
-            Some(id) => Service::from_ref(state).console_actor(id).await.map_err(|e| failure(&e))?,
-        };
+        let service = Service::from_ref(state);
+        let user = signed_in(&service, &session).await.map_err(|e| failure(&e))?;
+        if user.is_some() && !is_fragment(&parts.headers) {
+            stay_awake(&service, &session).await;
+        }
         let path = parts.uri.path_and_query().map_or("/", |p| p.as_str()).to_owned();
         Ok(Self { session, user, path })
     }
@@ -92,7 +107,10 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
         let Visitor { session, user, path } = Visitor::from_request_parts(parts, state).await?;
         match user {
-            Some((actor, user)) => Ok(Self { actor, user, session }),
+            Some((actor, user)) => {
+                let fragment = is_fragment(&parts.headers);
+                Ok(Self { actor, user, session, fragment, secret: secret(&parts.headers) })
+            }
             None => {
                 let to = percent_encoding::utf8_percent_encode(&path, percent_encoding::NON_ALPHANUMERIC);
                 Err(Redirect::to(&format!("/sign-in?to={to}")).into_response())
@@ -102,13 +120,70 @@ where
 }
 
 impl Member {
+    /// What this page tells; nothing to a fragment.
     pub async fn flash(&self) -> Flash {
-        take_flash(&self.session).await
+        if self.fragment {
+            return Flash::default();
+        }
+        let mut flash = take_flash(&self.session).await;
+        flash.secret = flash.secret.and_then(|hash| {
+            let text = self.secret.as_ref()?;
+            (service::hash_token(text) == hash).then(|| text.clone())
+        });
+        flash
     }
 }
 
+/// Takes what is to be told. A session that has nothing to tell is not written.
 pub async fn take_flash(session: &Session) -> Flash {
-    session.remove::<Flash>(FLASH_KEY).await.ok().flatten().unwrap_or_default()
+    match session.get::<Flash>(FLASH_KEY).await {
+        Ok(Some(_)) => session.remove::<Flash>(FLASH_KEY).await.ok().flatten().unwrap_or_default(),
+        Ok(None) | Err(_) => Flash::default(),
+    }
+}
+
+/// Who is signed in: as they are now, and only while their password is the one that they signed in with.
+///
+/// # Errors
+/// The database failed.
+pub async fn signed_in(service: &Service, session: &Session) -> Result<Option<(Actor, SessionUser)>, Error> {
+    let Some(id) = session.get::<UserId>(USER_KEY).await.ok().flatten() else { return Ok(None) };
+    let proof = session.get::<String>(PROOF_KEY).await.ok().flatten();
+    let found = service.console_actor(id).await?;
+    Ok(found.filter(|(_, user)| proof.as_deref() == Some(&user.proof)))
+}
+
+/// Makes the session this person's, with the password that they have now.
+///
+/// # Errors
+/// The session cannot be kept.
+pub async fn remember(session: &Session, user: &SessionUser, now: domain::Timestamp) -> Result<(), Error> {
+    let broken = |_| Error::refused("no_session", "the session cannot be kept; try again");
+    // Another id than before: who knew the old one learns nothing.
+    session.cycle_id().await.map_err(broken)?;
+    session.insert(USER_KEY, user.id).await.map_err(broken)?;
+    session.insert(PROOF_KEY, &user.proof).await.map_err(broken)?;
+    session.insert(SEEN_KEY, now).await.map_err(broken)
+}
+
+/// Puts a session's end off; at most once an hour, so that looking at pages writes nothing.
+async fn stay_awake(service: &Service, session: &Session) {
+    let now = service.now();
+    let seen = session.get::<domain::Timestamp>(SEEN_KEY).await.ok().flatten().unwrap_or_default();
+    if now - seen > domain::Span::minutes(60) {
+        let _ = session.insert(SEEN_KEY, now).await;
+    }
+}
+
+fn is_fragment(headers: &http::HeaderMap) -> bool {
+    let prefetch = headers.get("sec-purpose").and_then(|v| v.to_str().ok());
+    headers.contains_key(FRAGMENT) || prefetch.is_some_and(|p| p.starts_with("prefetch"))
+}
+
+fn secret(headers: &http::HeaderMap) -> Option<String> {
+    let all = headers.get_all(http::header::COOKIE).iter().filter_map(|v| v.to_str().ok());
+    let mut pairs = all.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| *name == SECRET_COOKIE).map(|(_, text)| text.to_owned())
 }
 
 /// A plain answer where no page can be made.
@@ -125,11 +200,7 @@ pub fn failure(error: &Error) -> Response {
 pub async fn actor() -> Result<(Service, Actor), Error> {
     let service = expect_context::<Service>();
     let session = session().await?;
-    let id = session.get::<UserId>(USER_KEY).await.ok().flatten();
-    let found = match id {
-        Some(id) => service.console_actor(id).await?,
-        None => None,
-    };
+    let found = signed_in(&service, &session).await?;
     let reason = domain::Reason::new("signed_out", "you are not signed in any more; sign in and try again");
     let (actor, _) = found.ok_or(Error::Unauthenticated(reason))?;
     Ok((service, actor))
@@ -166,6 +237,25 @@ pub async fn go(to: &str, flash: Flash) -> Result<(), ServerFnError> {
     Ok(())
 }
 
+/// Sends the browser on to a page that shows a secret once. The database never has its text.
+///
+/// # Errors
+/// The session cannot be kept.
+pub async fn go_with_secret(to: &str, done: String, text: &str) -> Result<(), ServerFnError> {
+    let secure = if expect_context::<Ui>().secure { "; Secure" } else { "" };
+    let cookie = format!("{SECRET_COOKIE}={text}; Path={to}; Max-Age=120; HttpOnly; SameSite=Strict{secure}");
+    if let Ok(value) = http::HeaderValue::from_str(&cookie) {
+        expect_context::<leptos_axum::ResponseOptions>().append_header(http::header::SET_COOKIE, value);
+    }
+    let secret = Some(service::hash_token(text));
+    go(to, Flash { done: Some(done), secret, ..Flash::default() }).await
+}
+
+/// Keeps what is to be told, for a form whose answer is made elsewhere.
+pub async fn tell(session: &Session, flash: Flash) {
+    let _ = session.insert(FLASH_KEY, flash).await;
+}
+
 fn failed(error: &Error, values: &impl Serialize) -> Flash {
     let problems = match error {
         Error::Invalid(Invalid { problems }) => {
@@ -190,7 +280,11 @@ fn flatten(
         match value {
             serde_json::Value::String(text) => drop(into.insert(name, text)),
             serde_json::Value::Object(inner) => flatten(&name, inner, into),
-            serde_json::Value::Null | serde_json::Value::Array(_) => {}
+            serde_json::Value::Array(items) => {
+                let words: Vec<_> = items.iter().filter_map(serde_json::Value::as_str).collect();
+                into.insert(name, words.join(","));
+            }
+            serde_json::Value::Null => {}
             other => drop(into.insert(name, other.to_string())),
         }
     }

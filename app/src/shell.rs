@@ -42,7 +42,7 @@ const NAV: &[(&str, &str, &str, Permission)] = &[
     ("/releases", "Releases", "releases", Permission::View),
     ("/strategies", "Strategies", "strategies", Permission::View),
     ("/activity", "Activity", "activity", Permission::View),
-    ("/settings", "Settings", "settings", Permission::Settings),
+    ("/settings", "Settings", "settings", Permission::View),
 ];
 
 impl Member {
@@ -205,7 +205,7 @@ fn toasts(flash: &Flash) -> impl IntoView + use<> {
     let secret = flash.secret.clone().map(|text| {
         view! {
             <div class="alert alert-success" role="status">
-                <h2>"Keep this token now; it is not shown again"</h2>
+                <h2>"Keep this now; it is not shown again"</h2>
                 <p class="copy"><code>{text}</code></p>
             </div>
         }

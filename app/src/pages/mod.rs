@@ -1,8 +1,10 @@
 //! Every page, on one screen.
 
+mod account;
 mod activity;
 mod approvals;
 mod overview;
+mod refusal;
 mod releases;
 mod rollouts;
 mod settings;
@@ -18,11 +20,13 @@ use crate::shell::{Frame, render_error};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::Request;
 use leptos::prelude::provide_context;
 use service::Error;
+use tower_sessions::Session;
 
 /// All pages and their server functions.
 pub fn router(ui: Ui) -> Router {
@@ -56,14 +60,17 @@ pub fn router(ui: Ui) -> Router {
         .route("/welcome/{token}", get(signup::welcome))
         .route("/do/{*name}", post(server_fn))
         .fallback(missing)
+        .layer(from_fn_with_state(ui.clone(), refusal::designed))
         .with_state(ui)
 }
 
-async fn server_fn(State(ui): State<Ui>, request: Request<Body>) -> Response {
-    let service = ui.service.clone();
-    leptos_axum::handle_server_fns_with_context(move || provide_context(service.clone()), request)
-        .await
-        .into_response()
+async fn server_fn(State(ui): State<Ui>, session: Session, request: Request<Body>) -> Response {
+    let context = move || {
+        provide_context(ui.service.clone());
+        provide_context(ui.clone());
+    };
+    let response = leptos_axum::handle_server_fns_with_context(context, request).await.into_response();
+    refusal::unreadable_form(response, &session).await
 }
 
 async fn missing(State(ui): State<Ui>, visitor: Visitor) -> Response {

@@ -1,15 +1,14 @@
 //! Signing in and out.
 
 use crate::parts::{field, icon};
-use crate::session::{Flash, USER_KEY, Ui, Visitor, answer, go, session, take_flash};
+use crate::session::{Flash, Ui, Visitor, answer, go, remember, session, take_flash};
 use crate::shell::{Frame, render};
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
-use service::{Error, Service};
-use tower_sessions::Expiry;
+use service::Service;
 
 #[derive(Deserialize)]
 pub struct To {
@@ -58,12 +57,7 @@ pub async fn sign_in(form: Credentials) -> Result<(), ServerFnError> {
     let service = expect_context::<Service>();
     let signing = async {
         let user = service.sign_in(&form.email, &form.password).await?;
-        let session = session().await?;
-        let broken = |_| Error::refused("no_session", "the session cannot be kept; try again");
-        // Another id than before signing in: who knew the old one learns nothing.
-        session.cycle_id().await.map_err(broken)?;
-        session.set_expiry(Some(Expiry::OnInactivity(tower_sessions::cookie::time::Duration::days(7))));
-        session.insert(USER_KEY, user.id).await.map_err(broken)?;
+        remember(&session().await?, &user, service.now()).await?;
         Ok((local(&form.to), None))
     };
     answer(signing.await, &form).await
@@ -74,15 +68,46 @@ pub async fn sign_in(form: Credentials) -> Result<(), ServerFnError> {
 pub async fn sign_out() -> Result<(), ServerFnError> {
     if let Ok(session) = session().await {
         session.flush().await.map_err(ServerFnError::new)?;
+        // What is told next belongs to another session: a page on its way must not find the old one again.
+        session.cycle_id().await.map_err(ServerFnError::new)?;
     }
     go("/sign-in", Flash { done: Some("You are signed out.".into()), ..Flash::default() }).await
 }
 
 /// A path of this server, whatever was asked for.
 fn local(to: &str) -> String {
-    if to.starts_with('/') && !to.starts_with("//") && !to.contains('\\') {
-        to.to_owned()
-    } else {
-        "/".to_owned()
+    let second = to.chars().nth(1);
+    let here = to.starts_with('/') && !matches!(second, Some('/' | '\\'));
+    let plain = to.bytes().all(|b| b.is_ascii_graphic());
+    match to.parse::<http::uri::PathAndQuery>() {
+        Ok(path) if here && plain && !to.contains('\\') => path.to_string(),
+        _ => "/".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::local;
+
+    #[test]
+    fn nobody_is_sent_to_another_site() {
+        for to in ["/", "/rollouts/1?x=%2F", "/tenants?search=a%20b&tier=basic"] {
+            assert_eq!(local(to), to);
+        }
+        let foreign = [
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "/\t/evil.example",
+            "/\n/evil.example",
+            "\t//evil.example",
+            "https://evil.example",
+            "javascript:alert(1)",
+            "/a\r\nset-cookie: x",
+            "/ä",
+        ];
+        for to in foreign {
+            assert_eq!(local(to), "/", "{to:?}");
+        }
     }
 }

@@ -45,28 +45,34 @@ impl Span {
     /// No time at all.
     pub const ZERO: Self = Self(0);
 
-    /// `n` seconds.
+    /// `n` seconds. Like all of these, at most what the number holds: bounds are checked by whoever takes it.
     #[must_use]
     pub const fn seconds(n: i64) -> Self {
-        Self(n * 1000)
+        Self(n.saturating_mul(1000))
     }
 
     /// `n` minutes.
     #[must_use]
     pub const fn minutes(n: i64) -> Self {
-        Self(n * 60_000)
+        Self(n.saturating_mul(60_000))
+    }
+
+    /// `n` hours.
+    #[must_use]
+    pub const fn hours(n: i64) -> Self {
+        Self(n.saturating_mul(3_600_000))
     }
 
     /// `n` days.
     #[must_use]
     pub const fn days(n: i64) -> Self {
-        Self(n * 86_400_000)
+        Self(n.saturating_mul(86_400_000))
     }
 
     /// Whole seconds, rounded up: a countdown never shows 0 before it is over.
     #[must_use]
     pub const fn seconds_ceil(self) -> i64 {
-        (self.0 + 999).div_euclid(1000)
+        self.0.saturating_add(999).div_euclid(1000)
     }
 }
 

@@ -415,18 +415,17 @@ impl World {
         let configurations = vec![old.clone(), new.clone()];
         let closed = self.rollout.wave_is_closed(wave);
         let begun = !matches!(self.rollout.waves[wave].state, WaveState::Pending);
-        let (command, runs) = if closed {
+        let (event, runs) = if closed {
             if !begun && !self.rollout.gate_before_passed(wave) {
                 return;
             }
-            (Command::Bear { wave, step: Box::new(step), configurations }, new)
+            (Event::Born { wave, step: Box::new(step), configurations }, new)
         } else {
-            (Command::Enroll { wave, step: Box::new(step), configurations }, old)
+            (Event::Enrolled { wave, step: Box::new(step), configurations }, old)
         };
         self.running.insert(facts.id, Some(runs.digest.clone()));
         self.initial.insert(facts.id, facts.actual.map(|a| a.digest));
-        let events = self.rollout.command(&Actor::engine(), command, self.now).unwrap();
-        self.append(events);
+        self.append(vec![event]);
     }
 
     /// All that was only in memory is gone; the log and the driver's own records are not.

@@ -4,8 +4,12 @@ use crate::{Error, Result, Service};
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash};
 use domain::access::Role;
-use domain::{Actor, Channel, Reason, UserId};
+use domain::{Actor, Channel, Reason, Span, Timestamp, UserId};
 use sha2::{Digest as _, Sha256};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+use store::User;
+use tokio::sync::Semaphore;
 
 /// Who is signed in, as pages need it.
 #[derive(Clone, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
@@ -18,27 +22,97 @@ pub struct SessionUser {
     pub role: Role,
     /// Groups that approvals name.
     pub groups: Vec<String>,
+    /// Changes with the password: sessions that began with another one have ended.
+    #[serde(skip)]
+    pub proof: String,
+}
+
+impl From<User> for SessionUser {
+    fn from(user: User) -> Self {
+        let proof = hash_token(&user.password);
+        Self { id: user.id, email: user.email.into(), role: user.role, groups: user.groups, proof }
+    }
+}
+
+/// Wrong passwords that an account takes within [`WINDOW`] before it must wait.
+const TRIES: usize = 10;
+/// See [`TRIES`].
+const WINDOW: Span = Span::minutes(5);
+/// Accounts that are remembered at once; beyond it, the ones whose time is over are forgotten first.
+const REMEMBERED: usize = 10_000;
+
+/// Wrong passwords by account, and how many passwords are checked at once: each takes a core and 19 MiB.
+pub(crate) struct Attempts {
+    wrong: Mutex<HashMap<String, VecDeque<Timestamp>>>,
+    checking: Semaphore,
+}
+
+impl Default for Attempts {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        Self { wrong: Mutex::default(), checking: Semaphore::new(cores.clamp(2, 8)) }
+    }
+}
+
+impl Attempts {
+    /// How long an account must wait, if it must.
+    fn wait(&self, account: &str, now: Timestamp) -> Option<Span> {
+        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        let tries = wrong.get_mut(account)?;
+        tries.retain(|at| *at + WINDOW > now);
+        (tries.len() >= TRIES).then(|| tries.front().map_or(WINDOW, |first| *first + WINDOW - now))
+    }
+
+    fn note(&self, account: &str, right: bool, now: Timestamp) {
+        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        if right {
+            wrong.remove(account);
+            return;
+        }
+        if wrong.len() >= REMEMBERED {
+            wrong.retain(|_, tries| tries.back().is_some_and(|at| *at + WINDOW > now));
+        }
+        if wrong.len() < REMEMBERED || wrong.contains_key(account) {
+            wrong.entry(account.to_owned()).or_default().push_back(now);
+        }
+    }
+
+    async fn verify(&self, password: &str, hash: String) -> bool {
+        // The semaphore is never closed.
+        let _turn = self.checking.acquire().await;
+        let password = password.to_owned();
+        tokio::task::spawn_blocking(move || verify(&password, &hash)).await.unwrap_or(false)
+    }
 }
 
 impl Service {
     /// Whose address and password these are. The answer to an unknown address takes as long as to a wrong password.
     ///
     /// # Errors
-    /// `Unauthenticated`, without saying which of the two was wrong.
+    /// `Unauthenticated`, without saying which of the two was wrong; `TooMany` after ten wrong passwords.
     pub async fn sign_in(&self, email: &str, password: &str) -> Result<SessionUser> {
+        let account = hash_token(&email.trim().to_lowercase());
+        let now = self.now();
+        if let Some(wait) = self.attempts.wait(&account, now) {
+            let sentence = format!("too many wrong passwords for this address; wait {wait} and try again");
+            return Err(Error::TooMany(Reason::new("too_many_tries", sentence)));
+        }
         let user = self.store.user_by_email(email.trim()).await?.filter(|u| !u.disabled);
         let hash = user.as_ref().map_or_else(|| DECOY.to_owned(), |u| u.password.clone());
-        let password = password.to_owned();
-        let right = tokio::task::spawn_blocking(move || verify(&password, &hash)).await.unwrap_or(false);
+        let right = self.attempts.verify(password, hash).await;
+        self.attempts.note(&account, right && user.is_some(), now);
         match user {
-            Some(u) if right => {
-                Ok(SessionUser { id: u.id, email: u.email.into(), role: u.role, groups: u.groups })
-            }
+            Some(user) if right => Ok(user.into()),
             _ => Err(Error::Unauthenticated(Reason::new(
                 "wrong_credentials",
                 "the e-mail address or the password is wrong; try again",
             ))),
         }
+    }
+
+    /// Whether this is the person's password.
+    pub(crate) async fn is_password(&self, user: &User, password: &str) -> bool {
+        self.attempts.verify(password, user.password.clone()).await
     }
 
     /// The actor behind a session's user: as they are now, not as they were when they signed in.
@@ -54,9 +128,7 @@ impl Service {
             permissions: user.role.permissions().to_vec(),
             channel: Channel::Console,
         };
-        let session =
-            SessionUser { id: user.id, email: user.email.into(), role: user.role, groups: user.groups };
-        Ok(Some((actor, session)))
+        Ok(Some((actor, user.into())))
     }
 
     /// The actor behind a bearer token.
@@ -107,7 +179,8 @@ pub(crate) async fn hash_password(password: String) -> Result<String> {
 }
 
 /// SHA-256 in hex: tokens are random and long, so a slow hash would add nothing.
-pub(crate) fn hash_token(token: &str) -> String {
+#[must_use]
+pub fn hash_token(token: &str) -> String {
     Sha256::digest(token.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
 }
 

@@ -3,7 +3,9 @@
 //! Every method takes the actor first. A rule that lives in a door is a bug; SQL stands in `store` alone.
 
 mod access;
+mod answers;
 mod error;
+mod lists;
 mod people;
 mod releases;
 mod rollouts;
@@ -13,9 +15,11 @@ mod tenants;
 mod tiers;
 mod views;
 
-pub use access::SessionUser;
+pub use access::{SessionUser, hash_token};
+pub use answers::Repeatable;
 pub use error::{Error, Result};
-pub use people::{NewToken, NewUser};
+pub use lists::Page;
+pub use people::{NewPassword, NewToken, NewUser, TokenRow};
 pub use releases::NewRelease;
 pub use rollouts::{GatePanel, Preview, RolloutView, StackView, StartRollout};
 pub use signup::{Offer, Progress, SignupForm};
@@ -44,6 +48,7 @@ pub struct Service {
     artifacts: Arc<BTreeMap<DriverKind, ArtifactCheck>>,
     /// How a tenant's address is written, with `{slug}` in it.
     tenant_url: Arc<str>,
+    attempts: Arc<access::Attempts>,
 }
 
 impl Service {
@@ -55,7 +60,13 @@ impl Service {
         artifacts: BTreeMap<DriverKind, ArtifactCheck>,
         tenant_url: &str,
     ) -> Self {
-        Self { store, clock, artifacts: Arc::new(artifacts), tenant_url: tenant_url.into() }
+        Self {
+            store,
+            clock,
+            artifacts: Arc::new(artifacts),
+            tenant_url: tenant_url.into(),
+            attempts: Arc::default(),
+        }
     }
 
     /// The store, for doors that only listen.

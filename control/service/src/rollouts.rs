@@ -247,9 +247,25 @@ impl Service {
     /// Pauses, resumes, stops, retries, rolls back.
     ///
     /// # Errors
-    /// Needs `rollouts`; its state does not allow it.
+    /// Needs `rollouts`; the comment is too long; its state does not allow it.
     pub async fn steer(&self, actor: &Actor, id: ProcessId, command: Command) -> Result<()> {
         actor.require(Permission::Rollouts)?;
+        let bounded = |comment: &str| {
+            domain::fields::bounded_text(comment, 500).map_err(|e| Error::from(e.within("comment")))
+        };
+        let command = match command {
+            Command::Pause { comment } => Command::Pause { comment: bounded(&comment)? },
+            Command::Stop { rollback, comment } => Command::Stop { rollback, comment: bounded(&comment)? },
+            Command::Rollback { comment } => Command::Rollback { comment: bounded(&comment)? },
+            plain @ (Command::Resume | Command::Retry) => plain,
+            // A decision goes through `decide`; a withdrawal is the control plane's own.
+            Command::Decide { .. } | Command::Withdraw { .. } => {
+                return Err(Error::refused(
+                    "not_steering",
+                    "this is nothing that a person steers a rollout with",
+                ));
+            }
+        };
         self.command::<Rollout>(actor, id, command).await
     }
 

@@ -215,7 +215,7 @@ impl Service {
             return Err(Error::field("confirm", format!("does not match; type {} to confirm", tenant.slug)));
         }
         if !(Span::ZERO..=Span::days(365)).contains(&grace) {
-            return Err(Error::field("grace_hours", "must be from 0 hours to 365 days"));
+            return Err(Error::field("grace_hours", "must be from 0 to 8760 hours, which are 365 days"));
         }
         if let Some(process) = self.process_of(id).await? {
             if process.kind == ProcessKind::Onboarding {

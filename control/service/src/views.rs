@@ -109,9 +109,10 @@ impl Service {
     /// Counts in Prometheus' text format: tenants by state, open processes by kind, stacks behind.
     ///
     /// # Errors
-    /// The database failed.
-    pub async fn metrics(&self) -> Result<String> {
+    /// Needs `view`.
+    pub async fn metrics(&self, actor: &Actor) -> Result<String> {
         use std::fmt::Write as _;
+        actor.require(Permission::View)?;
         let mut text = String::from("# TYPE tidegate_tenants gauge\n");
         for (state, n) in self.store.tenant_states().await? {
             let _ = writeln!(text, "tidegate_tenants{{state=\"{state}\"}} {n}");

@@ -58,6 +58,15 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The address without the password that it may hold.
+    pub(crate) fn address(url: &str) -> Self {
+        let shown = match (url.split_once("://"), url.rsplit_once('@')) {
+            (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
+            _ => url.to_owned(),
+        };
+        Self::Address(shown)
+    }
+
     pub(crate) fn damaged(what: impl Into<String>) -> Self {
         Self::Damaged(what.into())
     }

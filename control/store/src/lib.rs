@@ -3,12 +3,14 @@
 //! Keeps laws 3, 7 and 9 of DESIGN §3: the log's key refuses a stale writer, a stack takes one operation at a
 //! time, and what pages query is written in the transaction of the events that change it.
 
+mod answers;
 mod desire;
 mod error;
 mod events;
 mod fleet;
 mod migrate;
 mod outbox;
+mod pages;
 mod people;
 mod plans;
 mod processes;
@@ -19,6 +21,7 @@ mod sql;
 mod stacks;
 mod tenants;
 
+pub use answers::Claim;
 pub use error::{Conflict, StoreError};
 pub use events::{Activity, ActivityFilter, NewEvent, StoredEvent};
 pub use fleet::{Behind, TierVersions};
@@ -108,7 +111,7 @@ impl Store {
             return Ok(store);
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let options: PgConnectOptions = url.parse().map_err(|_| StoreError::Address(url.to_owned()))?;
+            let options: PgConnectOptions = url.parse().map_err(|_| StoreError::address(url))?;
             let connect = |most| {
                 PgPoolOptions::new()
                     .max_connections(most)
@@ -123,7 +126,7 @@ impl Store {
             store.listen();
             return Ok(store);
         }
-        Err(StoreError::Address(url.to_owned()))
+        Err(StoreError::address(url))
     }
 
     /// Hints of what was committed, in this process and, on PostgreSQL, in others.

@@ -1,4 +1,4 @@
-//! Messages that wait to be sent, gates that ask, settings, and answers kept for repeated requests.
+//! Messages that wait to be sent, gates that ask, settings.
 
 use crate::records::erased::Json as _;
 use crate::sql::{Row, args};
@@ -57,23 +57,6 @@ impl Tx {
                    on conflict (key) do update set value = excluded.value";
         self.execute(sql, args![key, value]).await.map(drop)
     }
-
-    /// Keeps the answer to a request, so that its repetition is answered alike.
-    ///
-    /// # Errors
-    /// [`crate::Conflict::Taken`] if it was answered already.
-    pub async fn keep_answer(
-        &mut self,
-        key: &str,
-        actor: &str,
-        request: &str,
-        response: &str,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        let sql =
-            "insert into idempotency (key, actor, request, response, created_at) values ($1,$2,$3,$4,$5)";
-        self.execute(sql, args![key, actor, request, response, at]).await.map(drop)
-    }
 }
 
 impl Store {
@@ -84,16 +67,6 @@ impl Store {
     pub async fn setting(&self, key: &str) -> Result<Option<String>, StoreError> {
         let row = self.fetch_one("select value from settings where key = $1", args![key]).await?;
         row.map(|r| r.text(0)).transpose()
-    }
-
-    /// The request and the answer kept under a key.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn kept_answer(&self, key: &str, actor: &str) -> Result<Option<(String, String)>, StoreError> {
-        let sql = "select request, response from idempotency where key = $1 and actor = $2";
-        let row = self.fetch_one(sql, args![key, actor]).await?;
-        row.map(|r| Ok((r.text(0)?, r.text(1)?))).transpose()
     }
 
     /// Messages, newest first.

@@ -145,13 +145,26 @@ impl Store {
         self.fetch_one(&sql, args![hash]).await?.map(|r| token(&r)).transpose()
     }
 
-    /// Keeps a session's data.
+    /// Begins a session; false if the id is taken.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn save_session(&self, id: &str, data: &str, expires_at: Timestamp) -> Result<(), StoreError> {
-        let sql = "insert into sessions (id, data, expires_at) values ($1,$2,$3)
-                   on conflict (id) do update set data = excluded.data, expires_at = excluded.expires_at";
+    pub async fn add_session(&self, id: &str, data: &str, expires_at: Timestamp) -> Result<bool, StoreError> {
+        let sql = "insert into sessions (id, data, expires_at) values ($1,$2,$3) on conflict (id) do nothing";
+        Ok(self.execute(sql, args![id, data, expires_at]).await? == 1)
+    }
+
+    /// Changes a session's data; one that has ended stays ended.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn change_session(
+        &self,
+        id: &str,
+        data: &str,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sql = "update sessions set data = $2, expires_at = $3 where id = $1";
         self.execute(sql, args![id, data, expires_at]).await.map(drop)
     }
 

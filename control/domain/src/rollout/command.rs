@@ -3,8 +3,7 @@
 use super::{Event, Person, Rollout, State, Then, Verdict, WaveState};
 use crate::access::Permission;
 use crate::operation::Run;
-use crate::plan::Step;
-use crate::{Actor, Configuration, Reason, StackId, Timestamp};
+use crate::{Actor, Reason, StackId, Timestamp};
 
 /// What people and doors ask of a rollout.
 #[derive(Clone, PartialEq, Debug)]
@@ -40,24 +39,6 @@ pub enum Command {
         comment: String,
         /// The plan that was shown.
         plan_hash: String,
-    },
-    /// A stack was placed on the old configuration while its wave is pending (by the engine).
-    Enroll {
-        /// The wave.
-        wave: usize,
-        /// Its step.
-        step: Box<Step>,
-        /// What it goes from and to.
-        configurations: Vec<Configuration>,
-    },
-    /// A stack was placed after its wave began: it is born on the target (by the engine).
-    Bear {
-        /// The wave.
-        wave: usize,
-        /// Its step.
-        step: Box<Step>,
-        /// What it goes from and to.
-        configurations: Vec<Configuration>,
     },
     /// A stack goes away (by the engine).
     Withdraw {
@@ -111,13 +92,6 @@ pub(super) fn command(
         Command::Decide { wave, verdict, comment, plan_hash } => {
             decide(rollout, actor, wave, verdict, comment, plan_hash, now)
         }
-        Command::Enroll { wave, step, configurations } => {
-            if rollout.wave_is_closed(wave) {
-                return Err(Reason::new("wave_closed", "its wave was approved, or has started"));
-            }
-            Ok(vec![Event::Enrolled { wave, step, configurations }])
-        }
-        Command::Bear { wave, step, configurations } => Ok(vec![Event::Born { wave, step, configurations }]),
         Command::Withdraw { stack, reason } => {
             let waiting = rollout.plan.waves.iter().enumerate().find_map(|(wave, planned)| {
                 let step = planned.steps.iter().position(|s| s.stack == stack)?;
