@@ -4,6 +4,7 @@
 
 mod access;
 mod error;
+mod gates;
 mod people;
 mod releases;
 mod rollouts;
@@ -11,16 +12,19 @@ mod signup;
 mod strategies;
 mod tenants;
 mod tiers;
+mod timeline;
 mod views;
 
 pub use access::SessionUser;
 pub use error::{Error, Result};
+pub use gates::{Inbox, Standing};
 pub use people::{NewToken, NewUser};
 pub use releases::NewRelease;
 pub use rollouts::{GatePanel, Preview, RolloutView, StackView, StartRollout};
 pub use signup::{Offer, Progress, SignupForm};
 pub use tenants::{NewTenant, TenantDetail};
 pub use tiers::{TierCard, TierForm, default_parameters};
+pub use timeline::{StackFilter, StackList, cell_states};
 pub use views::{Checklist, Overview, Settings};
 
 use domain::process::Process;
