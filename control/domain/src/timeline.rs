@@ -9,7 +9,10 @@ mod steering;
 pub use cells::{CELL_STATES, StackInRollout, cells, rank, stack_in_rollout, state_label};
 
 use crate::operation::Run;
-use crate::rollout::{Rollout, State, StepState, WaveState, tenants_reached, time_left, waits_for};
+use crate::rollout::{
+    Rollout, State, StepState, WaveState, missing, tenants_reached, time_left, waits_for,
+};
+use crate::strategy::WaveSpec;
 use crate::{OperationId, ProcessId, Span, StackId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -143,8 +146,22 @@ pub struct WaveView {
     pub gate: Vec<Chip>,
     /// Whether people are asked now.
     pub asking: bool,
+    /// What they are asked.
+    #[serde(default)]
+    pub asks: Option<Asks>,
     /// One for each stack, in the plan's order; none where there are more than [`DENSE`].
     pub cells: Vec<Cell>,
+}
+
+/// What a gate asks of people.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Asks {
+    /// Whom; `None` for anyone who may decide.
+    pub group: Option<String>,
+    /// How many approvals are missing.
+    pub missing: u32,
+    /// Who has decided already.
+    pub said: Vec<String>,
 }
 
 /// One condition of a gate.
@@ -229,6 +246,7 @@ impl Timeline {
                 gate: chips::chips(&planned.spec, &wave.state, now),
                 asking: matches!(&wave.state, WaveState::Gated(gate) if gate.asked.is_some())
                     && rollout.state == State::Running,
+                asks: asks(&planned.spec, &wave.state).filter(|_| rollout.state == State::Running),
                 cells,
             }
         });
@@ -314,6 +332,16 @@ impl Timeline {
         }
         true
     }
+}
+
+fn asks(spec: &WaveSpec, state: &WaveState) -> Option<Asks> {
+    let (WaveState::Gated(gate), Some(approval)) = (state, &spec.gate.approval) else { return None };
+    gate.asked?;
+    Some(Asks {
+        group: approval.group.clone(),
+        missing: missing(approval, gate),
+        said: gate.decisions.iter().map(|d| d.by.name.clone()).collect(),
+    })
 }
 
 fn is_there(state: &StepState) -> bool {

@@ -1,12 +1,14 @@
 //! What the rollout's pages ask: the timeline with what happened, its stacks as a list, one stack's drawer.
 
 use crate::{Error, Result, Service};
+use domain::access::Permission;
+use domain::process::ProcessKind;
 use domain::rollout::Rollout;
 use domain::timeline::{
     Cell, LINES, Line, StackInRollout, Timeline, cells, rank, stack_in_rollout, state_label,
 };
-use domain::{Actor, ProcessId, StackId};
-use store::{ActivityFilter, Running};
+use domain::{Actor, ProcessId, StackId, Timestamp};
+use store::{ActivityFilter, ProcessRow, Running};
 
 /// Which stacks of a rollout to list.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +39,20 @@ pub struct StackList {
 }
 
 impl Service {
+    /// Rollouts that started before `before`, newest first.
+    ///
+    /// # Errors
+    /// Needs `view`.
+    pub async fn rollouts_before(
+        &self,
+        actor: &Actor,
+        before: Option<Timestamp>,
+        limit: u32,
+    ) -> Result<Vec<ProcessRow>> {
+        actor.require(Permission::View)?;
+        Ok(self.store.processes(ProcessKind::Rollout, None, before, limit).await?)
+    }
+
     /// A rollout with what happened, newest first.
     ///
     /// # Errors
@@ -119,7 +135,8 @@ impl Service {
         stack: StackId,
     ) -> Result<StackInRollout> {
         let running = self.rollout_state(actor, id).await?;
-        stack_in_rollout(&running.process, stack).ok_or_else(|| Error::not_found("the stack in this rollout"))
+        let found = stack_in_rollout(&running.process, stack, self.now());
+        found.ok_or_else(|| Error::not_found("the stack in this rollout"))
     }
 }
 

@@ -3,8 +3,9 @@
 use super::{Cell, Failure};
 use crate::operation::Run;
 use crate::plan::{Change, Step};
-use crate::rollout::{Rollout, StepState, WaveState};
-use crate::{Configuration, StackId};
+use crate::process::Process as _;
+use crate::rollout::{Command, Rollout, StepState, WaveState};
+use crate::{Actor, Configuration, StackId, Timestamp};
 
 /// The states of a cell, in the order in which a wave shows them: what needs a look comes first.
 pub const CELL_STATES: [&str; 9] = [
@@ -52,6 +53,8 @@ pub struct StackInRollout {
     pub versions: (Option<String>, String),
     /// Parameters that change: name, before, after.
     pub changes: Vec<(String, Option<String>, Option<String>)>,
+    /// Whether a retry of the rollout would repeat it.
+    pub retry: bool,
 }
 
 /// The cells of one wave, all of them, in the plan's order.
@@ -64,7 +67,7 @@ pub fn cells(rollout: &Rollout, wave: usize) -> Vec<Cell> {
 
 /// A stack's place in a rollout; `None` if it is in no wave.
 #[must_use]
-pub fn stack_in_rollout(rollout: &Rollout, stack: StackId) -> Option<StackInRollout> {
+pub fn stack_in_rollout(rollout: &Rollout, stack: StackId, now: Timestamp) -> Option<StackInRollout> {
     let (wave, place) = rollout.plan.waves.iter().enumerate().find_map(|(i, planned)| {
         Some((i, planned.steps.iter().position(|s| s.stack == stack)?))
     })?;
@@ -82,6 +85,9 @@ pub fn stack_in_rollout(rollout: &Rollout, stack: StackId) -> Option<StackInRoll
             to.map_or_else(|| rollout.plan.target.version.to_string(), |c| c.version.to_string()),
         ),
         changes: to.map(|to| changes(from, to)).unwrap_or_default(),
+        retry: matches!(state.run, Run::Failed { .. })
+            && rollout.current_wave() == Some(wave)
+            && rollout.command(&Actor::engine(), Command::Retry, now).is_ok(),
     })
 }
 
