@@ -89,11 +89,11 @@ pub async fn stacks(
     let title = format!("Stacks of {}", found.timeline.title);
     render(&ui, StatusCode::OK, frame, title.clone(), flash, move || {
         let t = &found.timeline;
-        let mut waves = vec![view! { <option value="">"All waves"</option> }.into_any()];
+        let mut waves = vec![view! { <option value="">"any"</option> }.into_any()];
         waves.extend(t.waves.iter().enumerate().map(|(i, w)| {
             view! { <option value=(i + 1).to_string() selected=wave == Some(i)>{format!("{} {}", i + 1, w.name)}</option> }.into_any()
         }));
-        let mut states = vec![view! { <option value="">"All states"</option> }.into_any()];
+        let mut states = vec![view! { <option value="">"any"</option> }.into_any()];
         states.extend(service::cell_states().into_iter().map(|(word, label)| {
             view! { <option value=word selected=wanted.state == word>{label}</option> }.into_any()
         }));
@@ -136,18 +136,22 @@ pub async fn stacks(
             <nav class="crumbs" aria-label="Breadcrumb"><ol><li><a href="/rollouts">"Rollouts"</a></li><li><a href=format!("/rollouts/{rollout}")>{t.title.clone()}</a></li><li aria-current="page">"Stacks"</li></ol></nav>
             <header class="page-head"><div><h1>{title.clone()}</h1><p class="lede">{t.sentence.clone()}</p></div></header>
             <form class="toolbar" method="get" action=format!("/rollouts/{rollout}/stacks") role="search">
-                <div class="field"><label for="q">"Search"</label><input id="q" name="q" type="search" value=wanted.q.clone() placeholder="Name or reason" /></div>
-                <div class="field"><label for="wave">"Wave"</label><select id="wave" name="wave">{waves}</select></div>
-                <div class="field"><label for="state">"State"</label><select id="state" name="state">{states}</select></div>
+                <label class="search">{icon("search")}<span class="visually-hidden">"Search"</span>
+                    <input type="search" name="q" placeholder="Name or reason" value=wanted.q.clone() /></label>
+                <div class="filters">
+                    <label class="filter"><span>"Wave"</span><select name="wave">{waves}</select></label>
+                    <label class="filter"><span>"State"</span><select name="state">{states}</select></label>
+                </div>
                 <button class="btn" type="submit">"Show"</button>
+                <a class="btn btn-quiet" href=format!("/rollouts/{rollout}/stacks")>"Clear"</a>
             </form>
             <div id="rollout-stacks" data-live="rollout">
                 <p class="tallies">{count(total as i64, "stack")} ": " {tallies}</p>
                 {body}
-                <nav class="pager" aria-label="Pages">
-                    {earlier.map(|href| view! { <a class="btn" rel="prev" href=href>"Back"</a> })}
+                <nav class="pagination" aria-label="Pages">
+                    {earlier.map(|href| view! { <a class="btn btn-small" rel="prev" href=href>"Back"</a> })}
                     {(total > shown).then(|| view! { <span class="muted small">{format!("{} to {} of {total}", after + 1, after + shown)}</span> })}
-                    {later.map(|href| view! { <a class="btn" rel="next" href=href>"Next"</a> })}
+                    {later.map(|href| view! { <a class="btn btn-small" rel="next" href=href>"Next"</a> })}
                 </nav>
             </div>
         }

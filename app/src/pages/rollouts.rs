@@ -59,9 +59,9 @@ pub async fn list(State(ui): State<Ui>, member: Member, Query(older): Query<Olde
             <header class="page-head"><div><h1>"Rollouts"</h1></div>
                 <div class="actions">{start.then(|| view! { <a class="btn btn-primary" href="/rollouts/new">"Start a rollout"</a> })}</div></header>
             <div id="rollouts" data-live="rollout">{body}</div>
-            <nav class="pager" aria-label="Pages">
-                {before.map(|_| view! { <a class="btn" href="/rollouts">"Newest"</a> })}
-                {older.clone().map(|href| view! { <a class="btn" rel="next" href=href>"Older"</a> })}
+            <nav class="pagination" aria-label="Pages">
+                {before.map(|_| view! { <a class="btn btn-small" href="/rollouts">"Newest"</a> })}
+                {older.clone().map(|href| view! { <a class="btn btn-small" rel="next" href=href>"Older"</a> })}
             </nav>
         }
     })
