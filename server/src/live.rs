@@ -1,24 +1,25 @@
 //! Live events: that something changed, and what changed in a rollout. Computed once, sent to all who listen.
 
+use crate::hub::{Hub, whole};
 use axum::extract::{FromRef, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use domain::rollout::Rollout;
-use domain::timeline::Timeline;
 use domain::{Actor, ProcessId, UserId};
 use futures::StreamExt as _;
 use serde::Deserialize;
 use service::Service;
-use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
-use store::{Running, stream};
-use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_util::sync::CancellationToken;
 use tower_sessions::Session;
+
+/// How long somebody who lost their rights may go on listening, at most.
+const CHECKED_EVERY: Duration = Duration::from_secs(60);
+/// How long a browser waits before it connects again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What the live doors need.
 #[derive(Clone, FromRef)]
@@ -26,22 +27,6 @@ pub struct Live {
     pub service: Service,
     pub hub: Hub,
     pub shutdown: CancellationToken,
-}
-
-/// One view for each rollout that somebody looks at.
-#[derive(Clone, Default)]
-pub struct Hub(Arc<Mutex<HashMap<ProcessId, Channel>>>);
-
-#[derive(Clone)]
-struct Channel {
-    view: Arc<Mutex<Timeline>>,
-    patches: broadcast::Sender<Arc<Change>>,
-}
-
-struct Change {
-    from: i64,
-    seq: i64,
-    json: String,
 }
 
 async fn viewer(service: &Service, session: &Session) -> Result<Actor, Response> {
@@ -53,21 +38,67 @@ async fn viewer(service: &Service, session: &Session) -> Result<Actor, Response>
     actor.map(|(actor, _)| actor).ok_or_else(|| StatusCode::UNAUTHORIZED.into_response())
 }
 
-fn events<S>(stream: S, shutdown: CancellationToken) -> Response
+/// Ends when the server does, or when whoever listens is signed out or may no longer look.
+async fn rights_end(service: Service, session: Session, shutdown: CancellationToken) {
+    let mut hints = service.store().subscribe();
+    loop {
+        let people_changed = async {
+            while let Ok(hint) = hints.recv().await {
+                if hint.streams.iter().any(|s| s.starts_with("user/")) {
+                    return;
+                }
+            }
+            // Too far behind to tell: as if they had.
+            tokio::time::sleep(RETRY).await;
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(CHECKED_EVERY) => {}
+            () = people_changed => {}
+        }
+        if session.load().await.is_ok() && viewer(&service, &session).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn events<S>(stream: S, live: Live, session: Session) -> Response
 where
     S: futures::Stream<Item = Result<Event, Infallible>> + Send + 'static,
 {
-    let stream = stream.take_until(async move { shutdown.cancelled().await });
+    let stream = stream.take_until(Box::pin(rights_end(live.service, session, live.shutdown)));
     Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response()
 }
 
-/// Says `changed` whenever something was committed.
-pub async fn anything(State(live): State<Live>, session: Session) -> Response {
+/// Whether somebody is signed in: a page whose stream was refused asks why.
+pub async fn session(State(live): State<Live>, session: Session) -> Response {
+    match viewer(&live.service, &session).await {
+        Ok(_) => StatusCode::NO_CONTENT.into_response(),
+        Err(response) => response,
+    }
+}
+
+#[derive(Deserialize)]
+pub struct Kinds {
+    #[serde(default)]
+    kinds: String,
+}
+
+/// Says `changed` when something of these kinds (`rollout,tenant`; none for all) was committed.
+pub async fn anything(State(live): State<Live>, session: Session, Query(wanted): Query<Kinds>) -> Response {
     if let Err(response) = viewer(&live.service, &session).await {
         return response;
     }
-    let hints = BroadcastStream::new(live.service.store().subscribe());
-    events(hints.map(|_| Ok(Event::default().event("changed").data("1"))), live.shutdown)
+    let wanted: Vec<String> =
+        wanted.kinds.split(',').map(str::trim).filter(|k| !k.is_empty()).map(|k| format!("{k}/")).collect();
+    let concerns = move |stream: &String| wanted.is_empty() || wanted.iter().any(|k| stream.starts_with(k));
+    let hints = BroadcastStream::new(live.service.store().subscribe()).filter_map(move |hint| {
+        // Whoever fell behind looks at everything again.
+        let says = hint.map_or(true, |hint| hint.streams.iter().any(&concerns));
+        std::future::ready(says.then(|| Ok(Event::default().event("changed").data("1"))))
+    });
+    let hello = futures::stream::iter([Ok(Event::default().event("hello").retry(RETRY).data("1"))]);
+    events(hello.chain(hints), live, session)
 }
 
 #[derive(Deserialize)]
@@ -88,19 +119,17 @@ pub async fn rollout(
         Ok(actor) => actor,
         Err(response) => return response,
     };
-    let channel = match live.hub.channel(&live.service, &actor, id).await {
-        Ok(channel) => channel,
+    let (channel, patches) = match live.hub.channel(&live.service, &actor, id).await {
+        Ok(joined) => joined,
         Err(error) => {
             return StatusCode::from_u16(error.status()).unwrap_or(StatusCode::NOT_FOUND).into_response();
         }
     };
     let last = headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
     let from = last.unwrap_or(from.from);
-    // Listening begins before the view is read: nothing falls in between.
-    let patches = channel.patches.subscribe();
     let view = channel.view.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let seq = view.seq;
-    let first = (from != seq).then(|| Ok(whole(&view)));
+    let first = if from == seq { Event::default().event("hello").data("1") } else { whole(&view) };
     let source = channel.view.clone();
     let rest = BroadcastStream::new(patches).filter_map(move |change| {
         let event = match change {
@@ -113,73 +142,5 @@ pub async fn rollout(
         };
         std::future::ready(event)
     });
-    events(futures::stream::iter(first).chain(rest), live.shutdown)
-}
-
-fn whole(view: &Timeline) -> Event {
-    let json = serde_json::to_string(view).unwrap_or_default();
-    Event::default().event("view").id(view.seq.to_string()).data(json)
-}
-
-impl Hub {
-    async fn channel(&self, service: &Service, actor: &Actor, id: ProcessId) -> service::Result<Channel> {
-        if let Some(channel) = self.lock().get(&id) {
-            return Ok(channel.clone());
-        }
-        let hints = service.store().subscribe();
-        let running = service.rollout_state(actor, id).await?;
-        let view = Timeline::of(&running.process, running.seq, service.now());
-        let (patches, _) = broadcast::channel(256);
-        let channel = Channel { view: Arc::new(Mutex::new(view)), patches };
-        let entry = self.lock().entry(id).or_insert(channel.clone()).clone();
-        if entry.patches.same_channel(&channel.patches) {
-            tokio::spawn(self.clone().follow(service.clone(), running, hints, channel));
-        }
-        Ok(entry)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ProcessId, Channel>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Keeps a view fresh for as long as somebody listens.
-    async fn follow(
-        self,
-        service: Service,
-        mut running: Running<Rollout>,
-        mut hints: broadcast::Receiver<store::Hint>,
-        channel: Channel,
-    ) {
-        let id = running.process.id;
-        let name = stream(domain::process::ProcessKind::Rollout, id);
-        let mut idle = 0;
-        while idle < 3 {
-            let heard = tokio::time::timeout(Duration::from_secs(5), hints.recv()).await;
-            idle = if channel.patches.receiver_count() == 0 { idle + 1 } else { 0 };
-            match heard {
-                Ok(Ok(hint)) if !hint.streams.contains(&name) => continue,
-                Ok(Err(broadcast::error::RecvError::Closed)) => break,
-                Ok(_) | Err(_) => {}
-            }
-            if let Err(error) = running.catch_up(service.store(), id).await {
-                tracing::warn!(%error, "a live view waits: the log cannot be read");
-                continue;
-            }
-            let fresh = Timeline::of(&running.process, running.seq, service.now());
-            let mut view = channel.view.lock().unwrap_or_else(PoisonError::into_inner);
-            if fresh.seq == view.seq {
-                continue;
-            }
-            let patch = fresh.since(&view);
-            let change = Change {
-                from: patch.from,
-                seq: patch.head.seq,
-                json: serde_json::to_string(&patch).unwrap_or_default(),
-            };
-            *view = fresh;
-            // Sent under the lock: whoever reads the view next has not missed it.
-            let _ = channel.patches.send(Arc::new(change));
-        }
-        self.lock().remove(&id);
-    }
+    events(futures::stream::iter([Ok(first.retry(RETRY))]).chain(rest), live, session)
 }

@@ -4,6 +4,7 @@ mod api;
 mod assets;
 mod cli;
 mod config;
+mod hub;
 mod live;
 mod router;
 mod security;

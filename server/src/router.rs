@@ -39,6 +39,7 @@ pub fn router(doors: Doors) -> Router {
         .with_secure(doors.secure_cookie);
     let live = Router::new()
         .route("/live", get(live::anything))
+        .route("/live/session", get(live::session))
         .route("/live/rollouts/{id}", get(live::rollout))
         .with_state(doors.live.clone());
     let pages = app::router(doors.ui).merge(live).layer(sessions);

@@ -2,7 +2,8 @@
 
 use crate::assets;
 use crate::config::{Config, OnExit};
-use crate::live::{Hub, Live};
+use crate::hub::Hub;
+use crate::live::Live;
 use crate::router::{Doors, router};
 use crate::sessions::Sessions;
 use crate::tenants::Tenants;

@@ -91,6 +91,8 @@ export async function person(chrome, options = {}) {
   page.complaints = [];
   page.on('console', (m) => m.type() === 'error' && page.complaints.push(m.text()));
   page.on('pageerror', (e) => page.complaints.push(e.message));
+  // The console says only that something failed to load; the answer itself says what.
+  page.on('response', (r) => r.status() >= 500 && page.complaints.push(`${r.request().method()} ${new URL(r.url()).pathname} answered ${r.status()}`));
   page.setDefaultTimeout(20_000);
   return page;
 }

@@ -1,63 +1,70 @@
 //! Keeps the regions of a page fresh that are marked with `data-live`: when something happens, the page is
-//! fetched again and its regions are exchanged. What a person types or has opened elsewhere stays.
+//! fetched again and its regions become the new ones. What a person types, selects or has opened stays.
+//!
+//! The attribute names the kinds of streams that concern the region (`data-live="rollout,tenant"`); without
+//! any, everything does.
 
+use super::browser::{Fetched, fetch_part, later};
+use super::channel::{Channel, Link, sign, signed_out};
+use super::morph;
 use leptos::prelude::*;
-
-#[cfg(feature = "hydrate")]
-use super::browser::{fetch_text, later, subscribe};
+use wasm_bindgen::JsCast as _;
+use web_sys::Element;
 
 /// See the module. Shows whether the connection stands.
 #[island]
 pub fn Live() -> impl IntoView {
-    let state = RwSignal::new("off");
-    #[cfg(feature = "hydrate")]
+    let link = RwSignal::new(Link::Off);
     Effect::new(move || {
-        let document = web_sys::window().and_then(|w| w.document());
-        let regions = document.and_then(|d| d.query_selector("[data-live]").ok().flatten());
-        if regions.is_none() {
+        let regions = regions();
+        if regions.is_empty() {
             return;
         }
-        let Ok(source) = web_sys::EventSource::new("/live") else { return };
+        let kinds: Vec<_> = regions.iter().filter_map(|r| r.get_attribute("data-live")).collect();
+        let all = kinds.iter().any(String::is_empty);
+        let kinds = if all { String::new() } else { kinds.join(",") };
         let waiting = StoredValue::new(false);
-        subscribe(&source, "open", move |_| state.set("live"));
-        subscribe(&source, "error", move |_| state.set("reconnecting"));
-        subscribe(&source, "changed", move |_| {
-            // A burst of changes is one refresh.
-            if !waiting.get_value() {
-                waiting.set_value(true);
-                later(250, move || {
-                    waiting.set_value(false);
-                    leptos::task::spawn_local(refresh());
-                });
-            }
-        });
+        let greeted = StoredValue::new(false);
+        Channel::open(
+            link,
+            move || format!("/live?kinds={kinds}"),
+            &["hello", "changed"],
+            move |name, _| {
+                // The first greeting finds a page that was just made; a later one, a gap.
+                if name == "hello" && !greeted.get_value() {
+                    return greeted.set_value(true);
+                }
+                // A burst of changes is one refresh.
+                if !waiting.get_value() {
+                    waiting.set_value(true);
+                    later(250, move || {
+                        waiting.set_value(false);
+                        leptos::task::spawn_local(refresh(link));
+                    });
+                }
+            },
+        );
     });
-    let text = move || match state.get() {
-        "live" => "Live",
-        "reconnecting" => "Reconnecting…",
-        _ => "",
-    };
-    view! { <span class="live" data-live-state=move || state.get() role="status" hidden=move || state.get() == "off">{text}</span> }
+    view! { {sign(link)} {signed_out(link)} }
 }
 
-#[cfg(feature = "hydrate")]
-async fn refresh() {
-    use wasm_bindgen::JsCast as _;
-    let Some(document) = web_sys::window().and_then(|w| w.document()) else { return };
-    let Some(url) = document.location().and_then(|l| l.href().ok()) else { return };
-    let Some(text) = fetch_text(&url).await else { return };
-    let Ok(parser) = web_sys::DomParser::new() else { return };
-    let Ok(fresh) = parser.parse_from_string(&text, web_sys::SupportedType::TextHtml) else { return };
-    let Ok(regions) = document.query_selector_all("[data-live]") else { return };
-    for i in 0..regions.length() {
-        let Some(region) = regions.item(i).and_then(|n| n.dyn_into::<web_sys::Element>().ok()) else {
-            continue;
-        };
-        let typing =
-            document.active_element().is_some_and(|a| region.contains(Some(&a)) && a.tag_name() != "A");
-        let same = fresh.get_element_by_id(&region.id());
-        if let Some(same) = same.filter(|s| !typing && s.inner_html() != region.inner_html()) {
-            region.set_inner_html(&same.inner_html());
+fn regions() -> Vec<Element> {
+    let Ok(found) = document().query_selector_all("[data-live]") else { return vec![] };
+    (0..found.length()).filter_map(|i| found.item(i)?.dyn_into().ok()).collect()
+}
+
+async fn refresh(link: RwSignal<Link>) {
+    let Some(url) = document().location().and_then(|l| l.href().ok()) else { return };
+    match fetch_part(&url).await {
+        Fetched::Text(text) => {
+            let Some(fresh) = morph::parse(&text) else { return };
+            for region in regions() {
+                if let Some(same) = fresh.get_element_by_id(&region.id()) {
+                    morph::children(&region, &same);
+                }
+            }
         }
+        Fetched::SignedOut => link.set(Link::SignedOut),
+        Fetched::Failed => {}
     }
 }

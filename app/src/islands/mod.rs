@@ -1,11 +1,12 @@
 //! What moves by itself in the browser.
 
-#[cfg(feature = "hydrate")]
 mod browser;
+mod channel;
 mod live;
+mod morph;
 mod preview;
 mod timeline;
 
 pub use live::Live;
 pub use preview::Preview;
-pub use timeline::{Steering, TimelineIsland};
+pub use timeline::{TimelineIsland, Viewer, spark};

@@ -1,52 +1,66 @@
 //! The inbox of gates, and the panel where one is decided: a plain page that works on a phone without scripts.
 
 use super::{id, page};
+use crate::islands::spark;
 use crate::parts::{count, icon};
 use crate::session::{Member, Ui, actor, answer};
 use crate::shell::{Frame, render};
 use axum::extract::{Path, State};
 use axum::response::Response;
-use domain::ProcessId;
-use domain::access::Permission;
 use domain::rollout::Verdict;
+use domain::timeline::Chip;
+use domain::{ProcessId, Timestamp};
 use http::StatusCode;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
-use service::GatePanel;
+use service::{GatePanel, Standing};
+use store::OpenGate;
 
 pub async fn list(State(ui): State<Ui>, member: Member) -> Response {
     let frame = member.frame("/approvals");
-    let data = page!(ui, frame, ui.service.overview(&member.actor).await);
+    let inbox = page!(ui, frame, ui.service.inbox(&member.actor).await);
     let flash = member.flash().await;
     let now = ui.service.now();
     render(&ui, StatusCode::OK, frame, "Approvals", flash, move || {
-        let items: Vec<_> = data
-            .gates
-            .iter()
-            .map(|g| {
-                let href = format!("/gates/{}/{}", g.rollout, g.wave + 1);
-                let who = g.group.clone().map(|g| format!(" from {g}")).unwrap_or_default();
-                let left = g.expires_at.map(|at| format!(" · {} left", at - now)).unwrap_or_default();
-                view! {
-                    <li class="inbox-item" data-state="gated">
-                        <div><h2><a href=href.clone()>{g.title.clone()}</a></h2>
-                        <p>{format!("waits for {}{who}{left}", count(i64::from(g.missing), "approval"))}</p></div>
-                        <div class="actions"><a class="btn btn-primary btn-small" href=href>"Review"</a></div>
-                    </li>
-                }
-            })
-            .collect();
-        let inbox = if items.is_empty() {
-            view! { <div class="empty">{icon("approvals")}<h2>"Nothing waits for you"</h2><p>"When a wave asks for approval, it appears here and you get a message."</p></div> }.into_any()
+        let yours: Vec<_> = inbox.yours.iter().map(|g| item(g, None, now)).collect();
+        let others: Vec<_> = inbox.others.iter().map(|(g, why)| item(g, Some(why), now)).collect();
+        let yours = if yours.is_empty() {
+            view! { <div class="empty">{icon("approvals")}<h2>"Nothing waits for you"</h2><p>"When a wave asks for your approval, it appears here and you get a message."</p></div> }.into_any()
         } else {
-            view! { <ul class="inbox">{items}</ul> }.into_any()
+            view! { <ul class="inbox">{yours}</ul> }.into_any()
         };
+        let others = (!others.is_empty()).then(|| view! {
+            <section class="section"><header class="section-head"><h2>"Waits for others"</h2></header><ul class="inbox">{others}</ul></section>
+        });
         view! {
-            <header class="page-head"><div><h1>"Approvals"</h1><p class="lede">"Gates that ask people, newest first"</p></div></header>
-            <div id="approvals" data-live>{inbox}</div>
+            <header class="page-head"><div><h1>"Approvals"</h1><p class="lede">"Gates that wait for people, newest first"</p></div></header>
+            <div id="approvals" data-live="rollout,user">{yours}{others}</div>
         }
     })
     .await
+}
+
+/// A gate that asks; with the reason why it does not ask whoever looks.
+fn item(gate: &OpenGate, others: Option<&String>, now: Timestamp) -> impl IntoView + use<> {
+    let href = format!("/gates/{}/{}", gate.rollout, gate.wave + 1);
+    let who = gate.group.clone().map(|g| format!(" from {g}")).unwrap_or_default();
+    let left = gate.expires_at.map(|at| format!(" · {} left", at - now)).unwrap_or_default();
+    let why = others.map(|why| view! { <p class="muted">{capital(why)} "."</p> });
+    let (text, class) = if others.is_none() {
+        ("Review", "btn btn-primary btn-small")
+    } else {
+        ("See the gate", "btn btn-small")
+    };
+    view! {
+        <li class="inbox-item" data-state="gated" data-key=href.clone()>
+            <div>
+                <h2><a href=href.clone()>{gate.title.clone()}</a></h2>
+                <p>{format!("waits for {}{who}{left}", count(i64::from(gate.missing), "approval"))}</p>
+                {why}
+            </div>
+            <div class="actions"><a class=class href=href.clone()>{text}</a></div>
+        </li>
+    }
 }
 
 pub async fn gate(
@@ -60,29 +74,21 @@ pub async fn gate(
     let panel = page!(ui, frame, ui.service.gate(&member.actor, rollout, number - 1).await);
     let flash = member.flash().await;
     let comment = flash.value("comment", "");
-    let may = member.actor.may(Permission::Decide);
     let title = format!("{}, wave {number}", panel.timeline.title);
-    render(&ui, StatusCode::OK, frame, title, flash, move || body(&panel, may, &comment)).await
+    let now = ui.service.now();
+    render(&ui, StatusCode::OK, frame, title, flash, move || body(&panel, &comment, now)).await
 }
 
-fn body(panel: &GatePanel, may: bool, comment: &str) -> impl IntoView + use<> {
+fn body(panel: &GatePanel, comment: &str, now: Timestamp) -> impl IntoView + use<> {
     let view = &panel.timeline;
     let wave = &view.waves[panel.wave];
     let number = panel.wave + 1;
-    let evidence: Vec<_> = wave
-        .gate
-        .iter()
-        .map(|c| {
-            let state = if c.state == "ok" {
-                "passed"
-            } else if c.state == "failed" {
-                "failed"
-            } else {
-                "waiting"
-            };
-            view! { <li data-state=state><span>{c.label.clone()}</span> <b>{c.detail.clone()}</b></li> }
-        })
-        .collect();
+    let evidence: Vec<_> = wave.gate.iter().map(|chip| condition(chip, now)).collect();
+    let evidence = if evidence.is_empty() {
+        view! { <p class="muted">"This gate asks for nothing."</p> }.into_any()
+    } else {
+        view! { <ul class="evidence">{evidence}</ul> }.into_any()
+    };
     let changes: Vec<_> = panel
         .changes
         .iter()
@@ -91,50 +97,118 @@ fn body(panel: &GatePanel, may: bool, comment: &str) -> impl IntoView + use<> {
             view! { <li><span class="diff-key">{count(i64::from(*n), "stack")}</span> <del>{from.clone()}</del> <ins>{to.clone()}</ins></li> }
         })
         .collect();
-    let next = match &panel.next {
-        Some((name, radius)) => format!(
-            "Wave {} “{name}” begins: {}, {}.",
-            number + 1,
-            count(i64::from(radius.stacks), "stack"),
-            count(i64::from(radius.tenants), "tenant")
-        ),
-        None => "This is the last wave: the rollout is complete.".to_owned(),
-    };
-    let decide = match &panel.obstacle {
-        Some(obstacle) => view! { <p class="alert alert-warning">{obstacle.clone()}</p> }.into_any(),
-        None if !may => view! { <p class="alert alert-info">"You may look, but not decide."</p> }.into_any(),
-        None => view! {
-            <form class="gate-form" method="post" action="/do/decide">
-                <input type="hidden" name="form[rollout]" value=view.id.to_string() />
-                <input type="hidden" name="form[wave]" value=panel.wave.to_string() />
-                <input type="hidden" name="form[plan_hash]" value=view.plan_hash.clone() />
-                <div class="field"><label for="comment">"Comment"</label>
-                    <p class="hint" id="comment-h">"Needed to reject: say what must be mended."</p>
-                    <textarea id="comment" name="form[comment]" rows="3" maxlength="500" aria-describedby="comment-h">{comment.to_owned()}</textarea></div>
-                <div class="gate-buttons">
-                    <button class="btn btn-large btn-danger" name="form[verdict]" value="reject">"Reject"</button>
-                    <button class="btn btn-large btn-primary" name="form[verdict]" value="approve">"Approve"</button>
-                </div>
-            </form>
-        }
-        .into_any(),
-    };
+    let failed = wave.counts.iter().find(|(state, _)| state == "failed").map(|(_, n)| {
+        view! { <p class="alert alert-warning">{count(*n as i64, "stack")} " failed within what this wave tolerates; "
+            <a href=format!("/rollouts/{}/stacks?wave={number}&state=failed", view.id)>"see which"</a></p> }
+    });
+    let asked = matches!(panel.standing, Standing::Asked { .. });
+    let next = asked.then(|| {
+        view! { <section class="gate-section"><h2>"If you approve"</h2><p>{consequence(panel)}</p></section> }
+    });
     view! {
         <main class="gate-panel" id="main">
             <header class="gate-panel-head">
                 <p class="eyebrow">{view.title.clone()} " · wave " {number} " of " {view.waves.len()}</p>
                 <h1>{wave.name.clone()}</h1>
-                <p class="rollout-sentence">{wave.sentence.clone()}</p>
+                <p class="rollout-sentence">{capital(&wave.sentence)}</p>
             </header>
+            {(!asked).then(|| standing(&panel.standing))}
             <section class="gate-section"><h2>"What was deployed"</h2>
-                <p>{format!("{} of {} done, with {}.", wave.done.0, count(wave.done.1 as i64, "stack"), count(wave.tenants as i64, "tenant"))}</p>
+                <p>{format!("{} of {} on {} of {}.", wave.reached, count(wave.tenants as i64, "tenant"), wave.done.0, count(wave.done.1 as i64, "stack"))}</p>
+                {failed}
                 <ul class="diff">{changes}</ul>
             </section>
-            <section class="gate-section"><h2>"Evidence"</h2><ul class="evidence">{evidence}</ul></section>
-            <section class="gate-section"><h2>"If you approve"</h2><p>{next}</p></section>
-            {decide}
+            <section class="gate-section"><h2>"Evidence"</h2>{evidence}</section>
+            {next}
+            {asked.then(|| form(panel, comment))}
             <p><a href=format!("/rollouts/{}", view.id)>"See the whole rollout"</a> " · " <a href="/approvals">"All approvals"</a></p>
         </main>
+    }
+}
+
+fn condition(chip: &Chip, now: Timestamp) -> impl IntoView + use<> {
+    let state = match chip.state.as_str() {
+        "ok" => "passed",
+        "failed" => "failed",
+        _ => "waiting",
+    };
+    let word = match state {
+        "passed" => "holds",
+        "failed" => "does not hold",
+        _ if chip.until.is_some() => "runs",
+        _ => "waits",
+    };
+    let until = chip.until.map(|at| {
+        view! { <small><time datetime=at.rfc3339()>{format!("until {} UTC, {} left", at.human(), at - now)}</time></small> }
+    });
+    let detail = (!chip.detail.is_empty()).then(|| view! { <small>{chip.detail.clone()}</small> });
+    view! { <li data-state=state><span>{chip.label.clone()}</span> <b>{word}</b> {detail} {until} {spark(&chip.values)}</li> }
+}
+
+/// With a capital letter.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// What an approval leads to, by how many are still missing.
+fn consequence(panel: &GatePanel) -> String {
+    let then = match &panel.next {
+        Some((name, radius)) => format!(
+            "wave {} “{name}” begins: {}, {}.",
+            panel.wave + 2,
+            count(i64::from(radius.tenants), "tenant"),
+            count(i64::from(radius.stacks), "stack")
+        ),
+        None => "the rollout is complete: this is the last wave.".to_owned(),
+    };
+    match panel.missing.saturating_sub(1) {
+        0 => capital(&then),
+        1 => format!("One more person must approve after you. Then {then}"),
+        n => format!("{n} more people must approve after you. Then {then}"),
+    }
+}
+
+/// Why whoever looks cannot decide, or what became of it.
+fn standing(standing: &Standing) -> impl IntoView + use<> {
+    let (class, text) = match standing {
+        Standing::Asked { .. } => return None,
+        Standing::Answered { verdict: Verdict::Approve, missing } => {
+            let people =
+                if *missing == 1 { "one more person".to_owned() } else { format!("{missing} more people") };
+            ("alert alert-success", format!("You approved this wave. It waits for {people}."))
+        }
+        Standing::Answered { verdict: Verdict::Reject, .. } => {
+            ("alert alert-info", "You rejected this wave. The rollout stops.".to_owned())
+        }
+        Standing::Others(why) => ("alert alert-info", format!("You cannot decide here: {why}.")),
+        Standing::NotYet(why) => ("alert alert-info", format!("Nothing to decide yet: {why}.")),
+        Standing::Over(how) => ("alert alert-info", how.clone()),
+    };
+    Some(view! { <p class=class>{text}</p> })
+}
+
+fn form(panel: &GatePanel, comment: &str) -> impl IntoView + use<> {
+    let view = &panel.timeline;
+    let only_reject = match &panel.standing {
+        Standing::Asked { only_reject } => only_reject.clone(),
+        _ => None,
+    };
+    let may_approve = only_reject.is_none();
+    view! {
+        <form class="gate-form" method="post" action="/do/decide">
+            <input type="hidden" name="form[rollout]" value=view.id.to_string() />
+            <input type="hidden" name="form[wave]" value=panel.wave.to_string() />
+            <input type="hidden" name="form[plan_hash]" value=view.plan_hash.clone() />
+            {only_reject.map(|why| view! { <p class="alert alert-info">{capital(&why)} ". You can reject it."</p> })}
+            <div class="field"><label for="comment">"Comment"</label>
+                <p class="hint" id="comment-h">"Needed to reject: say what must be mended."</p>
+                <textarea id="comment" name="form[comment]" rows="3" maxlength="500" aria-describedby="comment-h">{comment.to_owned()}</textarea></div>
+            <div class="gate-buttons">
+                <button class="btn btn-large btn-danger" name="form[verdict]" value="reject">"Reject"</button>
+                {may_approve.then(|| view! { <button class="btn btn-large btn-primary" name="form[verdict]" value="approve">"Approve"</button> })}
+            </div>
+        </form>
     }
 }
 

@@ -6,6 +6,7 @@ mod approvals;
 mod overview;
 mod refusal;
 mod releases;
+mod rollout;
 mod rollouts;
 mod settings;
 mod sign_in;
@@ -50,7 +51,9 @@ pub fn router(ui: Ui) -> Router {
         .route("/strategies/preview", post(strategies::preview))
         .route("/rollouts", get(rollouts::list))
         .route("/rollouts/new", get(rollouts::new))
-        .route("/rollouts/{id}", get(rollouts::show))
+        .route("/rollouts/{id}", get(rollout::show))
+        .route("/rollouts/{id}/stacks", get(rollout::stacks))
+        .route("/rollouts/{id}/steer", get(rollout::confirm))
         .route("/gates/{rollout}/{wave}", get(approvals::gate))
         .route("/approvals", get(approvals::list))
         .route("/activity", get(activity::list))

@@ -1,23 +1,37 @@
-//! Rollouts: the list, a new one with its plan, and the timeline.
+//! Rollouts: the list, and a new one with its plan.
 
-use super::{id, page};
-use crate::islands::{Steering, TimelineIsland};
-use crate::parts::{count, feed, icon, state, time};
+use super::page;
+use crate::parts::{count, icon, state, time};
 use crate::session::{Member, Ui, actor, answer};
-use crate::shell::{Frame, render};
-use axum::extract::{Path, Query, State};
+use crate::shell::render;
+use axum::extract::{Query, State};
 use axum::response::Response;
-use domain::ProcessId;
+use domain::Timestamp;
 use domain::access::Permission;
-use domain::rollout::Command;
+use domain::plan::Change;
 use http::StatusCode;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 use service::{Error, Preview, StartRollout as NewRollout};
 
-pub async fn list(State(ui): State<Ui>, member: Member) -> Response {
+/// So many rollouts on a page.
+const PAGE: usize = 50;
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct Older {
+    /// Rollouts that started before this, in milliseconds.
+    before: Option<i64>,
+}
+
+pub async fn list(State(ui): State<Ui>, member: Member, Query(older): Query<Older>) -> Response {
     let frame = member.frame("/rollouts");
-    let rows = page!(ui, frame, ui.service.rollouts(&member.actor, 100).await);
+    let before = older.before.map(Timestamp);
+    let one_more = u32::try_from(PAGE + 1).unwrap_or(u32::MAX);
+    let mut rows = page!(ui, frame, ui.service.rollouts_before(&member.actor, before, one_more).await);
+    let rest = rows.len() > PAGE;
+    rows.truncate(PAGE);
+    let older = rows.last().filter(|_| rest).map(|r| format!("/rollouts?before={}", r.started_at.0));
     let flash = member.flash().await;
     let start = member.actor.may(Permission::Rollouts);
     render(&ui, StatusCode::OK, frame, "Rollouts", flash, move || {
@@ -32,7 +46,9 @@ pub async fn list(State(ui): State<Ui>, member: Member) -> Response {
                 </tr>
             })
             .collect();
-        let body = if lines.is_empty() {
+        let body = if lines.is_empty() && before.is_some() {
+            view! { <p class="muted">"There are no older rollouts."</p> }.into_any()
+        } else if lines.is_empty() {
             view! { <div class="empty">{icon("rollouts")}<h2>"No rollouts yet"</h2><p>"Register a release, then take it to your tenants in waves."</p></div> }.into_any()
         } else {
             view! { <div class="table-wrap"><table class="table"><caption class="visually-hidden">"Rollouts"</caption>
@@ -42,37 +58,66 @@ pub async fn list(State(ui): State<Ui>, member: Member) -> Response {
         view! {
             <header class="page-head"><div><h1>"Rollouts"</h1></div>
                 <div class="actions">{start.then(|| view! { <a class="btn btn-primary" href="/rollouts/new">"Start a rollout"</a> })}</div></header>
-            <div id="rollouts" data-live>{body}</div>
+            <div id="rollouts" data-live="rollout">{body}</div>
+            <nav class="pagination" aria-label="Pages">
+                {before.map(|_| view! { <a class="btn btn-small" href="/rollouts">"Newest"</a> })}
+                {older.clone().map(|href| view! { <a class="btn btn-small" rel="next" href=href>"Older"</a> })}
+            </nav>
         }
     })
     .await
 }
 
-#[derive(Clone, Default, Deserialize)]
-#[serde(default)]
+/// What the form in the address says; `tiers` may stand there several times.
+#[derive(Clone, Default)]
 pub struct Wanted {
     version: String,
     strategy: String,
-    tiers: String,
+    tiers: Vec<String>,
     comment: String,
-    even_if_bad: String,
+    even_if_bad: bool,
 }
 
 impl Wanted {
+    fn of(pairs: Vec<(String, String)>) -> Self {
+        let mut wanted = Self::default();
+        for (name, value) in pairs {
+            match name.as_str() {
+                "version" => wanted.version = value,
+                "strategy" => wanted.strategy = value,
+                "tiers" => wanted.tiers.extend(keys(&value)),
+                "comment" => wanted.comment = value,
+                "even_if_bad" => wanted.even_if_bad = !value.is_empty(),
+                _ => {}
+            }
+        }
+        wanted
+    }
+
     fn form(&self) -> NewRollout {
         NewRollout {
             version: self.version.clone(),
-            tiers: self.tiers.split(',').filter(|t| !t.is_empty()).map(str::to_owned).collect(),
+            tiers: self.tiers.clone(),
             strategy: self.strategy.clone(),
             comment: self.comment.clone(),
             plan_hash: String::new(),
-            even_if_bad: !self.even_if_bad.is_empty(),
+            even_if_bad: self.even_if_bad,
         }
     }
 }
 
-pub async fn new(State(ui): State<Ui>, member: Member, Query(mut wanted): Query<Wanted>) -> Response {
+/// `basic,premium` as keys.
+fn keys(text: &str) -> impl Iterator<Item = String> + use<'_> {
+    text.split(',').map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned)
+}
+
+pub async fn new(
+    State(ui): State<Ui>,
+    member: Member,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Response {
     let frame = member.frame("/rollouts");
+    let mut wanted = Wanted::of(pairs);
     page!(ui, frame, member.actor.require(Permission::Rollouts).map_err(Error::from));
     let (releases, live) = page!(ui, frame, ui.service.releases(&member.actor).await);
     let strategies = page!(ui, frame, ui.service.strategies(&member.actor).await);
@@ -110,12 +155,19 @@ pub async fn new(State(ui): State<Ui>, member: Member, Query(mut wanted): Query<
             .iter()
             .map(|s| view! { <option value=s.spec.name.to_string() selected=s.spec.name.as_str() == wanted.strategy>{s.spec.name.to_string()}</option> })
             .collect();
-        let mut edited = vec![view! { <option value="">"none"</option> }.into_any()];
-        edited.extend(tiers.iter().filter(|t| t.live != Some(t.tier.revision)).map(|t| {
-            let key = t.tier.key.to_string();
-            let selected = wanted.tiers == key;
-            view! { <option value=key selected=selected>{format!("{} revision {}", t.tier.spec.name, t.tier.revision)}</option> }.into_any()
-        }));
+        let edited: Vec<_> = tiers
+            .iter()
+            .filter(|t| t.live != Some(t.tier.revision))
+            .map(|t| {
+                let key = t.tier.key.to_string();
+                let checked = wanted.tiers.contains(&key);
+                let text = format!("{} revision {}", t.tier.spec.name, t.tier.revision);
+                view! { <label class="check"><input type="checkbox" name="tiers" value=key checked=checked /><span>{text}</span></label> }
+            })
+            .collect();
+        let edited = (!edited.is_empty()).then(|| view! {
+            <fieldset class="field"><legend>"Edited tiers that go out with it"</legend>{edited}</fieldset>
+        });
         let shown = match &preview {
             None => view! { <p class="muted">"Choose a release or a tier, then look at the plan."</p> }.into_any(),
             Some(Err(text)) => view! { <p class="alert alert-warning">{text.clone()}</p> }.into_any(),
@@ -126,10 +178,10 @@ pub async fn new(State(ui): State<Ui>, member: Member, Query(mut wanted): Query<
             <form class="form" method="get" action="/rollouts/new">
                 <div class="field-row">
                     <div class="field"><label for="version">"Release"</label><select id="version" name="version">{keep}{versions}</select></div>
-                    <div class="field"><label for="tiers">"Edited tier"</label><select id="tiers" name="tiers">{edited}</select></div>
                     <div class="field"><label for="strategy">"Strategy"</label><select id="strategy" name="strategy">{names}</select></div>
                 </div>
-                <label class="check"><input type="checkbox" name="even_if_bad" value="1" checked=!wanted.even_if_bad.is_empty() /><span>"Even if it was rolled back before"</span></label>
+                {edited}
+                <label class="check"><input type="checkbox" name="even_if_bad" value="1" checked=wanted.even_if_bad /><span>"Even if it was rolled back before"</span></label>
                 <div class="form-actions"><button class="btn" type="submit">"Show the plan"</button></div>
             </form>
             {shown}
@@ -145,9 +197,22 @@ fn plan(preview: &Preview, wanted: &Wanted) -> impl IntoView + use<> {
         .iter()
         .map(|w| {
             let radius = w.blast_radius();
-            let names: Vec<_> = w.steps.iter().take(8).map(|s| s.name.clone()).collect();
-            let rest = w.steps.len().saturating_sub(names.len());
+            let changing: Vec<_> =
+                w.steps.iter().filter(|s| matches!(s.change, Change::Create | Change::Update)).collect();
+            let names: Vec<_> = changing.iter().take(8).map(|s| s.name.clone()).collect();
+            let rest = changing.len().saturating_sub(names.len());
             let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+            let already = w.steps.iter().filter(|s| s.change == Change::None).count() as i64;
+            let already = (already > 0).then(|| view! {
+                <p class="small muted">{count(already, "stack")} " already there"</p>
+            });
+            let blocked = w.steps.iter().filter_map(|s| match &s.change {
+                Change::Blocked(reason) => Some(view! {
+                    <p class="small"><span class="state" data-state="blocked">"Left out"</span> " " {s.name.clone()} ": " {reason.sentence.clone()}</p>
+                }),
+                Change::Create | Change::Update | Change::None => None,
+            });
+            let blocked: Vec<_> = blocked.take(20).collect();
             let gate = if w.spec.gate.is_open() { "no gate".to_owned() } else {
                 let mut parts = vec![];
                 if w.spec.gate.bake > domain::Span::ZERO { parts.push(format!("bake {}", w.spec.gate.bake)); }
@@ -156,8 +221,8 @@ fn plan(preview: &Preview, wanted: &Wanted) -> impl IntoView + use<> {
                 parts.join(", ")
             };
             view! {
-                <li><b>{w.spec.name.to_string()}</b> " " <span class="num">{count(i64::from(radius.stacks), "stack")} " · " {count(i64::from(radius.tenants), "tenant")}</span>
-                    <p class="small muted">{names.join(", ")}{more}</p><p class="small">"Gate: " {gate}</p></li>
+                <li><b>{w.spec.name.to_string()}</b> " " <span class="num">{count(i64::from(radius.tenants), "tenant")} " · " {count(i64::from(radius.stacks), "stack")}</span>
+                    <p class="small muted">{names.join(", ")}{more}</p>{already}{blocked}<p class="small">"Gate: " {gate}</p></li>
             }
         })
         .collect();
@@ -166,9 +231,9 @@ fn plan(preview: &Preview, wanted: &Wanted) -> impl IntoView + use<> {
         None => view! {
             <form class="form" method="post" action="/do/start_rollout">
                 <input type="hidden" name="form[version]" value=wanted.version.clone() />
-                <input type="hidden" name="form[tier]" value=wanted.tiers.clone() />
+                <input type="hidden" name="form[tier]" value=wanted.tiers.join(",") />
                 <input type="hidden" name="form[strategy]" value=wanted.strategy.clone() />
-                <input type="hidden" name="form[even_if_bad]" value=wanted.even_if_bad.clone() />
+                <input type="hidden" name="form[even_if_bad]" value=if wanted.even_if_bad { "1" } else { "" } />
                 <input type="hidden" name="form[plan_hash]" value=preview.plan.hash.clone() />
                 <div class="field"><label for="comment">"Comment"</label><input id="comment" name="form[comment]" maxlength="500" value=wanted.comment.clone() /></div>
                 <div class="form-actions"><button class="btn btn-primary" type="submit">"Start " {preview.title.clone()}</button></div>
@@ -178,46 +243,11 @@ fn plan(preview: &Preview, wanted: &Wanted) -> impl IntoView + use<> {
     };
     view! {
         <section class="section"><header class="section-head"><h2>"The plan"</h2></header>
-            <p class="live-sentence">{format!("{} changes {} with {} in {}.", preview.title, count(i64::from(preview.radius.stacks), "stack"), count(i64::from(preview.radius.tenants), "tenant"), count(preview.plan.waves.len() as i64, "wave"))}</p>
+            <p class="live-sentence">{format!("{} changes {} on {} in {}.", preview.title, count(i64::from(preview.radius.tenants), "tenant"), count(i64::from(preview.radius.stacks), "stack"), count(preview.plan.waves.len() as i64, "wave"))}</p>
             <ol class="selection">{waves}</ol>
             {start}
         </section>
     }
-}
-
-pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>) -> Response {
-    let frame = member.frame("/rollouts");
-    let rollout: ProcessId = page!(ui, frame, id(&text, "the rollout"));
-    let data = page!(ui, frame, ui.service.rollout(&member.actor, rollout).await);
-    let flash = member.flash().await;
-    let can = Steering {
-        steer: member.actor.may(Permission::Rollouts),
-        decide: member.actor.may(Permission::Decide),
-    };
-    let frame = Frame::Console { user: member.user.clone(), current: "/rollouts", wide: true };
-    render(&ui, StatusCode::OK, frame, data.timeline.title.clone(), flash, move || {
-        let t = &data.timeline;
-        let why = (!t.comment.is_empty()).then(|| format!(" · “{}”", t.comment));
-        let failed: Vec<_> = t
-            .waves
-            .iter()
-            .flat_map(|w| &w.cells)
-            .filter(|c| c.state == "failed")
-            .take(50)
-            .map(|c| view! { <li><a class="fail-name" href=format!("/stacks/{}", c.stack)>{c.name.clone()}</a><p class="fail-why">{c.detail.clone()}</p></li> })
-            .collect();
-        let failed = (!failed.is_empty()).then(|| view! { <section><h2>"Failed"</h2><ul class="fail-list">{failed}</ul></section> });
-        view! {
-            <nav class="crumbs" aria-label="Breadcrumb"><ol><li><a href="/rollouts">"Rollouts"</a></li><li aria-current="page">{t.title.clone()}</li></ol></nav>
-            <TimelineIsland initial=t.clone() can=can />
-            <div class="rollout-panel" id="rollout-panel" data-live>
-                {failed}
-                <section><h2>"Activity"</h2>{feed(data.activity.clone())}</section>
-            </div>
-            <p class="muted small">"Strategy “" {t.strategy.clone()} "” · started by " {t.started_by.clone()} ", " {time(t.started_at)} {why}</p>
-        }
-    })
-    .await
 }
 
 /// What the form says.
@@ -243,7 +273,7 @@ pub async fn start_rollout(form: Start) -> Result<(), ServerFnError> {
         let (service, actor) = actor().await?;
         let start = NewRollout {
             version: form.version.clone(),
-            tiers: (!form.tier.is_empty()).then(|| form.tier.clone()).into_iter().collect(),
+            tiers: keys(&form.tier).collect(),
             strategy: form.strategy.clone(),
             comment: form.comment.clone(),
             plan_hash: form.plan_hash.clone(),
@@ -253,33 +283,4 @@ pub async fn start_rollout(form: Start) -> Result<(), ServerFnError> {
         Ok((format!("/rollouts/{id}"), None))
     };
     answer(doing.await, &form).await
-}
-
-/// Pauses, resumes, stops, retries, rolls back.
-#[server(prefix = "/do", endpoint = "steer")]
-pub async fn steer(
-    id: String,
-    verb: String,
-    #[server(default)] comment: String,
-) -> Result<(), ServerFnError> {
-    let doing = async {
-        let (service, actor) = actor().await?;
-        let rollout: ProcessId = super::id(&id, "the rollout")?;
-        let command = command(&verb, &comment)?;
-        service.steer(&actor, rollout, command).await?;
-        Ok((format!("/rollouts/{rollout}"), None))
-    };
-    answer(doing.await, &()).await
-}
-
-fn command(verb: &str, comment: &str) -> Result<Command, Error> {
-    let comment = domain::fields::bounded_text(comment, 500).map_err(|e| e.within("comment"))?;
-    Ok(match verb {
-        "pause" => Command::Pause { comment },
-        "resume" => Command::Resume,
-        "retry" => Command::Retry,
-        "rollback" => Command::Rollback { comment },
-        "stop" => Command::Stop { rollback: false, comment },
-        _ => return Err(Error::field("verb", "must be pause, resume, retry, rollback or stop")),
-    })
 }

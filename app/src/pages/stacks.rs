@@ -4,11 +4,14 @@ use super::{id, page};
 use crate::parts::{post, state, state_as, tone};
 use crate::session::{Member, Ui};
 use crate::shell::render;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::{Html, IntoResponse, Response};
+use domain::ProcessId;
 use domain::access::Permission;
+use domain::timeline::StackInRollout;
 use http::StatusCode;
 use leptos::prelude::*;
+use serde::Deserialize;
 use service::StackView;
 
 pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>) -> Response {
@@ -23,23 +26,89 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
             <header class="page-head"><div><h1>{name}</h1></div>
                 <div class="actions">{repair.then(|| post("converge", "Catch up", "btn", &[("id", data.stack.id.to_string())]))}</div>
             </header>
-            <div id="stack" data-live>{body(&data)}</div>
+            <div id="stack" data-live="rollout,repair,onboarding,offboarding,tenant">{body(&data)}</div>
         }
     })
     .await
 }
 
-pub async fn drawer(State(ui): State<Ui>, member: Member, Path(text): Path<String>) -> Response {
-    let found = match id(&text, "the stack") {
-        Ok(stack) => ui.service.stack(&member.actor, stack).await,
-        Err(error) => Err(error),
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct Within {
+    rollout: Option<ProcessId>,
+}
+
+/// The stack beside a timeline: its place in the rollout first, then the stack itself.
+pub async fn drawer(
+    State(ui): State<Ui>,
+    member: Member,
+    Path(text): Path<String>,
+    Query(within): Query<Within>,
+) -> Response {
+    let found = async {
+        let stack = id(&text, "the stack")?;
+        let place = match within.rollout {
+            Some(rollout) => {
+                Some((rollout, ui.service.stack_in_rollout(&member.actor, rollout, stack).await?))
+            }
+            None => None,
+        };
+        Ok::<_, service::Error>((ui.service.stack(&member.actor, stack).await?, place))
     };
-    match found {
-        Ok(data) => {
-            let owner = Owner::new();
-            Html(owner.with(|| view! { <h3><a href=format!("/stacks/{}", data.stack.id)>{data.stack.name.clone()}</a></h3> {body(&data)} }.to_html())).into_response()
+    let steer = member.actor.may(Permission::Rollouts);
+    match found.await {
+        Ok((data, found)) => {
+            let html = Owner::new().with(|| {
+                let place = found.map(|(rollout, found)| place(rollout, &found, steer));
+                let page = format!("/stacks/{}", data.stack.id);
+                view! { {place} {body(&data)} <p><a href=page>"Open the page of this stack"</a></p> }
+                    .to_html()
+            });
+            ([(http::header::CACHE_CONTROL, "no-store")], Html(html)).into_response()
         }
         Err(error) => crate::session::failure(&error),
+    }
+}
+
+/// Where it stands in the rollout, and what the rollout changes.
+fn place(rollout: ProcessId, found: &StackInRollout, steer: bool) -> impl IntoView + use<> {
+    let cell = &found.cell;
+    let from = found.versions.0.clone().unwrap_or_else(|| "nothing".to_owned());
+    let changes: Vec<_> = found
+        .changes
+        .iter()
+        .map(|(name, before, after)| {
+            let before = before.clone().unwrap_or_else(|| "not set".to_owned());
+            let after = after.clone().unwrap_or_else(|| "not set".to_owned());
+            view! { <li><span class="diff-key">{name.clone()}</span> <del>{before}</del> <ins>{after}</ins></li> }
+        })
+        .collect();
+    let changes = if changes.is_empty() {
+        view! { <p class="muted small">"No parameter changes."</p> }.into_any()
+    } else {
+        view! { <ul class="diff">{changes}</ul> }.into_any()
+    };
+    let (made, most) = found.attempts;
+    let attempt = (made > 0).then(|| format!(" · attempt {made} of {}", most.max(made)));
+    let why = (!cell.detail.is_empty()).then(|| {
+        let class = match cell.state.as_str() {
+            "failed" => "alert alert-error",
+            "waiting" | "blocked" => "alert alert-warning",
+            _ => "muted",
+        };
+        view! { <p class=class>{cell.detail.clone()}</p> }
+    });
+    let retry = (steer && found.retry).then(|| {
+        let values = [("id", rollout.to_string()), ("verb", "retry".to_owned()), ("comment", String::new())];
+        view! { <div class="actions">{post("steer", "Retry failed", "btn btn-primary btn-small", &values)}</div> }
+    });
+    view! {
+        <section class="drawer-place">
+            <p><b>{from} " → " {found.versions.1.clone()}</b> {format!(" · wave {} “{}”", found.wave + 1, found.wave_name)} {attempt}</p>
+            {why}
+            {changes}
+            {retry}
+        </section>
     }
 }
 
@@ -80,23 +149,37 @@ fn body(data: &StackView) -> impl IntoView + use<> {
         .iter()
         .map(|(at, line)| view! { <span class="log-line"><time>{at.clock()}</time>" "{line.clone()}"\n"</span> })
         .collect();
-    let failure =
-        stack.reason.as_ref().map(|r| view! { <p class="alert alert-error">{r.sentence.clone()}</p> });
+    let failure = stack
+        .reason
+        .as_ref()
+        .map(|r| view! { <p class="alert alert-error" data-key="failure">{r.sentence.clone()}</p> });
+    let log = if log.is_empty() {
+        view! { <p class="muted small" data-key="no-log">"The driver has said nothing yet."</p> }.into_any()
+    } else {
+        view! { <pre class="log" data-key="log" tabindex="0" role="region" aria-label="Log of the last operation">{log}</pre> }
+            .into_any()
+    };
+    let history = if history.is_empty() {
+        view! { <p class="muted small">"Nothing was done to it yet."</p> }.into_any()
+    } else {
+        view! { <ol class="feed">{history}</ol> }.into_any()
+    };
+    let outputs = (!outputs.is_empty()).then(|| {
+        view! { <details class="disclosure" data-key="outputs"><summary>"Outputs"</summary><dl class="facts">{outputs}</dl></details> }
+    });
     view! {
         {failure}
-        <dl class="facts">
+        <dl class="facts" data-key="facts">
             <div><dt>"State"</dt><dd>{state_as(tone(stack.status), stack.status.word())}</dd></div>
             <div><dt>"Runs"</dt><dd>{version}</dd></div>
             <div><dt>"Kind"</dt><dd>{stack.kind.word()}</dd></div>
             <div><dt>"Region"</dt><dd>{stack.region.to_string()}</dd></div>
             <div><dt>"Driver"</dt><dd>{stack.driver.word()}</dd></div>
         </dl>
-        <details class="disclosure" open><summary>"Parameters"</summary><dl class="facts">{parameters}</dl></details>
-        <details class="disclosure"><summary>"Outputs"</summary><dl class="facts">{outputs}</dl></details>
-        <details class="disclosure" open><summary>{format!("Tenants ({})", stack.tenants.len())}</summary><ul>{tenants}</ul></details>
-        <h3>"Last operation"</h3>
-        <pre class="log" tabindex="0" role="region" aria-label="Log of the last operation">{log}</pre>
-        <h3>"History"</h3>
-        <ol class="feed">{history}</ol>
+        <section data-key="last"><h3>"Last operation"</h3>{log}</section>
+        <section data-key="history"><h3>"History"</h3>{history}</section>
+        <details class="disclosure" data-key="parameters"><summary>"Parameters"</summary><dl class="facts">{parameters}</dl></details>
+        {outputs}
+        <details class="disclosure" data-key="tenants"><summary>{format!("Tenants ({})", stack.tenants.len())}</summary><ul>{tenants}</ul></details>
     }
 }

@@ -2,13 +2,23 @@
 //!
 //! The server makes it once for a change; pages get the difference and put it into what they show.
 
+mod cells;
+mod chips;
+mod steering;
+
+pub use cells::{CELL_STATES, StackInRollout, cells, rank, stack_in_rollout, state_label};
+
 use crate::operation::Run;
-use crate::rollout::{
-    Gate, Rollout, State, StepState, Verdict, WaveState, missing, tenants_reached, time_left, waits_for,
-};
-use crate::strategy::WaveSpec;
+use crate::rollout::{Rollout, State, StepState, WaveState, tenants_reached, time_left, waits_for};
 use crate::{OperationId, ProcessId, Span, StackId, Timestamp};
 use serde::{Deserialize, Serialize};
+
+/// A wave with more stacks than this is shown as a strip with counts; its stacks are a page of their own.
+pub const DENSE: usize = 500;
+/// So many failures stand on the page; the others are in the list of stacks.
+const FAILURES: usize = 20;
+/// So many lines of what happened.
+pub const LINES: usize = 40;
 
 /// Everything on the page but the drawer.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -39,10 +49,73 @@ pub struct Timeline {
     pub stacks: (u64, u64),
     /// Stacks that failed.
     pub failed: u64,
+    /// Tenants on stacks that failed.
+    #[serde(default)]
+    pub failed_tenants: u64,
     /// About how long this wave still takes.
     pub left: Option<Span>,
     /// In order.
     pub waves: Vec<WaveView>,
+    /// What can be done now.
+    #[serde(default)]
+    pub steering: Vec<Choice>,
+    /// What failed, and what is tried again; the first of them.
+    #[serde(default)]
+    pub failures: Vec<Failure>,
+    /// What happened, newest first; from the log, so empty where only the state is known.
+    #[serde(default)]
+    pub activity: Vec<Line>,
+}
+
+/// Something that a person can do with the rollout now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Choice {
+    /// `pause`, `resume`, `retry`, `rollback`, `stop`.
+    pub verb: String,
+    /// What the button says.
+    pub label: String,
+    /// What happens then.
+    pub effect: String,
+}
+
+/// A stack that failed, or that waits to be tried again.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Failure {
+    /// Which.
+    pub stack: StackId,
+    /// Its name.
+    pub name: String,
+    /// Its wave, from 0.
+    pub wave: usize,
+    /// Why.
+    pub sentence: String,
+    /// Why, for machines.
+    pub code: String,
+    /// Attempts made.
+    pub attempt: u32,
+    /// Attempts that its wave allows by itself.
+    pub of: u32,
+    /// Tenants on it.
+    pub tenants: u32,
+    /// When it is tried again by itself.
+    pub again_at: Option<Timestamp>,
+    /// Whether it failed on the way back.
+    pub back: bool,
+    /// Whether its wave is still open, so that a retry of the rollout repeats it.
+    pub open: bool,
+}
+
+/// Something that happened.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Line {
+    /// Its place in the record.
+    pub position: i64,
+    /// When.
+    pub at: Timestamp,
+    /// The event's tag.
+    pub kind: String,
+    /// What, with who did it.
+    pub sentence: String,
 }
 
 /// A wave as a column.
@@ -58,14 +131,34 @@ pub struct WaveView {
     pub sentence: String,
     /// Tenants in it.
     pub tenants: u64,
+    /// Of these, those on the target.
+    #[serde(default)]
+    pub reached: u64,
     /// Stacks that have ended, of all.
     pub done: (u64, u64),
+    /// Stacks in each state, in the order of [`CELL_STATES`]; states that none is in are left out.
+    #[serde(default)]
+    pub counts: Vec<(String, u64)>,
     /// The gate, chip by chip.
     pub gate: Vec<Chip>,
     /// Whether people are asked now.
     pub asking: bool,
-    /// One for each stack, failures first in the eye by their shape, not by their order.
+    /// What they are asked.
+    #[serde(default)]
+    pub asks: Option<Asks>,
+    /// One for each stack, in the plan's order; none where there are more than [`DENSE`].
     pub cells: Vec<Cell>,
+}
+
+/// What a gate asks of people.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Asks {
+    /// Whom; `None` for anyone who may decide.
+    pub group: Option<String>,
+    /// How many approvals are missing.
+    pub missing: u32,
+    /// Who has decided already.
+    pub said: Vec<String>,
 }
 
 /// One condition of a gate.
@@ -119,21 +212,39 @@ impl Timeline {
         let count = |fits: fn(&StepState) -> bool| states().filter(|s| fits(s)).count() as u64;
         let waves = rollout.plan.waves.iter().enumerate().map(|(i, planned)| {
             let wave = &rollout.waves[i];
-            let steps = planned.steps.iter().zip(&wave.steps);
+            let mut cells = cells(rollout, i);
+            let mut counts = [0_u64; CELL_STATES.len()];
+            for cell in &cells {
+                if let Some(n) = counts.get_mut(rank(&cell.state)) {
+                    *n += 1;
+                }
+            }
+            if cells.len() > DENSE {
+                cells.clear();
+            }
+            let reached = planned.steps.iter().zip(&wave.steps).filter(|(_, s)| is_there(s));
             WaveView {
                 name: planned.spec.name.to_string(),
                 selector: planned.spec.selector.to_string(),
                 state: wave_word(&wave.state).to_owned(),
                 sentence: waits_for(rollout, i, now),
                 tenants: planned.steps.iter().map(|s| u64::from(s.tenants)).sum(),
+                reached: reached.map(|(step, _)| u64::from(step.tenants)).sum(),
                 done: (
                     wave.steps.iter().filter(|s| s.run.has_ended()).count() as u64,
                     wave.steps.len() as u64,
                 ),
-                gate: chips(&planned.spec, &wave.state, &rollout.plan.hash, now),
+                counts: CELL_STATES
+                    .iter()
+                    .zip(counts)
+                    .filter(|(_, n)| *n > 0)
+                    .map(|(state, n)| ((*state).to_owned(), n))
+                    .collect(),
+                gate: chips::chips(&planned.spec, &wave.state, &rollout.plan.hash, now),
                 asking: matches!(&wave.state, WaveState::Gated(gate) if gate.asked.is_some())
                     && rollout.state == State::Running,
-                cells: steps.map(|(step, state)| cell(step, state)).collect(),
+                asks: asks(rollout, i).filter(|_| rollout.state == State::Running),
+                cells,
             }
         });
         Self {
@@ -148,16 +259,22 @@ impl Timeline {
             started_at: rollout.started_at,
             plan_hash: rollout.plan.hash.clone(),
             tenants: tenants_reached(rollout),
-            stacks: (
-                count(|s| {
-                    matches!(s.run, Run::Succeeded { .. } | Run::Unchanged)
-                        && !matches!(s.undo, Run::Succeeded { .. })
-                }),
-                count(|_| true),
-            ),
-            failed: count(|s| matches!(s.run, Run::Failed { .. }) || matches!(s.undo, Run::Failed { .. })),
+            stacks: (count(is_there), count(|_| true)),
+            failed: count(has_failed),
+            failed_tenants: rollout
+                .plan
+                .waves
+                .iter()
+                .zip(&rollout.waves)
+                .flat_map(|(planned, wave)| planned.steps.iter().zip(&wave.steps))
+                .filter(|(_, state)| has_failed(state))
+                .map(|(step, _)| u64::from(step.tenants))
+                .sum(),
             left: time_left(rollout, now),
             waves: waves.collect(),
+            steering: steering::choices(rollout, now),
+            failures: cells::failures(rollout, FAILURES),
+            activity: vec![],
         }
     }
 
@@ -173,7 +290,19 @@ impl Timeline {
                 }
             }
         }
+        let known = before.activity.first().map_or(0, |line| line.position);
+        head.activity.retain(|line| line.position > known);
         Patch { from: before.seq, head, cells }
+    }
+
+    /// Lines that are new before those that are known, as many as a page shows.
+    #[must_use]
+    pub fn lines(new: Vec<Line>, known: &[Line]) -> Vec<Line> {
+        let mut all = new;
+        let last = all.last().map_or(i64::MAX, |line| line.position);
+        all.extend(known.iter().filter(|line| line.position < last).cloned());
+        all.truncate(LINES);
+        all
     }
 
     /// Puts a change into the view; false if it belongs to another one, and the view must be fetched anew.
@@ -192,12 +321,40 @@ impl Timeline {
                 _ => return false,
             }
         }
-        *self = patch.head;
+        let mut head = patch.head;
+        head.activity = Self::lines(head.activity, &self.activity);
+        *self = head;
         for (wave, cells) in self.waves.iter_mut().zip(all) {
             wave.cells = cells;
         }
         true
     }
+}
+
+fn asks(rollout: &Rollout, wave: usize) -> Option<Asks> {
+    let (spec, state) = (&rollout.plan.waves[wave].spec, &rollout.waves[wave].state);
+    let (WaveState::Gated(gate), Some(approval)) = (state, &spec.gate.approval) else { return None };
+    gate.asked?;
+    Some(Asks {
+        group: approval.group.clone(),
+        missing: rollout.missing_approvals(wave),
+        said: gate
+            .decisions
+            .iter()
+            .filter(|d| d.plan_hash == rollout.plan.hash)
+            .map(|d| d.by.name.clone())
+            .collect(),
+    })
+}
+
+fn is_there(state: &StepState) -> bool {
+    matches!(state.run, Run::Succeeded { .. } | Run::Unchanged)
+        && !matches!(state.undo, Run::Succeeded { .. })
+}
+
+fn has_failed(state: &StepState) -> bool {
+    matches!(state.run, Run::Failed { .. }) && !matches!(state.undo, Run::Succeeded { .. })
+        || matches!(state.undo, Run::Failed { .. })
 }
 
 const fn wave_word(state: &WaveState) -> &'static str {
@@ -209,100 +366,4 @@ const fn wave_word(state: &WaveState) -> &'static str {
         WaveState::Failed { .. } => "failed",
         WaveState::Skipped => "skipped",
     }
-}
-
-fn cell(step: &crate::plan::Step, state: &StepState) -> Cell {
-    let back = !matches!(state.undo, Run::Waiting { attempts: 0, .. });
-    let run = if back { &state.undo } else { &state.run };
-    let (word, detail) = match run {
-        Run::Waiting { retry: Some((_, reason)), attempts } => {
-            ("waiting", format!("attempt {attempts} failed, tried again: {}", reason.sentence))
-        }
-        Run::Waiting { .. } => ("queued", String::new()),
-        Run::Started { accepted: false, .. } => ("submitted", String::new()),
-        Run::Started { accepted: true, .. } => ("in_progress", String::new()),
-        Run::Succeeded { .. } if back => ("cancelled", "taken back to what it ran before".to_owned()),
-        Run::Succeeded { .. } => ("succeeded", String::new()),
-        Run::Failed { reason, .. } => ("failed", reason.sentence.clone()),
-        Run::Unchanged => ("succeeded", "ran it already".to_owned()),
-        Run::Skipped { reason } => ("skipped", reason.sentence.clone()),
-    };
-    Cell {
-        stack: step.stack,
-        name: step.name.clone(),
-        state: word.to_owned(),
-        tenants: step.tenants,
-        detail,
-        operation: run.operation(),
-    }
-}
-
-fn chips(spec: &WaveSpec, state: &WaveState, plan_hash: &str, now: Timestamp) -> Vec<Chip> {
-    let gate: Option<&Gate> = match state {
-        WaveState::Gated(gate) => Some(gate),
-        WaveState::Passed { gate, .. } | WaveState::Failed { gate, .. } => gate.as_ref(),
-        WaveState::Pending | WaveState::Running { .. } | WaveState::Skipped => None,
-    };
-    let passed = matches!(state, WaveState::Passed { .. });
-    let mut chips = vec![];
-    let chip = |label: String, state: &str, detail: String| Chip {
-        label,
-        state: state.to_owned(),
-        detail,
-        until: None,
-        values: vec![],
-    };
-    if spec.gate.bake > Span::ZERO {
-        let label = format!("bake {}", spec.gate.bake);
-        chips.push(match gate {
-            None => chip(label, if passed { "ok" } else { "waiting" }, String::new()),
-            Some(gate) if passed || gate.bake_until <= now => chip(label, "ok", String::new()),
-            Some(gate) if matches!(state, WaveState::Gated(_)) => {
-                Chip { until: Some(gate.bake_until), ..chip(label, "running", String::new()) }
-            }
-            Some(_) => chip(label, "failed", "cut short".into()),
-        });
-    }
-    for (i, check) in spec.gate.checks.iter().enumerate() {
-        let seen = gate.and_then(|g| g.checks.get(i)).filter(|e| e.samples > 0);
-        chips.push(match seen {
-            None => chip(check.to_string(), if passed { "ok" } else { "waiting" }, String::new()),
-            Some(seen) => Chip {
-                values: seen.values.clone(),
-                ..chip(
-                    check.to_string(),
-                    if seen.failing > 0 { "failed" } else { "ok" },
-                    seen.sentence.clone(),
-                )
-            },
-        });
-    }
-    if let Some(approval) = &spec.gate.approval {
-        let label = match &approval.group {
-            Some(group) => format!("approval by {group}"),
-            None => "approval".to_owned(),
-        };
-        let said = |gate: &Gate| {
-            let all = gate.decisions.iter().map(|d| {
-                let verb = if d.verdict == Verdict::Approve { "approved" } else { "rejected" };
-                let why = if d.comment.is_empty() { String::new() } else { format!(" “{}”", d.comment) };
-                format!("{} {verb}{why}", d.by.name)
-            });
-            all.collect::<Vec<_>>().join("; ")
-        };
-        chips.push(match gate {
-            Some(gate) if gate.decisions.iter().any(|d| d.verdict == Verdict::Reject) => {
-                chip(label, "failed", said(gate))
-            }
-            Some(gate) if passed => chip(label, "ok", said(gate)),
-            Some(gate) if gate.asked.is_some() && matches!(state, WaveState::Gated(_)) => {
-                let given = u32::from(approval.quorum)
-                    - missing(approval, gate, plan_hash).min(approval.quorum.into());
-                let label = format!("{label} {given} of {}", approval.quorum);
-                Chip { until: gate.asked.map(|a| a.expires_at), ..chip(label, "running", said(gate)) }
-            }
-            _ => chip(label, if passed { "ok" } else { "waiting" }, String::new()),
-        });
-    }
-    chips
 }

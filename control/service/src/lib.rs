@@ -5,6 +5,7 @@
 mod access;
 mod answers;
 mod error;
+mod gates;
 mod lists;
 mod people;
 mod releases;
@@ -13,11 +14,13 @@ mod signup;
 mod strategies;
 mod tenants;
 mod tiers;
+mod timeline;
 mod views;
 
 pub use access::{SessionUser, hash_token};
 pub use answers::Repeatable;
 pub use error::{Error, Result};
+pub use gates::{Inbox, Standing};
 pub use lists::Page;
 pub use people::{NewPassword, NewToken, NewUser, TokenRow};
 pub use releases::NewRelease;
@@ -25,6 +28,7 @@ pub use rollouts::{GatePanel, Preview, RolloutView, StackView, StartRollout};
 pub use signup::{Offer, Progress, SignupForm};
 pub use tenants::{NewTenant, TenantDetail};
 pub use tiers::{TierCard, TierForm, default_parameters};
+pub use timeline::{StackFilter, StackList, cell_states};
 pub use views::{Checklist, Overview, Settings};
 
 use domain::process::Process;

@@ -70,8 +70,10 @@ pub struct GatePanel {
     pub next: Option<(String, BlastRadius)>,
     /// Configurations before and after, parameter by parameter, and how many stacks change so.
     pub changes: Vec<(String, String, u32)>,
-    /// Why this person cannot decide now.
-    pub obstacle: Option<String>,
+    /// Whether this person can decide now.
+    pub standing: crate::Standing,
+    /// How many approvals are missing.
+    pub missing: u32,
 }
 
 /// A stack as the drawer shows it.
@@ -303,14 +305,6 @@ impl Service {
         let rollout = &running.process;
         let planned = rollout.plan.waves.get(wave).ok_or_else(|| Error::not_found("the wave"))?;
         let now = self.now();
-        let trial = Command::Decide {
-            wave,
-            verdict: Verdict::Approve,
-            comment: String::new(),
-            plan_hash: rollout.plan.hash.clone(),
-        };
-        let obstacle =
-            domain::process::Process::command(rollout, actor, trial, now).err().map(|r| r.sentence);
         let next = rollout.plan.waves.get(wave + 1).map(|w| (w.spec.name.to_string(), w.blast_radius()));
         let mut changes: BTreeMap<(String, String), u32> = BTreeMap::new();
         for step in &planned.steps {
@@ -324,7 +318,8 @@ impl Service {
             wave,
             next,
             changes: changes.into_iter().map(|((from, to), n)| (from, to, n)).collect(),
-            obstacle,
+            standing: crate::gates::standing(rollout, actor, wave, now),
+            missing: rollout.missing_approvals(wave),
         })
     }
 

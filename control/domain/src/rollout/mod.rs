@@ -286,6 +286,16 @@ impl Rollout {
         }
     }
 
+    /// How many approvals of the present plan are missing at the gate after a wave; 0 where it holds for none.
+    #[must_use]
+    pub fn missing_approvals(&self, wave: usize) -> u32 {
+        let spec = self.plan.waves.get(wave).and_then(|w| w.spec.gate.approval.as_ref());
+        match (self.waves.get(wave).map(|w| &w.state), spec) {
+            (Some(WaveState::Gated(gate)), Some(approval)) => next::missing(approval, gate, &self.plan.hash),
+            _ => 0,
+        }
+    }
+
     /// How many stacks of a wave were meant to change: what shares in percent are taken of. Born ones, and those
     /// that cannot go, do not count; those that left do, so that nobody's leaving exceeds a tolerance.
     #[must_use]

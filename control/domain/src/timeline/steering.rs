@@ -1,0 +1,99 @@
+//! What a person can do with a rollout now, and what would happen: asked of the rollout itself, so that pages
+//! never offer what it would refuse.
+
+use super::Choice;
+use crate::operation::Run;
+use crate::process::Process as _;
+use crate::rollout::{Command, Rollout, State, StepState};
+use crate::{Actor, Timestamp};
+
+pub(super) fn choices(rollout: &Rollout, now: Timestamp) -> Vec<Choice> {
+    let comment = String::new;
+    let settling = matches!(rollout.state, State::Settling { .. });
+    let all = [
+        ("pause", Command::Pause { comment: comment() }, !settling),
+        ("resume", Command::Resume, true),
+        ("retry", Command::Retry, true),
+        ("rollback", Command::Rollback { comment: comment() }, anything_to_take_back(rollout)),
+        ("stop", Command::Stop { rollback: false, comment: comment() }, !settling),
+    ];
+    let engine = Actor::engine();
+    let possible = all.into_iter().filter(|(.., wanted)| *wanted).filter_map(|(verb, command, _)| {
+        rollout.command(&engine, command, now).ok().map(|_| choice(rollout, verb))
+    });
+    possible.collect()
+}
+
+fn choice(rollout: &Rollout, verb: &str) -> Choice {
+    let halted = matches!(rollout.state, State::Halted { .. });
+    let back = matches!(rollout.state, State::RollingBack { .. });
+    let version = &rollout.plan.target.version;
+    let (stacks, tenants) = count(rollout, |s| {
+        matches!(s.run, Run::Succeeded { .. }) && !matches!(s.undo, Run::Succeeded { .. })
+    });
+    let changed = format!("{} with {}", plural(stacks, "stack"), plural(tenants, "tenant"));
+    let flying = match rollout.in_flight.len() as u64 {
+        0 => String::new(),
+        1 => " The operation that is in flight ends first.".to_owned(),
+        n => format!(" The {n} operations that are in flight end first."),
+    };
+    let (label, effect) = match verb {
+        "pause" => ("Pause", format!("Nothing new is started until somebody resumes it.{flying}")),
+        "resume" => ("Resume", "It goes on from where it was paused.".to_owned()),
+        "retry" => match count(rollout, |s| matches!(s.run, Run::Failed { .. })).0 {
+            0 => ("Retry", "The gate of the wave that stopped it is watched anew.".to_owned()),
+            1 => ("Retry failed", "The stack that failed is tried again.".to_owned()),
+            n => ("Retry failed", format!("The {n} stacks that failed are tried again.")),
+        },
+        "rollback" => {
+            let from = rollout.before.as_ref().map(|b| b.version.clone()).filter(|v| v != version);
+            let to = from.map_or_else(|| "what they ran before".to_owned(), |v| v.to_string());
+            let verb = if stacks == 1 { "goes" } else { "go" };
+            let what = if stacks == 0 {
+                "What was begun is taken back.".to_owned()
+            } else {
+                format!("{changed} {verb} back to {to}, newest wave first, without asking the gates.")
+            };
+            ("Roll back", format!("{what}{flying} {version} is marked as rolled back."))
+        }
+        _ => {
+            let stay = if stacks == 1 { "stays" } else { "stay" };
+            let rest = match (back, stacks) {
+                (true, _) => format!("The way back ends here: {changed} {stay} on {version}."),
+                (false, 0) => "No stack was changed.".to_owned(),
+                (false, _) => format!("{changed} {stay} on {version}; the others stay where they are."),
+            };
+            let label = if halted { "Close" } else { "Stop" };
+            (label, format!("The rollout ends for good. {rest}{flying}"))
+        }
+    };
+    Choice { verb: verb.to_owned(), label: label.to_owned(), effect }
+}
+
+/// Whether a rollback has anything to do: a first creation cannot be taken back.
+fn anything_to_take_back(rollout: &Rollout) -> bool {
+    let steps = rollout.plan.waves.iter().zip(&rollout.waves).flat_map(|(p, w)| p.steps.iter().zip(&w.steps));
+    steps.into_iter().any(|(step, state)| {
+        let touched = match &state.run {
+            Run::Succeeded { .. } | Run::Failed { .. } | Run::Started { .. } => true,
+            Run::Waiting { attempts, .. } => *attempts > 0,
+            Run::Unchanged | Run::Skipped { .. } => false,
+        };
+        touched && step.from.is_some() && !matches!(state.undo, Run::Succeeded { .. })
+    })
+}
+
+fn count(rollout: &Rollout, fits: fn(&StepState) -> bool) -> (u64, u64) {
+    let mut counts = (0, 0);
+    for (planned, wave) in rollout.plan.waves.iter().zip(&rollout.waves) {
+        for (step, _) in planned.steps.iter().zip(&wave.steps).filter(|(_, s)| fits(s)) {
+            counts.0 += 1;
+            counts.1 += u64::from(step.tenants);
+        }
+    }
+    counts
+}
+
+fn plural(n: u64, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
