@@ -267,8 +267,18 @@ async fn open_sqlite(path: &str) -> Result<Pool, StoreError> {
         .busy_timeout(Duration::from_secs(10))
         .statement_cache_capacity(200);
     let unusable = |e: sqlx::Error| StoreError::Unusable { path: path.to_owned(), why: e.to_string() };
-    let write =
-        SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(unusable)?;
+    let mut tries = 0;
+    let write = loop {
+        let opened = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await;
+        match opened {
+            // The change to a write-ahead log does not wait for somebody who makes it at the same time.
+            Err(error) if tries < 40 && error.to_string().contains("database is locked") => {
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            opened => break opened.map_err(unusable)?,
+        }
+    };
     let read = SqlitePoolOptions::new()
         .max_connections(4)
         .connect_with(options.read_only(false))
