@@ -36,7 +36,7 @@ pub struct Ui {
 }
 
 /// Told once, on the page after a form.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Flash {
     /// What went well.
     pub done: Option<String>,
@@ -230,7 +230,9 @@ pub async fn answer(
 
 /// Sends the browser on, with something to tell.
 pub async fn go(to: &str, flash: Flash) -> Result<(), ServerFnError> {
-    if let Ok(session) = session().await {
+    if flash != Flash::default()
+        && let Ok(session) = session().await
+    {
         session.insert(FLASH_KEY, flash).await.map_err(ServerFnError::new)?;
     }
     leptos_axum::redirect(to);

@@ -1,10 +1,12 @@
 //! Starts everything, and ends it in good order.
 
 use crate::assets;
-use crate::config::{Config, OnExit};
+use crate::config::{Checked, Config, OnExit};
+use crate::hosts::Hosts;
 use crate::hub::Hub;
 use crate::live::Live;
 use crate::router::{Doors, router};
+use crate::security::{Guard, Limits};
 use crate::sessions::Sessions;
 use crate::tenants::Tenants;
 use anyhow::{Context as _, Result, bail};
@@ -18,7 +20,7 @@ use leptos::config::LeptosOptions;
 use service::{ArtifactCheck, Service};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
@@ -27,7 +29,7 @@ use tokio_util::task::TaskTracker;
 
 /// Runs the server until it is told to end.
 pub async fn run(config: Config) -> Result<()> {
-    let admin = config.check()?;
+    let Checked { admin, proxies, base: public } = config.check()?;
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_new(&config.log).context("--log")?)
         .with_target(false)
@@ -39,14 +41,20 @@ pub async fn run(config: Config) -> Result<()> {
         format!("port {} on {} cannot be used; choose another with --port", config.port, config.host)
     })?;
     let address = listener.local_addr()?;
+    let mail = match &config.smtp {
+        Some(url) => MailConfig::Smtp(url.clone()),
+        None => MailConfig::Folder(mail_folder(&config)?),
+    };
     let store = Store::open(&config.database()).await?;
     let clock = engine::system_clock();
     let local = open_driver(&config).await?;
     let driver: Arc<dyn Driver> = Arc::new(local.clone());
     let drivers: Arc<Drivers> = Arc::new(BTreeMap::from([(DriverKind::Local, driver.clone())]));
     let port = address.port();
-    let base = config.base_url.clone().unwrap_or_else(|| format!("http://localhost:{port}"));
-    let tenant_url = tenant_url(&config, port);
+    let base = public.as_ref().map_or_else(|| format!("http://localhost:{port}"), |base| base.url.clone());
+    let https = public.as_ref().is_some_and(|base| base.https);
+    let hosts = Hosts::new(public.as_ref().map_or("localhost", |base| &base.host), &config.tenant_domain);
+    let tenant_url = config.tenant_url(public.as_ref(), port);
     let check: ArtifactCheck = Arc::new(move |artifact| driver.check_artifact(artifact));
     let checks = BTreeMap::from([(DriverKind::Local, check)]);
     let service = Service::new(store.clone(), clock.clone(), checks, &tenant_url);
@@ -56,10 +64,6 @@ pub async fn run(config: Config) -> Result<()> {
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
     tasks.spawn(engine::run(store.clone(), drivers.clone(), clock.clone(), shutdown.clone()));
-    let mail = match &config.smtp {
-        Some(url) => MailConfig::Smtp(url.clone()),
-        None => MailConfig::Folder(config.data.join("mail")),
-    };
     let mailer = Mailer {
         config: mail,
         from: config.mail_from.clone(),
@@ -78,12 +82,12 @@ pub async fn run(config: Config) -> Result<()> {
     let options =
         LeptosOptions::builder().output_name("tidegate").site_pkg_dir(format!("static/{folder}")).build();
     let doors = Doors {
-        ui: Ui { service: service.clone(), options },
+        ui: Ui { service: service.clone(), options, secure: https },
         live: Live { service, hub: Hub::default(), shutdown: shutdown.clone() },
-        tenants: Tenants::new(store.clone(), drivers, &config.tenant_domain),
+        tenants: Tenants::new(store.clone(), drivers, hosts, proxies.clone(), https),
         sessions: Sessions { store, clock },
         folder,
-        secure_cookie: base.starts_with("https://"),
+        guard: Guard { proxies, https, limits: Limits::default() },
     };
     announce(&base, &address, first.as_ref());
 
@@ -134,12 +138,20 @@ async fn open_driver(config: &Config) -> Result<Local> {
     Local::open(config.data.join("stacks"), program).await.map_err(|reason| anyhow::anyhow!(reason.sentence))
 }
 
-fn tenant_url(config: &Config, port: u16) -> String {
-    let secure = config.base_url.as_ref().is_some_and(|url| url.starts_with("https://"));
-    match (secure, config.base_url.is_some()) {
-        (true, _) => format!("https://{{slug}}.{}", config.tenant_domain),
-        (false, _) => format!("http://{{slug}}.{}:{port}", config.tenant_domain),
-    }
+/// The folder for messages, tried: a mail that cannot be written must not be found out when it is missed.
+fn mail_folder(config: &Config) -> Result<PathBuf> {
+    let folder = config.mail_folder();
+    let trial = folder.join(".trial");
+    std::fs::create_dir_all(&folder)
+        .and_then(|()| std::fs::write(&trial, ""))
+        .and_then(|()| std::fs::remove_file(&trial))
+        .with_context(|| {
+            format!(
+                "the mail folder {} cannot be written; mend it, or give a server with --smtp",
+                folder.display()
+            )
+        })?;
+    Ok(folder)
 }
 
 fn announce(base: &str, address: &SocketAddr, first: Option<&(domain::Email, String)>) {

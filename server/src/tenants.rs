@@ -1,10 +1,13 @@
 //! Requests to a tenant's address go to the stack that serves it.
 
+use crate::hosts::{Face, Hosts};
+use crate::notice::notice as page;
+use crate::peers::{FORWARDED_FOR, Proxies, peer};
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use domain::release::DriverKind;
 use domain::tenant::TenantState;
 use engine::Drivers;
@@ -15,28 +18,67 @@ use std::time::Duration;
 use store::Store;
 
 const TENANT: HeaderName = HeaderName::from_static("x-tidegate-tenant");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Headers between two neighbours, which are not passed on.
+const HOP_BY_HOP: &[&str] = &[
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 /// Finds tenants' stacks and speaks to them.
 #[derive(Clone)]
 pub struct Tenants {
     store: Store,
     drivers: Arc<Drivers>,
-    suffix: Arc<str>,
+    hosts: Hosts,
+    proxies: Proxies,
+    https: bool,
     client: Client<HttpConnector, Body>,
 }
 
 impl Tenants {
-    /// For tenants at `<slug>.<domain>`.
-    pub fn new(store: Store, drivers: Arc<Drivers>, domain: &str) -> Self {
+    /// For tenants at the names of `hosts`, which people reach over HTTPS if `https`.
+    pub fn new(store: Store, drivers: Arc<Drivers>, hosts: Hosts, proxies: Proxies, https: bool) -> Self {
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { store, drivers, suffix: format!(".{domain}").into(), client }
+        Self { store, drivers, hosts, proxies, https, client }
     }
 
-    fn slug<'a>(&self, request: &'a Request) -> Option<&'a str> {
-        let host = request.headers().get(header::HOST)?.to_str().ok()?;
-        let host = host.split(':').next()?;
-        let slug = host.strip_suffix(&*self.suffix)?;
-        (!slug.is_empty() && !slug.contains('.')).then_some(slug)
+    /// Tells the stack who asks, in words that only this server or a trusted proxy can have written.
+    fn prepare(&self, request: &mut Request, slug: &str) {
+        let from = peer(request);
+        let trusted = from.is_some_and(|from| self.proxies.trusts(from));
+        let headers = request.headers_mut();
+        remove_hops(headers);
+        headers.remove(header::FORWARDED);
+        let mut chain: Vec<String> = match trusted {
+            true => headers
+                .get_all(FORWARDED_FOR)
+                .iter()
+                .filter_map(|v| v.to_str().ok().map(str::to_owned))
+                .collect(),
+            false => vec![],
+        };
+        chain.extend(from.map(|from| from.to_string()));
+        let proto = if self.https { "https" } else { "http" };
+        let mut set = |name: HeaderName, value: &str| match HeaderValue::from_str(value) {
+            Ok(value) => drop(headers.insert(name, value)),
+            Err(_) => drop(headers.remove(name)),
+        };
+        set(HeaderName::from_static(FORWARDED_FOR), &chain.join(", "));
+        set(FORWARDED_PROTO, proto);
+        set(TENANT, slug);
+        if let Some(host) = headers.get(header::HOST).cloned() {
+            headers.insert(FORWARDED_HOST, host);
+        }
     }
 
     async fn forward(&self, slug: String, mut request: Request) -> Response {
@@ -91,11 +133,12 @@ impl Tenants {
             return StatusCode::BAD_REQUEST.into_response();
         };
         *request.uri_mut() = uri;
-        if let Ok(value) = HeaderValue::from_str(&slug) {
-            request.headers_mut().insert(TENANT, value);
-        }
+        self.prepare(&mut request, &slug);
         match tokio::time::timeout(Duration::from_secs(30), self.client.request(request)).await {
-            Ok(Ok(response)) => response.map(Body::new),
+            Ok(Ok(mut response)) => {
+                remove_hops(response.headers_mut());
+                response.map(Body::new)
+            }
             Ok(Err(_)) => {
                 page(StatusCode::BAD_GATEWAY, "Please try again", "This workspace does not answer just now.")
             }
@@ -108,19 +151,50 @@ impl Tenants {
     }
 }
 
-/// Sends a tenant's requests to its stack, and all others on.
+/// Sends a tenant's requests to its stack, the console's on, and refuses names that are neither's.
 pub async fn route(State(tenants): State<Tenants>, request: Request, next: Next) -> Response {
-    match tenants.slug(&request).map(str::to_owned) {
-        Some(slug) => tenants.forward(slug, request).await,
-        None => next.run(request).await,
+    match tenants.hosts.face(&request) {
+        Face::Console => next.run(request).await,
+        Face::Tenant(slug) => tenants.forward(slug, request).await,
+        Face::Nobody => {
+            let text = "This address belongs to no workspace, and it is not the console's. Whoever runs the console \
+                        can give it this name with --base-url.";
+            page(StatusCode::MISDIRECTED_REQUEST, "Nobody is here", text)
+        }
     }
 }
 
-fn page(status: StatusCode, title: &str, text: &str) -> Response {
-    let body = format!(
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><title>{title}</title>\
-         <style>:root{{color-scheme:light dark}}body{{font:1rem/1.5 system-ui;max-width:34rem;margin:15vh auto;padding:0 1rem}}</style>\
-         <h1>{title}</h1><p>{text}</p>"
-    );
-    (status, Html(body)).into_response()
+fn remove_hops(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(*name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_between_neighbours_stays_there() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in
+            [("connection", "close, X-Mine"), ("x-mine", "1"), ("te", "trailers"), ("accept", "*/*")]
+        {
+            headers.insert(name, value.parse().unwrap());
+        }
+        remove_hops(&mut headers);
+        let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["accept"]);
+    }
 }

@@ -234,7 +234,11 @@ test('the server is killed in the middle of a rollout and loses nothing', async 
 test('people may do what their role allows, and are told what it does not', async () => {
   await approver.goto(`${server.base}/tenants/new`);
   await approver.waitForSelector('text=it needs the permission “tenants”');
-  assert.equal(await approver.locator('a[href="/settings"]').count(), 0);
+  await approver.goto(`${server.base}/settings`);
+  await approver.waitForSelector('text=Change your password');
+  assert.equal(await approver.locator('text=Add a person').count(), 0);
+  await approver.click('text=Make a token');
+  assert.deepEqual(await approver.locator('#permissions input').evaluateAll((all) => all.map((box) => box.value)), ['view', 'decide']);
 });
 
 test('every page is accessible and fits, light and dark, wide and narrow', async () => {

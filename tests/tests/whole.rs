@@ -1,184 +1,18 @@
-//! The real binary over its real doors: API, command line, bad starts, `kill -9`.
+//! The main job over the real binary's API and command line, on both databases, with `kill -9` in the middle.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use system_tests::{Db, Server, http, on_both, out, until};
 
-fn binary() -> PathBuf {
-    std::env::var_os("TIDEGATE_BIN")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/tidegate"), PathBuf::from)
-}
+on_both!(a_pipeline_does_the_whole_job_over_api_and_command_line);
 
-struct Server {
-    child: Child,
-    base: String,
-    port: u16,
-    data: PathBuf,
-    password: Option<String>,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Server {
-    async fn start(data: &Path, port: u16) -> Self {
-        let mut command = Command::new(binary());
-        command.args(["serve", "--port", &port.to_string(), "--data"]).arg(data);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
-        let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
-        let lines = tokio::task::spawn_blocking(move || {
-            use std::io::BufRead as _;
-            let mut text = String::new();
-            // The last line that is always there.
-            while !text.contains("sign-up") && out.read_line(&mut text).unwrap() > 0 {}
-            let _ = out.read_line(&mut text);
-            text
-        });
-        let lines = tokio::time::timeout(Duration::from_secs(20), lines);
-        // Without a first admin there is no further line: ask for readiness instead of waiting for it.
-        let text = match lines.await {
-            Ok(text) => text.unwrap(),
-            Err(_) => String::new(),
-        };
-        let port = text
-            .split("127.0.0.1:")
-            .nth(1)
-            .and_then(|r| r.split_whitespace().next())
-            .and_then(|p| p.parse().ok())
-            .unwrap_or(port);
-        let password =
-            text.split("password ").nth(1).and_then(|r| r.split_whitespace().next()).map(str::to_owned);
-        Self { child, base: format!("http://127.0.0.1:{port}"), port, data: data.to_owned(), password }
-    }
-
-    /// As the system would end it, then started again on the same port.
-    async fn kill_and_start_again(mut self) -> Self {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        let (data, port) = (self.data.clone(), self.port);
-        drop(self);
-        let mut command = Command::new(binary());
-        command.args(["serve", "--port", &port.to_string(), "--data"]).arg(&data);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap();
-        let server = Self { child, base: format!("http://127.0.0.1:{port}"), port, data, password: None };
-        until("it is ready again", || async {
-            reqwest::get(format!("{}/readyz", server.base)).await.is_ok_and(|r| r.status() == 200)
-        })
-        .await;
-        server
-    }
-
-    /// Signs in with the first password and makes a token in Settings, as a person would.
-    async fn token(&self) -> String {
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        let form = |pairs: &[(&str, &str)]| {
-            let pairs = pairs.iter().map(|(k, v)| format!("form%5B{k}%5D={}", v.replace('@', "%40")));
-            pairs.collect::<Vec<_>>().join("&")
-        };
-        let kind = ("content-type", "application/x-www-form-urlencoded");
-        let body = form(&[
-            ("email", "admin@localhost"),
-            ("password", self.password.as_deref().unwrap()),
-            ("to", ""),
-        ]);
-        let signed = http
-            .post(format!("{}/do/sign_in", self.base))
-            .header(kind.0, kind.1)
-            .header("accept", "text/html")
-            .body(body)
-            .send()
-            .await
-            .unwrap();
-        assert_eq!(signed.status(), StatusCode::FOUND);
-        let cookie = signed.headers().get_all("set-cookie").iter().next_back().unwrap().to_str().unwrap();
-        assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
-        let cookie = cookie.split(';').next().unwrap().to_owned();
-        let body = form(&[("name", "tests"), ("days", "1")]);
-        let made = http
-            .post(format!("{}/do/add_token", self.base))
-            .header(kind.0, kind.1)
-            .header("accept", "text/html")
-            .header("cookie", &cookie)
-            .body(body)
-            .send()
-            .await
-            .unwrap();
-        assert_eq!(made.status(), StatusCode::FOUND);
-        let page = http
-            .get(format!("{}/settings", self.base))
-            .header("cookie", &cookie)
-            .send()
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap();
-        let token = page.split("<code>tg_").nth(1).unwrap().split('<').next().unwrap();
-        let again = http
-            .get(format!("{}/settings", self.base))
-            .header("cookie", &cookie)
-            .send()
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap();
-        assert!(!again.contains(token), "a token is shown once");
-        format!("tg_{token}")
-    }
-
-    async fn call(&self, token: &str, verb: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
-        let http = reqwest::Client::new();
-        let url = format!("{}/api/v1{path}", self.base);
-        let mut request = http.request(verb.parse().unwrap(), url).bearer_auth(token);
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let response = request.send().await.unwrap();
-        let status = response.status();
-        let text = response.text().await.unwrap();
-        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
-    }
-
-    fn cli(&self, token: &str, args: &[&str]) -> Output {
-        Command::new(binary()).args(args).args(["--url", &self.base, "--token", token]).output().unwrap()
-    }
-
-    async fn tenant_version(&self, slug: &str) -> Option<String> {
-        let request =
-            reqwest::Client::new().get(&self.base).header("host", format!("{slug}.localhost:{}", self.port));
-        let text = request.send().await.ok()?.text().await.ok()?;
-        Some(text.split("Orders ").nth(1)?.split('<').next()?.to_owned())
-    }
-}
-
-async fn until<F, Fut>(what: &str, holds: F)
-where
-    F: Fn() -> Fut,
-    Fut: Future<Output = bool>,
-{
-    let begin = Instant::now();
-    while !holds().await {
-        assert!(begin.elapsed() < Duration::from_secs(60), "it never happened that {what}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
-fn out(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-#[tokio::test]
-async fn a_pipeline_does_the_whole_job_over_api_and_command_line() {
+async fn a_pipeline_does_the_whole_job_over_api_and_command_line(db: Db) {
     let folder = tempfile::tempdir().unwrap();
-    let mut server = Server::start(&folder.path().join("data"), 0).await;
+    let mut server = Server::with(&folder.path().join("data"), db, &[]).await;
     let token = server.token().await;
     let t = token.as_str();
 
@@ -214,9 +48,19 @@ async fn a_pipeline_does_the_whole_job_over_api_and_command_line() {
 
     // Killed in the middle of a slow start: the rollout goes on, and nothing is done twice.
     assert!(server.cli(t, &["release", "add", "1.2.0"]).status.success());
-    assert!(server.cli(t, &["rollout", "start", "1.2.0", "--strategy", "Plain"]).status.success());
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let before = stacks(&server.data);
+    let (_, started) =
+        server.call(t, "POST", "/rollouts", Some(json!({ "version": "1.2.0", "strategy": "Plain" }))).await;
+    let rollout = format!("/rollouts/{}", started["id"].as_str().unwrap());
+    let in_flight = |view: &Value| cells(view).iter().filter(|c| c["state"] == "in_progress").count();
+    until("its operations are in flight", || async {
+        let (_, view) = server.call(t, "GET", &rollout, None).await;
+        in_flight(&view) == 2
+    })
+    .await;
     server = server.kill_and_start_again().await;
+    let (_, view) = server.call(t, "GET", &rollout, None).await;
+    assert_eq!(view["status"], "running", "it was killed in the middle: {view}");
     let watched = server.cli(t, &["rollout", "watch"]);
     assert!(watched.status.success(), "{}", out(&watched));
     until("both run it", || async {
@@ -224,131 +68,69 @@ async fn a_pipeline_does_the_whole_job_over_api_and_command_line() {
             && server.tenant_version("birch").await.as_deref() == Some("1.2.0")
     })
     .await;
+    let after = stacks(&server.data);
+    assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>(), "no stack more or less");
+    for (name, (port, pid)) in &after {
+        assert_eq!(processes_on(*port, &server.data), vec![*pid], "{name} is one process on its port");
+    }
+    let (_, view) = server.call(t, "GET", &rollout, None).await;
+    let operations: std::collections::BTreeSet<_> =
+        cells(&view).iter().map(|c| c["operation"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(operations.len(), 2, "one operation for each stack: {view}");
+
+    // A process that is killed too: adopted stacks are told from dead ones, which are started again.
+    let (_, pid) = after.values().next().unwrap();
+    assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+    server = server.kill_and_start_again().await;
+    until("both answer again", || async {
+        server.tenant_version("acme").await.is_some() && server.tenant_version("birch").await.is_some()
+    })
+    .await;
+    let again = stacks(&server.data);
+    let same = again.iter().filter(|(name, now)| after[*name].1 == now.1).count();
+    assert_eq!(same, 1, "one was adopted, the other is another process: {after:?} {again:?}");
 
     // A release that fails at its start: the command says so, the former version goes on.
     assert!(server.cli(t, &["release", "add", "1.3.0"]).status.success());
     let failed = server.cli(t, &["rollout", "start", "1.3.0", "--strategy", "Plain", "--watch"]);
     assert_eq!(failed.status.code(), Some(1), "{}", out(&failed));
     assert_eq!(server.tenant_version("acme").await.as_deref(), Some("1.2.0"));
-    let metrics = reqwest::get(format!("{}/metrics", server.base)).await.unwrap().text().await.unwrap();
+    let asked = http().get(format!("{}/metrics", server.base)).bearer_auth(t).send().await.unwrap();
+    let metrics = asked.text().await.unwrap();
     assert!(metrics.contains("tidegate_tenants{state=\"active\"} 2"), "{metrics}");
 }
 
-#[tokio::test]
-async fn every_refusal_names_the_field_and_the_remedy() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(&folder.path().join("data"), 0).await;
-    let token = server.token().await;
-    let t = token.as_str();
-    assert_eq!(server.call("tg_wrong", "GET", "/tiers", None).await.0, StatusCode::UNAUTHORIZED);
-    let (status, problem) = server.call(t, "POST", "/tiers", Some(json!({ "key": "A B", "name": "", "model": "pool", "signup": "closed", "regions": ["local"] }))).await;
-    assert_eq!((status, problem["code"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some("invalid")));
-    let fields: Vec<_> =
-        problem["errors"].as_array().unwrap().iter().map(|e| e["field"].as_str().unwrap()).collect();
-    assert_eq!(fields, ["key", "name"]);
-    let (status, problem) = server
-        .call(
-            t,
-            "POST",
-            "/releases",
-            Some(
-                json!({ "version": "1.0", "artifacts": { "local": { "app": "orders", "build": "9.9.9" } } }),
-            ),
-        )
-        .await;
-    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert_eq!(problem["errors"][1]["field"], "artifacts.local.build", "{problem}");
-    let (status, problem) = server.call(t, "POST", "/tenants", Some(json!({ "name": "x", "oops": 1 }))).await;
-    assert!(status.is_client_error() && problem["detail"].as_str().unwrap().contains("oops"), "{problem}");
-    assert_eq!(server.call(t, "GET", "/tenants/none", None).await.0, StatusCode::NOT_FOUND);
-    assert_eq!(server.call(t, "GET", "/nothing", None).await.1["code"], "not_found");
-    assert_eq!(server.call(t, "DELETE", "/tiers", None).await.0, StatusCode::METHOD_NOT_ALLOWED);
-    assert_eq!(
-        server
-            .call(t, "POST", "/rollouts", Some(json!({ "version": "7.0.0", "strategy": "Careful" })))
-            .await
-            .1["errors"][0]["field"],
-        "version"
-    );
-    let document = reqwest::get(format!("{}/api/v1/openapi.json", server.base))
-        .await
-        .unwrap()
-        .json::<Value>()
-        .await
-        .unwrap();
-    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
-    let paths = document["paths"].as_object().unwrap();
-    for path in [
-        "/tiers",
-        "/tenants",
-        "/releases",
-        "/strategies",
-        "/rollouts",
-        "/rollouts/{id}/rollback",
-        "/rollouts/{id}/gates/{wave}/decide",
-        "/events",
-    ] {
-        assert!(paths.contains_key(path), "{path} is not described");
-    }
-    let none = Command::new(binary())
-        .args(["tenants", "--url", &server.base])
-        .env_remove("TIDEGATE_TOKEN")
-        .output()
-        .unwrap();
-    assert!(out(&none).contains("make one in Settings"), "{}", out(&none));
-    let foreign = reqwest::Client::new()
-        .post(format!("{}/do/sign_out", server.base))
-        .header("origin", "http://evil.example")
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(foreign.status(), StatusCode::FORBIDDEN, "another site's form is refused");
+/// Port and process of each stack, as its folder says.
+fn stacks(data: &Path) -> BTreeMap<String, (u64, u64)> {
+    let folders = std::fs::read_dir(data.join("stacks")).unwrap().flatten();
+    let read = folders.filter_map(|folder| {
+        let text = std::fs::read(folder.path().join("state.json")).ok()?;
+        let state: Value = serde_json::from_slice(&text).unwrap();
+        let current = &state["current"];
+        let name = folder.file_name().into_string().unwrap();
+        Some((name, (current["port"].as_u64()?, current["pid"].as_u64()?)))
+    });
+    read.collect()
 }
 
-#[tokio::test]
-async fn events_are_resumable() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(&folder.path().join("data"), 0).await;
-    let token = server.token().await;
-    let tier =
-        json!({ "key": "basic", "name": "Basic", "model": "pool", "signup": "closed", "regions": ["local"] });
-    assert_eq!(server.call(&token, "POST", "/tiers", Some(tier)).await.0, StatusCode::CREATED);
-    let url = format!("{}/api/v1/events?after=0", server.base);
-    let mut response = reqwest::Client::new().get(url).bearer_auth(&token).send().await.unwrap();
-    let mut text = String::new();
-    while !text.contains("tier_saved") {
-        let chunk =
-            tokio::time::timeout(Duration::from_secs(10), response.chunk()).await.unwrap().unwrap().unwrap();
-        text += &String::from_utf8_lossy(&chunk);
-    }
-    assert!(text.contains("id: 1") || text.contains("id:1"), "{text}");
+/// The sample's processes whose configuration stands in this data folder and names this port.
+fn processes_on(port: u64, data: &Path) -> Vec<u64> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut found: Vec<u64> = processes
+        .filter_map(|entry| {
+            let pid: u64 = entry.file_name().to_str()?.parse().ok()?;
+            let line = std::fs::read_to_string(entry.path().join("cmdline")).ok()?;
+            let config = line.split('\0').find(|arg| Path::new(arg).starts_with(data))?.to_owned();
+            line.contains("sample-app").then_some(())?;
+            let config: Value = serde_json::from_slice(&std::fs::read(config).ok()?).ok()?;
+            (config["port"].as_u64() == Some(port)).then_some(pid)
+        })
+        .collect();
+    found.sort_unstable();
+    found
 }
 
-#[tokio::test]
-async fn bad_starts_say_one_line_and_end() {
-    let folder = tempfile::tempdir().unwrap();
-    let start = |args: &[&str]| Command::new(binary()).arg("serve").args(args).output().unwrap();
-    let data = folder.path().join("data").display().to_string();
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port().to_string();
-    let cases = [
-        (vec!["--port", &port, "--data", &data], "choose another with --port"),
-        (vec!["--port", "0", "--data", "/proc/nothing"], "choose another with --data"),
-        (vec!["--port", "0", "--data", &data, "--database", "mysql://x"], "sqlite:<path> or postgres://"),
-        (vec!["--port", "0", "--data", &data, "--admin-email", "nobody"], "write it like admin@example.com"),
-        (vec!["--port", "0", "--data", &data, "--base-url", "ftp://x"], "must begin with http"),
-    ];
-    for (args, says) in cases {
-        let ended = start(&args);
-        let text = out(&ended);
-        assert_eq!(ended.status.code(), Some(1), "{args:?}: {text}");
-        assert!(
-            text.contains(says) && !text.contains("panicked") && text.lines().count() <= 2,
-            "{args:?}: {text}"
-        );
-    }
-    let server = Server::start(Path::new(&data), 0).await;
-    let second = start(&["--port", "0", "--data", &data]);
-    assert!(out(&second).contains("another server uses the data folder"), "{}", out(&second));
-    drop(server);
+fn cells(view: &Value) -> Vec<&Value> {
+    let waves = view["waves"].as_array().into_iter().flatten();
+    waves.flat_map(|wave| wave["cells"].as_array().into_iter().flatten()).collect()
 }

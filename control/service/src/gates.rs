@@ -29,6 +29,18 @@ pub enum Standing {
     Over(String),
 }
 
+impl Standing {
+    /// Why this person cannot approve now, as a sentence; `None` if they can.
+    #[must_use]
+    pub fn obstacle(self) -> Option<String> {
+        match self {
+            Self::Asked { only_reject } => only_reject,
+            Self::Answered { .. } => Some("you have decided this gate already".to_owned()),
+            Self::Others(why) | Self::NotYet(why) | Self::Over(why) => Some(why),
+        }
+    }
+}
+
 /// Gates that ask now.
 #[derive(Clone, Debug, Default)]
 pub struct Inbox {

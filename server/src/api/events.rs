@@ -1,27 +1,34 @@
 //! Everything that happens, as server-sent events; resumable by position.
 
-use super::Caller;
-use super::problem::ApiResult;
-use axum::extract::{Query, State};
+use super::extract::{Caller, Query, bearer};
+use super::problem::{ApiResult, Problem};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use domain::Actor;
 use futures::StreamExt as _;
 use serde::Deserialize;
-use service::Service;
+use service::{Error, Service};
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use store::{Activity, Hint};
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
 
+/// How long a stream goes on before it is asked again whether its token still may.
+const RECHECK: Duration = Duration::from_secs(60);
+
 /// From where.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 pub struct After {
     /// The position of the last event that is known; absent for from now on. `Last-Event-ID` goes before it.
     after: Option<i64>,
 }
 
-#[utoipa::path(get, path = "/events", params(After), responses((status = 200, content_type = "text/event-stream")))]
+#[utoipa::path(get, path = "/events", operation_id = "follow_events", params(After), responses((status = 200, description = "Each event has its position as id", content_type = "text/event-stream", body = String), (status = "4XX", body = Problem)))]
 pub async fn events(
     State(service): State<Service>,
     State(shutdown): State<CancellationToken>,
@@ -36,31 +43,65 @@ pub async fn events(
     };
     // Listening begins before the first look: what comes between them is found by the look.
     let hints = service.store().subscribe();
-    let start = (service, actor, hints, after, Vec::new().into_iter());
-    let stream = futures::stream::unfold(
-        start,
-        |(service, actor, mut hints, mut after, mut ready)| async move {
-            loop {
-                if let Some(event) = ready.next() {
-                    let event: store::Activity = event;
-                    after = event.position;
-                    let json = serde_json::json!({
-                        "position": event.position, "stream": event.stream, "at": event.at.rfc3339(), "kind": event.kind,
-                        "actor": event.actor.name, "sentence": event.sentence,
-                    });
-                    let out =
-                        Event::default().event("event").id(event.position.to_string()).data(json.to_string());
-                    return Some((Ok::<_, Infallible>(out), (service, actor, hints, after, ready)));
-                }
-                match service.feed(&actor, after, 200).await {
-                    Ok(more) if !more.is_empty() => ready = more.into_iter(),
-                    _ => {
-                        let _ = tokio::time::timeout(Duration::from_secs(2), hints.recv()).await;
-                    }
-                }
-            }
-        },
-    );
+    let token = bearer(&headers).unwrap_or_default().to_owned();
+    let follow =
+        Follow { service, actor, token, checked: Instant::now(), hints, after, ready: vec![].into_iter() };
+    let stream = futures::stream::unfold(follow, |mut follow| async move {
+        let event = follow.next().await?;
+        Some((Ok::<_, Infallible>(event), follow))
+    });
     let stream = stream.take_until(async move { shutdown.cancelled().await });
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response())
+}
+
+/// Somebody who listens.
+struct Follow {
+    service: Service,
+    actor: Actor,
+    token: String,
+    checked: Instant,
+    hints: broadcast::Receiver<Hint>,
+    after: i64,
+    ready: std::vec::IntoIter<Activity>,
+}
+
+impl Follow {
+    /// The next event; `None` as soon as the token may no longer read.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if self.checked.elapsed() >= RECHECK {
+                self.actor = self.service.token_actor(&self.token).await.ok()?;
+                self.checked = Instant::now();
+            }
+            if let Some(event) = self.ready.next() {
+                self.after = event.position;
+                return Some(written(&event));
+            }
+            match self.service.feed(&self.actor, self.after, 200).await {
+                Ok(more) if !more.is_empty() => self.ready = more.into_iter(),
+                Err(Error::Forbidden(_)) => return None,
+                Ok(_) | Err(_) => self.wait().await,
+            }
+        }
+    }
+
+    /// Until something was committed; a change of people or tokens is checked at once.
+    async fn wait(&mut self) {
+        let heard = tokio::time::timeout(Duration::from_secs(2), self.hints.recv()).await;
+        let rights = |stream: &String| stream.starts_with("user/") || stream.starts_with("token/");
+        if let Ok(Ok(hint)) = heard
+            && hint.streams.iter().any(rights)
+            && let Some(past) = Instant::now().checked_sub(RECHECK)
+        {
+            self.checked = past;
+        }
+    }
+}
+
+fn written(event: &Activity) -> Event {
+    let json = serde_json::json!({
+        "position": event.position, "stream": event.stream, "at": event.at.rfc3339(), "kind": event.kind,
+        "actor": event.actor.name, "sentence": event.sentence,
+    });
+    Event::default().event("event").id(event.position.to_string()).data(json.to_string())
 }

@@ -1,20 +1,27 @@
 //! The REST API: thin doors to the service, described by the OpenAPI document that is derived from them.
 
+mod describe;
 mod events;
+mod extract;
+mod once;
 mod problem;
+mod releases;
 mod rollouts;
 mod shapes;
-mod things;
+mod strategies;
+mod tenants;
+mod tiers;
+
+pub use problem::problems;
 
 use axum::Router;
-use axum::extract::FromRef;
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
+use axum::extract::{FromRef, State};
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Json, Response};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use domain::Actor;
-use problem::{ApiError, problem};
+use extract::Caller;
+use problem::{ApiResult, problem};
 use service::Service;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
@@ -24,7 +31,14 @@ use utoipa_axum::routes;
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Tidegate", version = "1", description = "Tiers, tenants, releases, rollouts and their gates."),
+    info(
+        title = "Tidegate",
+        version = "1",
+        description = "Tiers, tenants, releases, rollouts and their gates. Lengths of time are in milliseconds. Every error is \
+                       a problem (RFC 9457). A POST that carries the header `Idempotency-Key` is done once; repeated with the \
+                       same token and body within a day, it gets the first answer again."
+    ),
+    servers((url = "/api/v1")),
     modifiers(&Bearer),
     security(("bearer" = []))
 )]
@@ -49,18 +63,18 @@ pub struct Api {
 /// All endpoints, below `/api/v1`.
 pub fn router(service: Service, shutdown: CancellationToken) -> Router {
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(things::tiers, things::add_tier))
-        .routes(routes!(things::tier, things::change_tier))
-        .routes(routes!(things::tenants, things::add_tenant))
-        .routes(routes!(things::tenant))
-        .routes(routes!(things::suspend))
-        .routes(routes!(things::reactivate))
-        .routes(routes!(things::retry))
-        .routes(routes!(things::offboard))
-        .routes(routes!(things::releases, things::add_release))
-        .routes(routes!(things::release))
-        .routes(routes!(things::strategies, things::add_strategy))
-        .routes(routes!(things::strategy, things::change_strategy, things::delete_strategy))
+        .routes(routes!(tiers::list, tiers::add))
+        .routes(routes!(tiers::show, tiers::change))
+        .routes(routes!(tenants::list, tenants::add))
+        .routes(routes!(tenants::show))
+        .routes(routes!(tenants::suspend))
+        .routes(routes!(tenants::reactivate))
+        .routes(routes!(tenants::retry))
+        .routes(routes!(tenants::offboard))
+        .routes(routes!(releases::list, releases::add))
+        .routes(routes!(releases::show))
+        .routes(routes!(strategies::list, strategies::add))
+        .routes(routes!(strategies::show, strategies::change, strategies::delete))
         .routes(routes!(rollouts::list, rollouts::start))
         .routes(routes!(rollouts::preview))
         .routes(routes!(rollouts::show))
@@ -70,6 +84,7 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
         .routes(routes!(rollouts::retry))
         .routes(routes!(rollouts::rollback))
         .routes(routes!(rollouts::gates))
+        .routes(routes!(rollouts::gate))
         .routes(routes!(rollouts::decide))
         .routes(routes!(events::events))
         .split_for_parts();
@@ -78,6 +93,7 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
         let document = document.clone();
         async move { ([(header::CONTENT_TYPE, "application/json")], document) }
     };
+    let api = Api { service, shutdown };
     let inner = router
         .route("/openapi.json", get(described))
         .method_not_allowed_fallback(|| async {
@@ -96,46 +112,13 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
                 vec![],
             )
         })
-        .with_state(Api { service, shutdown });
-    Router::new().nest("/api/v1", inner)
+        .layer(from_fn_with_state(api.clone(), once::once))
+        .with_state(api.clone());
+    Router::new().nest("/api/v1", inner).route("/metrics", get(metrics)).with_state(api)
 }
 
-/// The actor behind the bearer token.
-pub struct Caller(pub Actor);
-
-impl FromRequestParts<Api> for Caller {
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Response> {
-        let value = parts.headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
-        let Some(token) = value.and_then(|v| v.strip_prefix("Bearer ")) else {
-            let text = "the header Authorization: Bearer <token> is missing; make a token in Settings";
-            return Err(problem(StatusCode::UNAUTHORIZED, "no_token", text, vec![]));
-        };
-        match api.service.token_actor(token.trim()).await {
-            Ok(actor) => Ok(Self(actor)),
-            Err(error) => Err(ApiError(error).into_response()),
-        }
-    }
-}
-
-/// JSON of a request, with problem details where it is none.
-pub struct Body<T>(pub T);
-
-impl<T: serde::de::DeserializeOwned> axum::extract::FromRequest<Api> for Body<T> {
-    type Rejection = Response;
-
-    async fn from_request(request: axum::extract::Request, api: &Api) -> Result<Self, Response> {
-        match Json::<T>::from_request(request, api).await {
-            Ok(Json(value)) => Ok(Self(value)),
-            Err(rejection) => {
-                let code = if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                    "too_large"
-                } else {
-                    "bad_json"
-                };
-                Err(problem(rejection.status(), code, &rejection.body_text(), vec![]))
-            }
-        }
-    }
+/// Counts in Prometheus' text format, for whoever has a token that may read.
+async fn metrics(State(service): State<Service>, Caller(actor): Caller) -> ApiResult<Response> {
+    let text = service.metrics(&actor).await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }

@@ -1,7 +1,9 @@
 //! Errors as problem details (RFC 9457).
 
 use axum::Json;
+use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use service::Error;
@@ -79,6 +81,46 @@ pub fn problem(status: StatusCode, code: &str, detail: &str, errors: Vec<FieldPr
         errors,
     };
     let mut response = (status, Json(body)).into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(KIND));
+    if status == StatusCode::UNAUTHORIZED {
+        let asked = HeaderValue::from_static("Bearer realm=\"tidegate\"");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, asked);
+    }
     response
+}
+
+const KIND: &str = "application/problem+json";
+
+/// Makes problem details of every other error below `/api`: what was refused before it came to an endpoint.
+pub async fn problems(request: Request, next: Next) -> Response {
+    let ours = request.uri().path().starts_with("/api/");
+    let response = next.run(request).await;
+    let status = response.status();
+    let is = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == KIND);
+    if !ours || is || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (code, detail) = match status {
+        StatusCode::FORBIDDEN => {
+            ("foreign", "the request was sent from another site's page; programs send no Origin")
+        }
+        StatusCode::TOO_MANY_REQUESTS => ("too_many", "too many requests; wait a minute and try again"),
+        StatusCode::PAYLOAD_TOO_LARGE => ("too_large", "the body is larger than 1 MiB; shorten it"),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            ("method_not_allowed", "this path does not take that method; see /api/v1/openapi.json")
+        }
+        StatusCode::NOT_FOUND => ("not_found", "there is no such path; see /api/v1/openapi.json"),
+        status if status.is_server_error() => {
+            ("internal", "something went wrong here; try again, and look into the server's log if it stays")
+        }
+        _ => ("bad_request", "the request cannot be read; see /api/v1/openapi.json"),
+    };
+    let mut answer = problem(status, code, detail, vec![]);
+    let (parts, _) = response.into_parts();
+    for (name, value) in &parts.headers {
+        if !answer.headers().contains_key(name) && name != header::CONTENT_LENGTH {
+            answer.headers_mut().insert(name, value.clone());
+        }
+    }
+    answer
 }

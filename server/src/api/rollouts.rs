@@ -1,8 +1,12 @@
 //! Rollouts and their gates.
 
+use super::describe;
+use super::extract::{Body, Caller, Query};
 use super::problem::{ApiResult, Problem};
-use super::shapes::{Comment, DecideIn, GateOut, Made, Page, PreviewOut, RolloutOut, StartIn, WaveOut};
-use super::{Body, Caller};
+use super::shapes::{
+    ChangeOut, ChipOut, Comment, DecideIn, GateOut, GatePanelOut, Made, NextOut, Page, PageQuery, PreviewOut,
+    RolloutOut, StartIn, WaveOut, id, limit,
+};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -11,27 +15,33 @@ use domain::timeline::Timeline;
 use domain::{Actor, ProcessId};
 use service::{Error, Service};
 
-fn id(text: &str) -> Result<ProcessId, Error> {
-    text.parse().map_err(|_| Error::not_found("the rollout"))
+fn rollout(text: &str) -> Result<ProcessId, Error> {
+    id(text, "the rollout")
 }
 
-#[utoipa::path(get, path = "/rollouts", responses((status = 200, body = Page<RolloutOut>), (status = "4XX", body = Problem)))]
+/// Waves are counted from 1 outside.
+fn wave(text: &str) -> Result<usize, Error> {
+    let number = text.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
+    number.ok_or_else(|| Error::field("wave", "must be the wave's number, counted from 1"))
+}
+
+#[utoipa::path(get, path = "/rollouts", operation_id = "list_rollouts", params(PageQuery), responses((status = 200, body = Page<RolloutOut>), (status = "4XX", body = Problem)))]
 pub async fn list(
     State(service): State<Service>,
     Caller(actor): Caller,
+    Query(q): Query<PageQuery>,
 ) -> ApiResult<Json<Page<RolloutOut>>> {
-    let rows = service.rollouts(&actor, 100).await?.into_iter();
-    let items = rows.map(|r| RolloutOut {
+    let page = service.rollouts_page(&actor, q.after.as_deref(), limit(q.limit)?).await?;
+    Ok(Json(Page::of(page, |r| RolloutOut {
         id: r.id.to_string(),
         title: r.summary.title,
         status: r.summary.status,
         sentence: r.summary.sentence,
         started_at: r.started_at.rfc3339(),
-    });
-    Ok(Json(Page { items: items.collect(), next: None }))
+    })))
 }
 
-#[utoipa::path(post, path = "/rollouts/preview", request_body = StartIn, responses((status = 200, body = PreviewOut), (status = "4XX", body = Problem)))]
+#[utoipa::path(post, path = "/rollouts/preview", operation_id = "preview_rollout", request_body = StartIn, responses((status = 200, body = PreviewOut), (status = "4XX", body = Problem)))]
 pub async fn preview(
     State(service): State<Service>,
     Caller(actor): Caller,
@@ -51,7 +61,7 @@ pub async fn preview(
     }))
 }
 
-#[utoipa::path(post, path = "/rollouts", request_body = StartIn, responses((status = 201, body = Made), (status = "4XX", body = Problem)))]
+#[utoipa::path(post, path = "/rollouts", operation_id = "start_rollout", request_body = StartIn, responses((status = 201, body = Made), (status = "4XX", body = Problem)))]
 pub async fn start(
     State(service): State<Service>,
     Caller(actor): Caller,
@@ -61,21 +71,21 @@ pub async fn start(
     Ok((StatusCode::CREATED, Json(Made { id: id.to_string() })))
 }
 
-#[utoipa::path(get, path = "/rollouts/{id}", params(("id" = String, Path)), responses((status = 200, content_type = "application/json"), (status = "4XX", body = Problem)))]
+#[utoipa::path(get, path = "/rollouts/{id}", operation_id = "get_rollout", params(("id" = String, Path)), responses((status = 200, body = describe::Timeline), (status = "4XX", body = Problem)))]
 pub async fn show(
     State(service): State<Service>,
     Caller(actor): Caller,
     Path(text): Path<String>,
 ) -> ApiResult<Json<Timeline>> {
-    Ok(Json(service.rollout(&actor, id(&text)?).await?.timeline))
+    Ok(Json(service.rollout(&actor, rollout(&text)?).await?.timeline))
 }
 
 async fn steer(service: &Service, actor: &Actor, text: &str, command: Command) -> ApiResult<StatusCode> {
-    service.steer(actor, id(text)?, command).await?;
+    service.steer(actor, rollout(text)?, command).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[utoipa::path(post, path = "/rollouts/{id}/pause", params(("id" = String, Path)), request_body = Comment, responses((status = 204), (status = "4XX", body = Problem)))]
+#[utoipa::path(post, path = "/rollouts/{id}/pause", operation_id = "pause_rollout", params(("id" = String, Path)), request_body(content = Option<Comment>), responses((status = 204), (status = "4XX", body = Problem)))]
 pub async fn pause(
     State(service): State<Service>,
     Caller(actor): Caller,
@@ -85,7 +95,7 @@ pub async fn pause(
     steer(&service, &actor, &text, Command::Pause { comment: c.comment }).await
 }
 
-#[utoipa::path(post, path = "/rollouts/{id}/resume", params(("id" = String, Path)), responses((status = 204), (status = "4XX", body = Problem)))]
+#[utoipa::path(post, path = "/rollouts/{id}/resume", operation_id = "resume_rollout", params(("id" = String, Path)), responses((status = 204), (status = "4XX", body = Problem)))]
 pub async fn resume(
     State(service): State<Service>,
     Caller(actor): Caller,
@@ -94,7 +104,7 @@ pub async fn resume(
     steer(&service, &actor, &text, Command::Resume).await
 }
 
-#[utoipa::path(post, path = "/rollouts/{id}/stop", params(("id" = String, Path)), request_body = Comment, responses((status = 204), (status = "4XX", body = Problem)))]
+#[utoipa::path(post, path = "/rollouts/{id}/stop", operation_id = "stop_rollout", params(("id" = String, Path)), request_body(content = Option<Comment>), responses((status = 204), (status = "4XX", body = Problem)))]
 pub async fn stop(
     State(service): State<Service>,
     Caller(actor): Caller,
@@ -104,7 +114,7 @@ pub async fn stop(
     steer(&service, &actor, &text, Command::Stop { rollback: false, comment: c.comment }).await
 }
 
-#[utoipa::path(post, path = "/rollouts/{id}/retry", params(("id" = String, Path)), responses((status = 204), (status = "4XX", body = Problem)))]
+#[utoipa::path(post, path = "/rollouts/{id}/retry", operation_id = "retry_rollout", params(("id" = String, Path)), responses((status = 204), (status = "4XX", body = Problem)))]
 pub async fn retry(
     State(service): State<Service>,
     Caller(actor): Caller,
@@ -113,7 +123,7 @@ pub async fn retry(
     steer(&service, &actor, &text, Command::Retry).await
 }
 
-#[utoipa::path(post, path = "/rollouts/{id}/rollback", params(("id" = String, Path)), request_body = Comment, responses((status = 204), (status = "4XX", body = Problem)))]
+#[utoipa::path(post, path = "/rollouts/{id}/rollback", operation_id = "roll_back", params(("id" = String, Path)), request_body(content = Option<Comment>), responses((status = 204), (status = "4XX", body = Problem)))]
 pub async fn rollback(
     State(service): State<Service>,
     Caller(actor): Caller,
@@ -123,29 +133,66 @@ pub async fn rollback(
     steer(&service, &actor, &text, Command::Rollback { comment: c.comment }).await
 }
 
-#[utoipa::path(get, path = "/gates", responses((status = 200, body = Page<GateOut>), (status = "4XX", body = Problem)))]
-pub async fn gates(State(service): State<Service>, Caller(actor): Caller) -> ApiResult<Json<Page<GateOut>>> {
-    let gates = service.overview(&actor).await?.gates.into_iter();
-    let items = gates.map(|g| GateOut {
+#[utoipa::path(get, path = "/gates", operation_id = "list_gates", params(PageQuery), responses((status = 200, body = Page<GateOut>), (status = "4XX", body = Problem)))]
+pub async fn gates(
+    State(service): State<Service>,
+    Caller(actor): Caller,
+    Query(q): Query<PageQuery>,
+) -> ApiResult<Json<Page<GateOut>>> {
+    let page = service.gates_page(&actor, q.after.as_deref(), limit(q.limit)?).await?;
+    Ok(Json(Page::of(page, |g| GateOut {
         rollout: g.rollout.to_string(),
         wave: g.wave + 1,
         title: g.title,
         missing: g.missing,
         group: g.group,
         expires_at: g.expires_at.map(domain::Timestamp::rfc3339),
-    });
-    Ok(Json(Page { items: items.collect(), next: None }))
+    })))
 }
 
-#[utoipa::path(post, path = "/rollouts/{id}/gates/{wave}/decide", params(("id" = String, Path), ("wave" = usize, Path, description = "From 1")), request_body = DecideIn, responses((status = 204), (status = "4XX", body = Problem)))]
+/// What a person must see to decide; `plan_hash` binds the decision to it.
+#[utoipa::path(get, path = "/rollouts/{id}/gates/{wave}", operation_id = "get_gate", params(("id" = String, Path), ("wave" = usize, Path, description = "From 1")), responses((status = 200, body = GatePanelOut), (status = "4XX", body = Problem)))]
+pub async fn gate(
+    State(service): State<Service>,
+    Caller(actor): Caller,
+    Path((text, number)): Path<(String, String)>,
+) -> ApiResult<Json<GatePanelOut>> {
+    let panel = service.gate(&actor, rollout(&text)?, wave(&number)?).await?;
+    let view = panel.timeline.waves.get(panel.wave).ok_or_else(|| Error::not_found("the wave"))?;
+    let evidence = view.gate.iter().map(|c| ChipOut {
+        label: c.label.clone(),
+        state: c.state.clone(),
+        detail: c.detail.clone(),
+        until: c.until.map(domain::Timestamp::rfc3339),
+    });
+    let changes = panel.changes.into_iter().map(|(from, to, stacks)| ChangeOut { from, to, stacks });
+    Ok(Json(GatePanelOut {
+        rollout: panel.timeline.id.to_string(),
+        title: panel.timeline.title.clone(),
+        wave: panel.wave + 1,
+        name: view.name.clone(),
+        sentence: view.sentence.clone(),
+        asking: view.asking,
+        evidence: evidence.collect(),
+        changes: changes.collect(),
+        next: panel.next.map(|(name, radius)| NextOut {
+            name,
+            stacks: radius.stacks,
+            tenants: radius.tenants,
+        }),
+        plan_hash: panel.timeline.plan_hash.clone(),
+        obstacle: panel.standing.obstacle(),
+    }))
+}
+
+#[utoipa::path(post, path = "/rollouts/{id}/gates/{wave}/decide", operation_id = "decide_gate", params(("id" = String, Path), ("wave" = usize, Path, description = "From 1")), request_body = DecideIn, responses((status = 204), (status = "4XX", body = Problem)))]
 pub async fn decide(
     State(service): State<Service>,
     Caller(actor): Caller,
-    Path((text, wave)): Path<(String, usize)>,
+    Path((text, number)): Path<(String, String)>,
     Body(form): Body<DecideIn>,
 ) -> ApiResult<StatusCode> {
     let verdict: Verdict = form.verdict.parse().map_err(|e: domain::Invalid| e.within("verdict"))?;
-    let wave = wave.checked_sub(1).ok_or_else(|| Error::field("wave", "counts from 1"))?;
-    service.decide(&actor, id(&text)?, wave, verdict, &form.comment, &form.plan_hash).await?;
+    service.decide(&actor, rollout(&text)?, wave(&number)?, verdict, &form.comment, &form.plan_hash).await?;
     Ok(StatusCode::NO_CONTENT)
 }

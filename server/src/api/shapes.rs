@@ -1,7 +1,9 @@
 //! What the API sends and takes, where the domain's own shape is not it.
 
+use super::describe;
 use domain::parameter::Parameter;
 use serde::{Deserialize, Serialize};
+use service::Error;
 use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
@@ -13,6 +15,36 @@ pub struct Page<T> {
     /// Give it as `after` to get the next page; absent at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// The service's page in the API's shape.
+    pub fn of<S>(page: service::Page<S>, shape: impl FnMut(S) -> T) -> Self {
+        Self { items: page.items.into_iter().map(shape).collect(), next: page.next }
+    }
+}
+
+/// Which page.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct PageQuery {
+    /// `next` of the page before.
+    pub after: Option<String>,
+    /// At most so many, from 1 to 500; 100 if absent.
+    pub limit: Option<u32>,
+}
+
+/// How many items a page has.
+pub fn limit(asked: Option<u32>) -> Result<u32, Error> {
+    match asked.unwrap_or(100) {
+        limit @ 1..=500 => Ok(limit),
+        _ => Err(Error::field("limit", "must be from 1 to 500")),
+    }
+}
+
+/// An id in a path, or “not found”.
+pub fn id<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Error> {
+    text.parse().map_err(|_| Error::not_found(what))
 }
 
 /// An id that was made.
@@ -38,7 +70,7 @@ pub struct TierOut {
     /// Its stacks.
     pub stacks: i64,
     /// What the revision fixes.
-    #[schema(value_type = Object)]
+    #[schema(value_type = describe::TierSpec)]
     pub spec: domain::tier::TierSpec,
 }
 
@@ -77,7 +109,7 @@ pub struct TierIn {
     pub values: BTreeMap<String, String>,
     /// All parameters, typed; absent keeps the tier's own.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<describe::Parameter>>)]
     pub parameters: Option<Vec<Parameter>>,
 }
 
@@ -155,6 +187,7 @@ pub struct TenantIn {
 
 /// Which tenants.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 pub struct TenantQuery {
     /// Part of the name, the slug or the address.
     pub search: Option<String>,
@@ -170,7 +203,7 @@ pub struct TenantQuery {
     pub tag: Option<String>,
     /// `next` of the page before.
     pub after: Option<String>,
-    /// At most so many, up to 500; 100 if absent.
+    /// At most so many, from 1 to 500; 100 if absent.
     pub limit: Option<u32>,
 }
 
@@ -188,7 +221,7 @@ pub struct Comment {
 pub struct Offboard {
     /// The tenant's slug, to confirm.
     pub confirm: String,
-    /// Before anything is deleted; 72 if absent.
+    /// Hours before anything is deleted, from 0 to 8760; 72 if absent.
     pub grace_hours: Option<i64>,
 }
 
@@ -200,7 +233,7 @@ pub struct ReleaseOut {
     /// Semantic version.
     pub version: String,
     /// What each driver deploys.
-    #[schema(value_type = Object)]
+    #[schema(value_type = describe::Artifacts)]
     pub artifacts: domain::release::Artifacts,
     /// The commit.
     pub commit: String,
@@ -223,7 +256,7 @@ pub struct ReleaseIn {
     /// Semantic version.
     pub version: String,
     /// What each driver deploys: `{"local": {"app": "orders", "build": "1.1.0"}}`.
-    #[schema(value_type = Object)]
+    #[schema(value_type = describe::Artifacts)]
     pub artifacts: domain::release::Artifacts,
     /// The commit.
     #[serde(default)]
@@ -239,7 +272,7 @@ pub struct StrategyOut {
     /// Its id.
     pub id: String,
     /// What it says.
-    #[schema(value_type = Object)]
+    #[schema(value_type = describe::StrategySpec)]
     pub spec: domain::strategy::StrategySpec,
 }
 
@@ -337,6 +370,68 @@ pub struct GateOut {
     pub expires_at: Option<String>,
 }
 
+/// A gate with its evidence.
+#[derive(Serialize, ToSchema)]
+pub struct GatePanelOut {
+    /// The rollout.
+    pub rollout: String,
+    /// What the rollout does.
+    pub title: String,
+    /// The wave it follows, from 1.
+    pub wave: usize,
+    /// The wave's name.
+    pub name: String,
+    /// Where the wave is and what it waits for.
+    pub sentence: String,
+    /// Whether people are asked now.
+    pub asking: bool,
+    /// What must hold, and whether it does.
+    pub evidence: Vec<ChipOut>,
+    /// What the wave changed.
+    pub changes: Vec<ChangeOut>,
+    /// What an approval begins; absent after the last wave.
+    pub next: Option<NextOut>,
+    /// Give it to the decision.
+    pub plan_hash: String,
+    /// Why this token's owner cannot approve now.
+    pub obstacle: Option<String>,
+}
+
+/// One condition of a gate.
+#[derive(Serialize, ToSchema)]
+pub struct ChipOut {
+    /// What must hold.
+    pub label: String,
+    /// `waiting`, `running`, `ok`, `failed`.
+    pub state: String,
+    /// The evidence.
+    pub detail: String,
+    /// Until when, RFC 3339.
+    pub until: Option<String>,
+}
+
+/// Stacks that change alike.
+#[derive(Serialize, ToSchema)]
+pub struct ChangeOut {
+    /// What differed before.
+    pub from: String,
+    /// What it is now.
+    pub to: String,
+    /// How many stacks.
+    pub stacks: u32,
+}
+
+/// The wave after a gate.
+#[derive(Serialize, ToSchema)]
+pub struct NextOut {
+    /// Its name.
+    pub name: String,
+    /// Its stacks.
+    pub stacks: u32,
+    /// Tenants on them.
+    pub tenants: u32,
+}
+
 /// A decision.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -346,6 +441,6 @@ pub struct DecideIn {
     /// Why; needed to reject.
     #[serde(default)]
     pub comment: String,
-    /// The plan that was looked at, from the rollout.
+    /// The plan that was looked at, from the gate or the rollout.
     pub plan_hash: String,
 }

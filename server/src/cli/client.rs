@@ -2,6 +2,7 @@
 
 use super::To;
 use anyhow::{Context as _, Result, bail};
+use reqwest::redirect;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -16,21 +17,29 @@ pub struct Client {
 
 impl Client {
     /// # Errors
-    /// No token, or an address that this program cannot speak to.
+    /// No token, an address that is none, or no certificates to trust.
     pub fn new(to: &To) -> Result<Self> {
         let Some(token) = to.token.clone() else {
             bail!("no token: make one in Settings and give it with --token or TIDEGATE_TOKEN");
         };
-        if to.url.starts_with("https://") {
-            bail!(
-                "{} needs TLS, which this command does not speak yet; use an http address, for example through a tunnel",
-                to.url
-            );
+        if !(to.url.starts_with("http://") || to.url.starts_with("https://")) {
+            bail!("--url “{}” must begin with http:// or https://", to.url);
         }
-        if !to.url.starts_with("http://") {
-            bail!("--url “{}” must begin with http://", to.url);
+        // A second installation is the same one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder =
+            reqwest::Client::builder().timeout(Duration::from_secs(30)).redirect(redirect::Policy::none());
+        if let Some(path) = &to.ca {
+            let unusable = || format!("--ca {} holds no certificates in PEM form", path.display());
+            let pem = std::fs::read(path).with_context(unusable)?;
+            let certificates = reqwest::Certificate::from_pem_bundle(&pem).with_context(unusable)?;
+            if certificates.is_empty() {
+                bail!(unusable());
+            }
+            builder = builder.tls_certs_merge(certificates);
         }
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
+        let http =
+            builder.build().context("TLS cannot be set up; check the system's certificates or give --ca")?;
         Ok(Self { base: to.url.trim_end_matches('/').to_owned(), token, http, json: to.json })
     }
 
@@ -64,6 +73,9 @@ impl Client {
         let response = response.with_context(|| {
             format!("{} does not answer; check --url and that the server runs", self.base)
         })?;
+        if response.status().is_redirection() {
+            bail!("{} leads elsewhere; give the server's own address with --url", self.base);
+        }
         let status = response.status();
         let text = response.text().await.context("the answer was cut short")?;
         if status.is_success() {

@@ -1,6 +1,7 @@
 //! The command line that speaks to a server over its REST API.
 
 mod client;
+mod gate;
 mod watch;
 
 use anyhow::{Context as _, Result};
@@ -19,6 +20,9 @@ pub struct To {
     /// An API token, made in Settings.
     #[arg(long, env = "TIDEGATE_TOKEN", hide_env_values = true, global = true)]
     token: Option<String>,
+    /// A file with certificates to trust beside the system's own, in PEM form.
+    #[arg(long, env = "TIDEGATE_CA", global = true)]
+    ca: Option<PathBuf>,
     /// Print JSON.
     #[arg(long, global = true)]
     json: bool,
@@ -44,7 +48,7 @@ pub enum Command {
     /// Gates.
     Gate {
         #[command(subcommand)]
-        verb: Gate,
+        verb: gate::Gate,
         #[command(flatten)]
         to: To,
     },
@@ -98,7 +102,8 @@ pub enum Release {
 pub enum Rollout {
     /// Start one.
     Start {
-        /// The version.
+        /// The version; the live one if not given, to roll out tiers alone.
+        #[arg(default_value = "", required_unless_present = "tier")]
         version: String,
         /// The strategy's name.
         #[arg(long)]
@@ -109,6 +114,9 @@ pub enum Rollout {
         /// Why.
         #[arg(long, default_value = "")]
         comment: String,
+        /// Use a version that was rolled back before.
+        #[arg(long)]
+        even_if_bad: bool,
         /// Watch it until it ends.
         #[arg(long)]
         watch: bool,
@@ -118,27 +126,6 @@ pub enum Rollout {
         /// Its id; the newest if not given.
         id: Option<String>,
     },
-}
-
-/// What can be done with gates.
-#[derive(Subcommand)]
-pub enum Gate {
-    /// Let the rollout go on.
-    Approve(Decision),
-    /// Stop the rollout.
-    Reject(Decision),
-}
-
-/// Which gate, and why.
-#[derive(Args)]
-pub struct Decision {
-    /// The rollout's id.
-    rollout: String,
-    /// The wave, from 1.
-    wave: usize,
-    /// Why; needed to reject.
-    #[arg(long, default_value = "")]
-    comment: String,
 }
 
 /// What can be done with a tenant.
@@ -171,7 +158,7 @@ pub async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Release { verb, to } => release(&Client::new(&to)?, verb).await,
         Command::Rollout { verb, to } => rollout(&Client::new(&to)?, verb).await,
-        Command::Gate { verb, to } => gate(&Client::new(&to)?, verb).await,
+        Command::Gate { verb, to } => gate::run(&Client::new(&to)?, verb).await,
         Command::Tenant { verb, to } => tenant(&Client::new(&to)?, verb).await,
         Command::Tenants { tier, state, search, to } => {
             let filters = [("tier", tier), ("state", state), ("search", search)];
@@ -200,8 +187,8 @@ async fn release(client: &Client, verb: Release) -> Result<ExitCode> {
 
 async fn rollout(client: &Client, verb: Rollout) -> Result<ExitCode> {
     match verb {
-        Rollout::Start { version, strategy, tier, comment, watch } => {
-            let body = json!({ "version": version, "strategy": strategy, "tiers": tier, "comment": comment });
+        Rollout::Start { version, strategy, tier, comment, even_if_bad, watch } => {
+            let body = json!({ "version": version, "strategy": strategy, "tiers": tier, "comment": comment, "even_if_bad": even_if_bad });
             let made = client.post("/rollouts", &body).await?;
             let id = made["id"].as_str().unwrap_or_default().to_owned();
             client.say(&made, || format!("rollout {id} started"));
@@ -215,19 +202,6 @@ async fn rollout(client: &Client, verb: Rollout) -> Result<ExitCode> {
             watch::watch(client, &newest).await
         }
     }
-}
-
-async fn gate(client: &Client, verb: Gate) -> Result<ExitCode> {
-    let (verdict, Decision { rollout, wave, comment }) = match verb {
-        Gate::Approve(decision) => ("approve", decision),
-        Gate::Reject(decision) => ("reject", decision),
-    };
-    // The decision is bound to the plan as it is now.
-    let shown = client.get(&format!("/rollouts/{rollout}")).await?;
-    let body = json!({ "verdict": verdict, "comment": comment, "plan_hash": shown["plan_hash"] });
-    client.post(&format!("/rollouts/{rollout}/gates/{wave}/decide"), &body).await?;
-    client.say(&json!({ "verdict": verdict, "wave": wave }), || format!("wave {wave}: {verdict}"));
-    Ok(ExitCode::SUCCESS)
 }
 
 async fn tenant(client: &Client, verb: Tenant) -> Result<ExitCode> {

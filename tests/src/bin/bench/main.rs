@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    system_tests::provide_tls();
     println!("machine: {}", machine());
     fleet::engine_alone("SQLite", None).await?;
     if let Ok(server) = std::env::var("TIDEGATE_TEST_POSTGRES") {

@@ -2,6 +2,7 @@
 
 use crate::fleet::Fleet;
 use anyhow::{Context as _, Result};
+use domain::Channel;
 use service::NewToken;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -62,9 +63,10 @@ pub async fn measure(binary: &Path) -> Result<()> {
         fleet.service.first_admin(&"admin@localhost".parse()?).await?.context("there is an admin already")?.1;
     let admin = fleet.service.users(&fleet.admin).await?.remove(0);
     let mut owner = fleet.admin.clone();
-    owner.user = Some(admin.id);
-    let token =
-        fleet.service.add_token(&owner, NewToken { name: "bench".into(), ..NewToken::default() }).await?;
+    (owner.user, owner.channel) = (Some(admin.id), Channel::Console);
+    let permissions = owner.permissions.iter().map(ToString::to_string).collect();
+    let form = NewToken { name: "bench".into(), permissions, days: "1".into() };
+    let token = fleet.service.add_token(&owner, form).await?;
     fleet.close().await;
 
     let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();

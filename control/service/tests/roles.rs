@@ -1,0 +1,277 @@
+//! Permissions are asked in the service, whatever door somebody comes through: every method for every role, and
+//! for every scope of a token.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use domain::access::{Channel, Permission, Role};
+use domain::rollout::{Command, Verdict};
+use domain::strategy::StrategySpec;
+use domain::{Actor, ApiTokenId, ProcessId, SignupId, Span, StackId, StrategyId, TenantId, TierId, UserId};
+use service::{Error, NewRelease, NewTenant, NewToken, NewUser, Service, StartRollout, TierForm};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use store::{ActivityFilter, Store, TenantFilter};
+use uuid::Uuid;
+
+/// Methods with the permission that each needs.
+const NEEDED: &[(&str, Permission)] = &[
+    ("activity", Permission::View),
+    ("add_release", Permission::Releases),
+    ("add_sample_tiers", Permission::Tiers),
+    ("add_tenant", Permission::Tenants),
+    ("add_user", Permission::Settings),
+    ("answer_signup", Permission::Tenants),
+    ("change_user", Permission::Settings),
+    ("converge", Permission::Rollouts),
+    ("decide", Permission::Decide),
+    ("delete_strategy", Permission::Strategies),
+    ("feed", Permission::View),
+    ("gate", Permission::View),
+    ("gates_page", Permission::View),
+    ("keep_tenant", Permission::Tenants),
+    ("live_release", Permission::View),
+    ("metrics", Permission::View),
+    ("offboard", Permission::Tenants),
+    ("overview", Permission::View),
+    ("position", Permission::View),
+    ("preview", Permission::Rollouts),
+    ("preview_strategy", Permission::View),
+    ("preview_tier", Permission::View),
+    ("release", Permission::View),
+    ("releases", Permission::View),
+    ("releases_page", Permission::View),
+    ("reset_password", Permission::Settings),
+    ("retry_tenant", Permission::Tenants),
+    ("rollout", Permission::View),
+    ("rollouts", Permission::View),
+    ("rollouts_page", Permission::View),
+    ("save_strategy", Permission::Strategies),
+    ("save_tier", Permission::Tiers),
+    ("settings", Permission::Settings),
+    ("stack", Permission::View),
+    ("start_rollout", Permission::Rollouts),
+    ("steer", Permission::Rollouts),
+    ("strategies", Permission::View),
+    ("strategies_page", Permission::View),
+    ("strategy", Permission::View),
+    ("suspend", Permission::Tenants),
+    ("tenant", Permission::View),
+    ("tenants", Permission::View),
+    ("tier", Permission::View),
+    ("tiers", Permission::View),
+    ("tokens", Permission::View),
+    ("users", Permission::Settings),
+    ("waiting_signups", Permission::View),
+];
+
+/// Calls a method on an installation where nothing is: what is let through finds nothing, or finds its input wrong.
+async fn call(s: &Service, actor: &Actor, name: &str) -> Result<(), Error> {
+    let process = ProcessId(Uuid::from_u128(1));
+    let (tenant, tier) = (TenantId(Uuid::from_u128(2)), TierId(Uuid::from_u128(3)));
+    let (strategy, stack) = (StrategyId(Uuid::from_u128(4)), StackId(Uuid::from_u128(5)));
+    let (user, signup) = (UserId(Uuid::from_u128(6)), SignupId(Uuid::from_u128(7)));
+    match name {
+        "activity" => s.activity(actor, &ActivityFilter::default()).await.map(drop),
+        "add_release" => s.add_release(actor, NewRelease::default()).await.map(drop),
+        "add_sample_tiers" => s.add_sample_tiers(actor).await,
+        "add_tenant" => s.add_tenant(actor, NewTenant::default()).await.map(drop),
+        "add_user" => s.add_user(actor, NewUser::default()).await.map(drop),
+        "answer_signup" => s.answer_signup(actor, signup, true).await,
+        "change_user" => s.change_user(actor, user, "admin", "", false).await,
+        "converge" => s.converge(actor, stack).await.map(drop),
+        "decide" => s.decide(actor, process, 0, Verdict::Approve, "", "").await,
+        "delete_strategy" => s.delete_strategy(actor, strategy).await,
+        "feed" => s.feed(actor, 0, 1).await.map(drop),
+        "gate" => s.gate(actor, process, 0).await.map(drop),
+        "gates_page" => s.gates_page(actor, None, 1).await.map(drop),
+        "keep_tenant" => s.keep_tenant(actor, tenant).await,
+        "live_release" => s.live_release(actor).await.map(drop),
+        "metrics" => s.metrics(actor).await.map(drop),
+        "offboard" => s.offboard(actor, tenant, "", Span::ZERO).await,
+        "overview" => s.overview(actor).await.map(drop),
+        "position" => s.position(actor).await.map(drop),
+        "preview" => s.preview(actor, &StartRollout::default()).await.map(drop),
+        "preview_tier" => s.preview_tier(actor, tier, TierForm::default()).await.map(drop),
+        "release" => s.release(actor, "1.0.0").await.map(drop),
+        "releases" => s.releases(actor).await.map(drop),
+        "releases_page" => s.releases_page(actor, None, 1).await.map(drop),
+        "reset_password" => s.reset_password(actor, user).await.map(drop),
+        "retry_tenant" => s.retry_tenant(actor, tenant).await,
+        "rollout" => s.rollout(actor, process).await.map(drop),
+        "rollouts" => s.rollouts(actor, 1).await.map(drop),
+        "rollouts_page" => s.rollouts_page(actor, None, 1).await.map(drop),
+        "preview_strategy" => s.preview_strategy(actor, &spec()).await.map(drop),
+        "save_strategy" => s.save_strategy(actor, None, spec()).await.map(drop),
+        "save_tier" => s.save_tier(actor, None, TierForm::default()).await.map(drop),
+        "settings" => s.settings(actor).await.map(drop),
+        "stack" => s.stack(actor, stack).await.map(drop),
+        "start_rollout" => s.start_rollout(actor, &StartRollout::default()).await.map(drop),
+        "steer" => s.steer(actor, process, Command::Resume).await,
+        "strategies" => s.strategies(actor).await.map(drop),
+        "strategies_page" => s.strategies_page(actor, None, 1).await.map(drop),
+        "strategy" => s.strategy(actor, strategy).await.map(drop),
+        "suspend" => s.set_suspended(actor, tenant, true, "").await,
+        "tenant" => s.tenant(actor, tenant).await.map(drop),
+        "tenants" => s.tenants(actor, &TenantFilter::default()).await.map(drop),
+        "tier" => s.tier(actor, tier).await.map(drop),
+        "tiers" => s.tiers(actor).await.map(drop),
+        "tokens" => s.tokens(actor).await.map(drop),
+        "users" => s.users(actor).await.map(drop),
+        "waiting_signups" => s.waiting_signups(actor).await.map(drop),
+        other => panic!("{other} is not called"),
+    }
+}
+
+fn spec() -> StrategySpec {
+    serde_json::from_str(r#"{ "name": "x", "waves": [], "on_halt": "stay" }"#).unwrap()
+}
+
+async fn installation() -> (tempfile::TempDir, Service) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&format!("sqlite:{}", folder.path().join("t.db").display())).await.unwrap();
+    let clock: service::Clock = Arc::new(|| domain::Timestamp(1_800_000_000_000));
+    let service = Service::new(store, clock, BTreeMap::new(), "http://{slug}.localhost");
+    (folder, service)
+}
+
+fn actor(permissions: &[Permission], channel: Channel) -> Actor {
+    Actor {
+        user: Some(UserId(Uuid::from_u128(9))),
+        name: "somebody".into(),
+        groups: vec![],
+        permissions: permissions.to_vec(),
+        channel,
+    }
+}
+
+async fn table(service: &Service, who: &str, permissions: &[Permission], channel: Channel) {
+    let actor = actor(permissions, channel);
+    for (method, needed) in NEEDED {
+        let result = call(service, &actor, method).await;
+        let forbidden = matches!(&result, Err(Error::Forbidden(reason)) if reason.code == "forbidden");
+        assert_eq!(forbidden, !permissions.contains(needed), "{who} calls {method}: {result:?}");
+        assert!(!matches!(result, Err(Error::Internal(_))), "{who} calls {method}: {result:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_role_does_what_it_may_and_nothing_else() {
+    let (_folder, service) = installation().await;
+    for role in Role::ALL {
+        table(&service, role.word(), role.permissions(), Channel::Console).await;
+    }
+}
+
+#[tokio::test]
+async fn every_scope_of_a_token_opens_its_own_methods() {
+    let (_folder, service) = installation().await;
+    for permission in Permission::ALL {
+        table(&service, permission.word(), &[*permission], Channel::Api).await;
+    }
+    table(&service, "a customer", &[], Channel::Signup).await;
+}
+
+async fn person(service: &Service, email: &str, role: Role) -> Actor {
+    let admin = actor(&[Permission::Settings], Channel::Console);
+    let form = NewUser {
+        email: email.into(),
+        role: role.to_string(),
+        groups: String::new(),
+        password: "a long password".into(),
+    };
+    let id = service.add_user(&admin, form).await.unwrap();
+    service.console_actor(id).await.unwrap().unwrap().0
+}
+
+fn token(permissions: &[Permission], days: &str) -> NewToken {
+    let permissions = permissions.iter().map(ToString::to_string).collect();
+    NewToken { name: "ci".into(), permissions, days: days.into() }
+}
+
+#[tokio::test]
+async fn nobody_gives_a_token_more_than_they_have() {
+    let (_folder, service) = installation().await;
+    for role in Role::ALL {
+        let owner = person(&service, &format!("{role}@example.com"), *role).await;
+        for permission in Permission::ALL {
+            let made = service.add_token(&owner, token(&[*permission], "1")).await;
+            assert_eq!(
+                made.is_ok(),
+                role.permissions().contains(permission),
+                "{role} {permission}: {made:?}"
+            );
+            if let Ok(secret) = made {
+                assert_eq!(service.token_actor(&secret).await.unwrap().permissions, [*permission]);
+            }
+        }
+        assert!(service.add_token(&owner, token(&[], "1")).await.is_err(), "no permission is no token");
+        let mut door = owner.clone();
+        door.channel = Channel::Api;
+        assert!(
+            service.add_token(&door, token(&[Permission::View], "1")).await.is_err(),
+            "no token makes tokens"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_token_follows_its_owner() {
+    let (_folder, service) = installation().await;
+    let admin = person(&service, "admin@example.com", Role::Admin).await;
+    let owner = person(&service, "ana@example.com", Role::Operator).await;
+    let scopes = [Permission::View, Permission::Releases];
+    let secret = service.add_token(&owner, token(&scopes, "0")).await.unwrap();
+    assert_eq!(service.token_actor(&secret).await.unwrap().permissions, scopes);
+    let id = owner.user.unwrap();
+    service.change_user(&admin, id, "viewer", "", false).await.unwrap();
+    assert_eq!(service.token_actor(&secret).await.unwrap().permissions, [Permission::View], "less by now");
+    service.change_user(&admin, id, "viewer", "", true).await.unwrap();
+    assert!(service.token_actor(&secret).await.is_err(), "barred");
+    service.change_user(&admin, id, "operator", "", false).await.unwrap();
+    assert!(service.token_actor(&secret).await.is_ok());
+
+    // Others see and revoke their own only.
+    let other = person(&service, "ben@example.com", Role::Viewer).await;
+    assert!(service.tokens(&other).await.unwrap().is_empty());
+    assert_eq!(service.tokens(&owner).await.unwrap()[0].owner, "ana@example.com");
+    let token: ApiTokenId = service.tokens(&admin).await.unwrap()[0].token.id;
+    assert!(matches!(service.delete_token(&other, token).await, Err(Error::Forbidden(_))));
+    service.delete_token(&owner, token).await.unwrap();
+    assert!(service.token_actor(&secret).await.is_err(), "revoked");
+}
+
+#[tokio::test]
+async fn a_token_ends_on_its_day() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&format!("sqlite:{}", folder.path().join("t.db").display())).await.unwrap();
+    let now = Arc::new(std::sync::atomic::AtomicI64::new(1_800_000_000_000));
+    let read = now.clone();
+    let clock: service::Clock =
+        Arc::new(move || domain::Timestamp(read.load(std::sync::atomic::Ordering::SeqCst)));
+    let service = Service::new(store, clock, BTreeMap::new(), "http://{slug}.localhost");
+    let owner = person(&service, "ana@example.com", Role::Viewer).await;
+    let secret = service.add_token(&owner, token(&[Permission::View], "2")).await.unwrap();
+    now.fetch_add(Span::days(2).0 - 1, std::sync::atomic::Ordering::SeqCst);
+    assert!(service.token_actor(&secret).await.is_ok());
+    now.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    assert!(service.token_actor(&secret).await.is_err());
+}
+
+#[tokio::test]
+async fn an_engines_command_is_no_steering() {
+    let (_folder, service) = installation().await;
+    let operator = person(&service, "ana@example.com", Role::Operator).await;
+    let reason = domain::Reason::new("x", "x");
+    let commands = [
+        Command::Withdraw { stack: StackId(Uuid::from_u128(5)), reason },
+        Command::Decide {
+            wave: 0,
+            verdict: Verdict::Approve,
+            comment: String::new(),
+            plan_hash: String::new(),
+        },
+    ];
+    for command in commands {
+        let refused = service.steer(&operator, ProcessId(Uuid::from_u128(1)), command).await;
+        assert_eq!(refused.unwrap_err().code(), "not_steering");
+    }
+}

@@ -1,0 +1,355 @@
+//! Shapes of the domain as the OpenAPI document describes them: the domain knows no OpenAPI. Strategies come in
+//! through theirs, so that a field which nobody knows is refused.
+
+use domain::strategy::{self as plain, Amount, OnHalt, ToleranceMode};
+use domain::{DisplayName, Span};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Serialize, ToSchema)]
+        #[serde(rename_all = "snake_case")]
+        #[expect(dead_code, reason = "it only describes")]
+        pub enum $name { $($(#[$vdoc])* $variant),* }
+    };
+}
+
+words! {
+    /// Which components tenants share.
+    Model {
+        /// Tenants share one stack per tier and region.
+        Pool,
+        /// A dedicated stack for each tenant.
+        Silo,
+        /// A shared stack for some components, a dedicated one for the others.
+        Hybrid,
+    }
+}
+words! {
+    /// What happens when a customer signs up.
+    SignupPolicy {
+        /// The tier is not offered.
+        Closed,
+        /// Provisioning starts at once.
+        Automatic,
+        /// A person accepts first.
+        NeedsAcceptance,
+    }
+}
+words! {
+    /// What happens to changed stacks when a rollout halts.
+    OnHaltWord {
+        /// They stay until a person decides.
+        Stay,
+        /// They go back, newest wave first.
+        Rollback,
+    }
+}
+words! {
+    /// How failures slow a wave.
+    Mode {
+        /// Concurrency is at most tolerance + 1 − failures.
+        Strict,
+        /// Full concurrency until the tolerance is exceeded.
+        Soft,
+    }
+}
+
+/// What a tier's revision fixes.
+#[derive(Serialize, ToSchema)]
+pub struct TierSpec {
+    /// What people call it.
+    name: String,
+    /// One line for customers.
+    description: String,
+    /// As customers read it.
+    price: String,
+    /// Which components are shared.
+    model: Model,
+    /// Components in the shared stack; for `hybrid`.
+    shared: Option<Vec<String>>,
+    /// Components in the own stack; for `hybrid`.
+    dedicated: Option<Vec<String>>,
+    /// Who may sign up.
+    signup: SignupPolicy,
+    /// Where stacks may live; the first is the default.
+    regions: Vec<String>,
+    /// Tenants in one pool stack.
+    pool_capacity: u32,
+    /// Parameters with the tier's values.
+    parameters: Vec<Parameter>,
+}
+
+/// A parameter of a tier.
+#[derive(Serialize, ToSchema)]
+pub struct Parameter {
+    /// As templates name it.
+    name: String,
+    /// The component that it belongs to; empty for all.
+    component: Option<String>,
+    /// What values it takes.
+    kind: Kind,
+    /// The tier's value.
+    value: Value,
+}
+
+/// What values a parameter takes.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[expect(dead_code, reason = "it only describes")]
+pub enum Kind {
+    /// A whole number within limits.
+    Integer {
+        /// Smallest value.
+        min: i64,
+        /// Largest value.
+        max: i64,
+        /// Shown behind the number.
+        unit: Option<String>,
+    },
+    /// A switch.
+    Boolean,
+    /// One of a few words.
+    Choice {
+        /// The words.
+        options: Vec<String>,
+    },
+    /// Free text.
+    Text {
+        /// Longest text in characters, at most 1000.
+        most: usize,
+    },
+}
+
+/// A parameter's value.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it only describes")]
+pub enum Value {
+    /// A switch.
+    Boolean(bool),
+    /// A whole number.
+    Integer(i64),
+    /// A text or a choice.
+    Text(String),
+}
+
+/// What each driver deploys, in that driver's own terms; at least one.
+#[derive(Serialize, ToSchema)]
+pub struct Artifacts {
+    /// A build of the bundled sample application.
+    local: Option<LocalArtifact>,
+    /// A template and its parameters.
+    cloudformation: Option<BTreeMap<String, serde_json::Value>>,
+    /// Versions of charts and modules.
+    gitops: Option<BTreeMap<String, serde_json::Value>>,
+}
+
+/// A build of the bundled sample application.
+#[derive(Serialize, ToSchema)]
+pub struct LocalArtifact {
+    /// `orders`.
+    app: String,
+    /// Which build, like `1.1.0`.
+    build: String,
+}
+
+/// What a strategy says.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StrategySpec {
+    /// What people call it; unique.
+    #[schema(value_type = String)]
+    name: DisplayName,
+    /// In order; the last one selects everyone.
+    waves: Vec<WaveSpec>,
+    /// What a halt does.
+    #[schema(value_type = OnHaltWord)]
+    on_halt: OnHalt,
+}
+
+/// One wave.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WaveSpec {
+    /// What people call it.
+    #[schema(value_type = String)]
+    name: DisplayName,
+    /// Who is in it, of those that no earlier wave took: `tier:premium tag:pilot 10%`, or `everyone`.
+    #[schema(value_type = String)]
+    selector: domain::selector::Selector,
+    /// How many stacks at once: a count like `3` or a share like `25%`.
+    #[schema(value_type = String)]
+    concurrency: Amount,
+    /// How many failures are tolerated: a count or a share.
+    #[schema(value_type = String)]
+    tolerance: Amount,
+    /// How failures slow the wave.
+    #[schema(value_type = Mode)]
+    mode: ToleranceMode,
+    /// Attempts at a stack in all, 1 to 10.
+    attempts: u8,
+    /// What must hold before the next wave.
+    gate: GateSpec,
+}
+
+/// What must hold before the next wave.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GateSpec {
+    /// How long to watch, in milliseconds, up to 30 days.
+    #[schema(value_type = i64)]
+    bake: Span,
+    /// What to measure through the bake.
+    #[schema(value_type = Vec<Check>)]
+    checks: Vec<plain::Check>,
+    /// Failing samples in a row that are forgiven, 0 to 100.
+    grace: u8,
+    /// Who must approve after the bake.
+    approval: Option<ApprovalSpec>,
+}
+
+/// Something measured on a wave's stacks.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "check", rename_all = "snake_case")]
+#[expect(dead_code, reason = "it only describes")]
+pub enum Check {
+    /// Every stack answers its health probe.
+    Healthy,
+    /// Failed requests of a stack since its update, in percent of all.
+    ErrorRate {
+        /// 0 to 100.
+        max_percent: u8,
+    },
+}
+
+/// Who must say yes.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalSpec {
+    /// How many different people, 1 to 10.
+    quorum: u8,
+    /// The group they belong to; absent for anyone who may decide.
+    #[serde(default)]
+    group: Option<String>,
+    /// How long the gate asks, in milliseconds: a minute to 365 days.
+    #[schema(value_type = i64)]
+    expiry: Span,
+}
+
+impl From<StrategySpec> for plain::StrategySpec {
+    fn from(s: StrategySpec) -> Self {
+        let waves = s.waves.into_iter().map(|w| plain::WaveSpec {
+            name: w.name,
+            selector: w.selector,
+            concurrency: w.concurrency,
+            tolerance: w.tolerance,
+            mode: w.mode,
+            attempts: w.attempts,
+            gate: plain::GateSpec {
+                bake: w.gate.bake,
+                checks: w.gate.checks,
+                grace: w.gate.grace,
+                approval: w.gate.approval.map(|a| plain::ApprovalSpec {
+                    quorum: a.quorum,
+                    group: a.group,
+                    expiry: a.expiry,
+                }),
+            },
+        });
+        Self { name: s.name, waves: waves.collect(), on_halt: s.on_halt }
+    }
+}
+
+/// A rollout with its waves.
+#[derive(Serialize, ToSchema)]
+pub struct Timeline {
+    /// Its id.
+    id: String,
+    /// How many events it has.
+    seq: i64,
+    /// What it does.
+    title: String,
+    /// The state's word.
+    status: String,
+    /// Where it is and what it waits for.
+    sentence: String,
+    /// Why it was started.
+    comment: String,
+    /// The strategy's name.
+    strategy: String,
+    /// Who started it.
+    started_by: String,
+    /// When, in milliseconds since 1970 UTC.
+    started_at: i64,
+    /// What decisions are bound to.
+    plan_hash: String,
+    /// Tenants on the target, and all.
+    tenants: [u64; 2],
+    /// Stacks that are through, and all.
+    stacks: [u64; 2],
+    /// Stacks that failed.
+    failed: u64,
+    /// About how long this wave still takes, in milliseconds.
+    left: Option<i64>,
+    /// In order.
+    waves: Vec<Wave>,
+}
+
+/// A wave of a rollout.
+#[derive(Serialize, ToSchema)]
+pub struct Wave {
+    /// Its name.
+    name: String,
+    /// Who is in it.
+    selector: String,
+    /// The state's word.
+    state: String,
+    /// What it waits for, or why it failed.
+    sentence: String,
+    /// Tenants in it.
+    tenants: u64,
+    /// Stacks that have ended, and all.
+    done: [u64; 2],
+    /// The gate's conditions.
+    gate: Vec<Chip>,
+    /// Whether people are asked now.
+    asking: bool,
+    /// One for each stack.
+    cells: Vec<Cell>,
+}
+
+/// One condition of a gate.
+#[derive(Serialize, ToSchema)]
+pub struct Chip {
+    /// What must hold.
+    label: String,
+    /// `waiting`, `running`, `ok`, `failed`.
+    state: String,
+    /// The evidence.
+    detail: String,
+    /// Until when, in milliseconds since 1970 UTC.
+    until: Option<i64>,
+    /// The last values, each with whether it was good.
+    values: Vec<(i64, bool)>,
+}
+
+/// One stack of a wave.
+#[derive(Serialize, ToSchema)]
+pub struct Cell {
+    /// Its id.
+    stack: String,
+    /// Its name.
+    name: String,
+    /// The state's word.
+    state: String,
+    /// Tenants on it.
+    tenants: u32,
+    /// Why, where that needs saying.
+    detail: String,
+    /// The operation that works or worked on it last.
+    operation: Option<String>,
+}
