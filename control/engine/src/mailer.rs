@@ -1,15 +1,19 @@
 //! Sends what stands in the outbox: to a mail server, or into a folder that a person can look into.
 
+mod smtp;
+mod transport;
+
 use crate::Clock;
 use domain::access::Role;
 use domain::process::Recipient;
 use domain::{Span, Timestamp};
+use lettre::Message;
 use lettre::message::header::ContentType;
-use lettre::{AsyncFileTransport, AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use std::path::PathBuf;
 use std::time::Duration;
 use store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
+use transport::{Failure, Transport};
 
 /// Where messages go.
 #[derive(Clone, Debug)]
@@ -31,32 +35,20 @@ pub struct Mailer {
     pub base: String,
     /// What `{tenant:slug}` stands for, with `{slug}` in it.
     pub tenant_url: String,
-}
-
-enum Transport {
-    Folder(AsyncFileTransport<Tokio1Executor>),
-    Smtp(AsyncSmtpTransport<Tokio1Executor>),
+    /// How long a mail server may take for one step of the conversation.
+    pub patience: Duration,
 }
 
 impl Mailer {
+    /// A patience that slow servers can live with.
+    pub const PATIENCE: Duration = Duration::from_secs(15);
+
     /// Sends messages until `shutdown`.
     ///
     /// # Errors
     /// The folder cannot be made or the server's address is none.
     pub async fn run(self, store: Store, clock: Clock, shutdown: CancellationToken) -> Result<(), String> {
-        let transport = match &self.config {
-            MailConfig::Folder(path) => {
-                std::fs::create_dir_all(path)
-                    .map_err(|e| format!("the mail folder {} cannot be made: {e}", path.display()))?;
-                Transport::Folder(AsyncFileTransport::new(path))
-            }
-            MailConfig::Smtp(url) => Transport::Smtp(
-                AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
-                    .map_err(|e| format!("the mail server's address is not usable: {e}"))?
-                    .timeout(Some(Duration::from_secs(20)))
-                    .build(),
-            ),
-        };
+        let transport = Transport::open(&self.config, self.patience)?;
         let mut hints = store.subscribe();
         while !shutdown.is_cancelled() {
             if let Err(error) = self.send_due(&store, &clock, &transport).await {
@@ -87,7 +79,8 @@ impl Mailer {
                 to.is_empty().then(|| "nobody fits the recipient; add a user to that group".to_owned());
             for address in &to {
                 let body = self.fill(&message.body);
-                if let Err(error) = send(transport, &self.from, address, &message.subject, body).await {
+                let id = uuid::Uuid::now_v7().to_string();
+                if let Err(error) = send(transport, &id, &self.from, address, &message.subject, body).await {
                     failure = Some(error);
                 }
             }
@@ -127,6 +120,7 @@ async fn recipients(store: &Store, to: &Recipient) -> Result<Vec<String>, StoreE
 
 async fn send(
     transport: &Transport,
+    id: &str,
     from: &str,
     to: &str,
     subject: &str,
@@ -139,8 +133,8 @@ async fn send(
         .header(ContentType::TEXT_PLAIN)
         .body(body)
         .map_err(|e| e.to_string())?;
-    match transport {
-        Transport::Folder(transport) => transport.send(message).await.map(drop).map_err(|e| e.to_string()),
-        Transport::Smtp(transport) => transport.send(message).await.map(drop).map_err(|e| e.to_string()),
-    }
+    let why = |failure| match failure {
+        Failure::Temporary(why) | Failure::Permanent(why) | Failure::Unanswered(why) => why,
+    };
+    transport.offer(id, &message).await.map_err(why)?.hand_over(&message).await.map_err(why)
 }
