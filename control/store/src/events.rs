@@ -78,9 +78,10 @@ impl Tx {
         after: i64,
         events: &[NewEvent],
     ) -> Result<i64, StoreError> {
-        if self.is_postgres() && self.streams.is_empty() {
+        if self.is_postgres() && !self.in_turn {
             // Positions are given before commit; in turn, so that no reader ever skips one. SQLite writes in turn anyway.
             self.execute("select pg_advisory_xact_lock(727484)", vec![]).await?;
+            self.in_turn = true;
         }
         let actor = serde_json::to_string(actor).map_err(|e| StoreError::damaged(e.to_string()))?;
         let mut seq = after;

@@ -61,6 +61,8 @@ pub struct Tx {
     inner: TxInner,
     hints: broadcast::Sender<Hint>,
     streams: Vec<String>,
+    /// Whether it has its turn to write events.
+    in_turn: bool,
 }
 
 enum TxInner {
@@ -113,7 +115,7 @@ impl Store {
             Pool::Sqlite { write, .. } => TxInner::Sqlite(write.begin_with("begin immediate").await?),
             Pool::Postgres(pool) => TxInner::Postgres(pool.begin().await?),
         };
-        Ok(Tx { inner, hints: self.hints.clone(), streams: vec![] })
+        Ok(Tx { inner, hints: self.hints.clone(), streams: vec![], in_turn: false })
     }
 
     /// Whether the database answers.

@@ -37,7 +37,7 @@ pub enum Db {
 
 impl Db {
     /// A database of the test's own.
-    async fn url(self, folder: &tempfile::TempDir) -> String {
+    pub async fn url(self, folder: &tempfile::TempDir) -> String {
         match self {
             Self::Sqlite => format!("sqlite:{}", folder.path().join("test.db").display()),
             Self::Postgres => {
