@@ -2,6 +2,7 @@
 
 mod activity;
 mod approvals;
+mod mail;
 mod overview;
 mod releases;
 mod rollouts;

@@ -3,6 +3,7 @@
 //! Keeps laws 3, 7 and 9 of DESIGN §3: the log's key refuses a stale writer, a stack takes one operation at a
 //! time, and what pages query is written in the transaction of the events that change it.
 
+mod deliveries;
 mod error;
 mod events;
 mod fleet;
@@ -18,10 +19,11 @@ mod sql;
 mod stacks;
 mod tenants;
 
+pub use deliveries::{AttemptEnd, Delivery, DeliveryState, DueDelivery};
 pub use error::{Conflict, StoreError};
 pub use events::{Activity, ActivityFilter, NewEvent, StoredEvent};
 pub use fleet::{Behind, TierVersions};
-pub use outbox::{Message, OpenGate};
+pub use outbox::{Addressing, Message, OpenGate};
 pub use people::{ApiToken, User};
 pub use processes::{Append, ProcessRow, stream};
 pub use running::{Running, begin};

@@ -139,13 +139,14 @@ fn answer(error: &Error) -> Failure {
     Failure::Temporary(format!("the mail server put it off: {}", words(error)))
 }
 
-/// The server's own words where there are some.
+/// The server's own words where there are some; not more of them than a page can show, and nothing but text.
 fn words(error: &Error) -> String {
     use std::error::Error as _;
-    match (error.status(), error.source()) {
+    let text = match (error.status(), error.source()) {
         (Some(code), Some(text)) => format!("{code} {text}"),
         _ => error.to_string(),
-    }
+    };
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
 }
 
 fn silent(patience: Duration) -> String {

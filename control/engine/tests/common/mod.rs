@@ -1,6 +1,8 @@
 //! One builder for tests of the whole control plane on a real database, with a scripted driver and a manual clock.
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
+pub mod smtp;
+
 use domain::access::{Channel, Role};
 use domain::process::ProcessKind;
 use domain::release::DriverKind;
