@@ -1,6 +1,7 @@
 //! Messages as the settings show them: who got each, who did not and why, and when it is tried again.
 
-use crate::parts::{count, state_as, time};
+use crate::parts::{post, state_as, time};
+use crate::session::{actor, answer};
 use domain::process::Recipient;
 use leptos::prelude::*;
 use store::{Addressing, Delivery, DeliveryState, Message};
@@ -28,13 +29,15 @@ fn item(m: &Message) -> AnyView {
         Addressing::Waiting { why: None, .. } | Addressing::Done => None,
     };
     let (text, link) = console_text(&m.body);
+    let again =
+        set_aside(m).then(|| post("send_again", "Send again", "btn btn-small", &[("id", m.id.to_string())]));
     view! {
         <li data-state=shape><time datetime=m.created_at.rfc3339()>{m.created_at.clock()}</time>
             <details><summary><b>{m.subject.clone()}</b> " to " {to} " " {state_as(shape, &word)}</summary>
                 {waits.map(|why| view! { <p>{why}</p> })}
                 {(!m.deliveries.is_empty()).then(|| deliveries(&m.deliveries))}
-                <pre class="log" tabindex="0">{text}</pre>
-                {link.map(|path| view! { <a class="btn btn-small" href=path>"Follow its link"</a> })}
+                <pre class="log" tabindex="0"><span class="log-line">{text}</span></pre>
+                <div class="row">{again}{link.map(|path| view! { <a class="btn btn-small" href=path>"Follow its link"</a> })}</div>
             </details></li>
     }
     .into_any()
@@ -45,10 +48,10 @@ fn deliveries(deliveries: &[Delivery]) -> AnyView {
         .iter()
         .map(|d| {
             let (shape, word, at) = match d.state {
-                DeliveryState::Sent(at) => ("succeeded", "sent", view! { {time(at)} }.into_any()),
-                DeliveryState::SetAside(at) => ("failed", "set aside", view! { {time(at)} }.into_any()),
+                DeliveryState::Sent(at) => ("succeeded", "sent", time(at)),
+                DeliveryState::SetAside(at) => ("failed", "set aside", time(at)),
                 DeliveryState::Waiting(at) if d.error.is_some() => {
-                    ("waiting", "not sent yet", view! { "again " {time(at)} }.into_any())
+                    ("waiting", "not sent yet", view! { <span>"again " {time(at)}</span> }.into_any())
                 }
                 DeliveryState::Waiting(_) if d.attempts > 0 => ("in_progress", "on its way", ().into_any()),
                 DeliveryState::Waiting(_) => ("queued", "waits", ().into_any()),
@@ -57,14 +60,14 @@ fn deliveries(deliveries: &[Delivery]) -> AnyView {
                 <tr><td class="cell-main" data-label="Address">{d.address.clone()}</td>
                     <td data-label="State">{state_as(shape, word)}</td>
                     <td data-label="When">{at}</td>
-                    <td data-label="Tried">{count(d.attempts, "time")}</td>
+                    <td class="num" data-label="Attempts">{d.attempts}</td>
                     <td data-label="Why">{d.error.clone()}</td></tr>
             }
         })
         .collect();
     view! {
         <div class="table-wrap"><table class="table"><caption class="visually-hidden">"Who got it"</caption>
-            <thead><tr><th scope="col">"Address"</th><th scope="col">"State"</th><th scope="col">"When"</th><th scope="col">"Tried"</th><th scope="col">"Why"</th></tr></thead>
+            <thead><tr><th scope="col">"Address"</th><th scope="col">"State"</th><th scope="col">"When"</th><th class="num" scope="col">"Attempts"</th><th scope="col">"Why"</th></tr></thead>
             <tbody>{rows}</tbody></table></div>
     }
     .into_any()
@@ -92,8 +95,24 @@ fn summary(m: &Message) -> (&'static str, String) {
     }
 }
 
+fn set_aside(m: &Message) -> bool {
+    matches!(m.addressing, Addressing::SetAside(_))
+        || m.deliveries.iter().any(|d| matches!(d.state, DeliveryState::SetAside(_)))
+}
+
 /// A message's text for the console, and the path of its first link here.
 fn console_text(body: &str) -> (String, Option<String>) {
     let path = body.split("{base}").nth(1).and_then(|rest| rest.split_whitespace().next()).map(str::to_owned);
     (body.replace("{base}", ""), path)
+}
+
+/// Sends a message again to whom it was set aside for.
+#[server(prefix = "/do", endpoint = "send_again")]
+pub async fn send_again(id: String) -> Result<(), ServerFnError> {
+    let doing = async {
+        let (service, actor) = actor().await?;
+        service.send_again(&actor, super::id(&id, "the message")?).await?;
+        Ok(("/settings".to_owned(), Some("It is sent again.".to_owned())))
+    };
+    answer(doing.await, &()).await
 }

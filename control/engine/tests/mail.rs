@@ -4,7 +4,7 @@
 mod common;
 
 use common::smtp::{Answer, SmtpServer};
-use common::{Db, TestApp, eventually, on_both};
+use common::{Db, TestApp, eventually, on_both, person};
 use domain::access::Role;
 use domain::process::{Mail, Recipient};
 use domain::{MailId, Span};
@@ -155,6 +155,14 @@ async fn a_refused_address_neither_holds_up_nor_repeats_the_others(db: Db) {
         assert!(got.iter().all(|m| m.text.contains("https://tidegate.example.com/gates")));
     }
     assert_eq!(post.server.asked("ben@example.com"), 1);
+
+    let viewer = person(2, "viewer@example.com", Role::Viewer);
+    assert_eq!(post.app.service.send_again(&viewer, id).await.unwrap_err().status(), 403);
+    post.app.service.send_again(&post.app.admin, id).await.unwrap();
+    post.until(id, "ben@example.com", sent).await;
+    assert_eq!(post.server.to("ben@example.com")[0].id, format!("<{}@example.com>", ben.id));
+    assert_eq!(post.server.to("ana@example.com").len(), 1, "who has it is left in peace");
+    assert_eq!(post.app.service.send_again(&post.app.admin, id).await.unwrap_err().code(), "not_set_aside");
 }
 
 async fn a_temporary_failure_is_tried_again_when_its_time_comes(db: Db) {
@@ -292,6 +300,9 @@ async fn a_group_that_stays_empty_for_a_week_is_given_up(db: Db) {
     post.pass(Span::days(1)).await;
     let why = "nobody fits the recipient; add a user to that group";
     assert_eq!(post.message(id).await.addressing, Addressing::SetAside(why.into()));
+    post.user("ben", &["release"]).await;
+    post.app.service.send_again(&post.app.admin, id).await.unwrap();
+    post.until(id, "ben@example.com", sent).await;
 }
 
 async fn a_crash_after_sending_repeats_a_message_once(db: Db) {

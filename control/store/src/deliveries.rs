@@ -4,7 +4,7 @@
 //! arrived already is told from one that surely did not.
 
 use crate::sql::{Row, args};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, Tx};
 use domain::{DeliveryId, MailId, Timestamp};
 use std::collections::HashMap;
 
@@ -174,6 +174,27 @@ impl Store {
             found.entry(row.parse(0)?).or_default().push(delivery(&row)?);
         }
         Ok(found)
+    }
+}
+
+impl Tx {
+    /// Begins anew with what was set aside of a message. Its subject line; `None` if nothing was.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn send_again(&mut self, mail: MailId, now: Timestamp) -> Result<Option<String>, StoreError> {
+        let id = mail.to_string();
+        let sql = "update mail_deliveries set state = 'waiting', at = $2, attempts = 0, unanswered = 0, error = null
+                   where mail = $1 and state = 'set_aside'";
+        let deliveries = self.execute(sql, args![id.as_str(), now]).await?;
+        let sql = "update mail set resolve_at = $2, error = null
+                   where id = $1 and resolve_at is null and error is not null";
+        if deliveries + self.execute(sql, args![id.as_str(), now]).await? == 0 {
+            return Ok(None);
+        }
+        self.streams.push("mail".to_owned());
+        let rows = self.fetch("select subject from mail where id = $1", args![id]).await?;
+        rows.first().map(|row| row.text(0)).transpose()
     }
 }
 
