@@ -36,6 +36,7 @@ pub struct Config {
     #[arg(long, env = "TIDEGATE_ADMIN_EMAIL", default_value = "admin@localhost")]
     pub admin_email: String,
     /// The mail server, like `smtp://user:password@host:587`; messages go into a folder if not given.
+    /// A password is sent over an encrypted connection only, unless the address ends in `?tls=none`.
     #[arg(long, env = "TIDEGATE_SMTP", hide_env_values = true)]
     pub smtp: Option<String>,
     /// The sender of messages.

@@ -69,6 +69,7 @@ pub async fn run(config: Config) -> Result<()> {
         from: config.mail_from.clone(),
         base: base.clone(),
         tenant_url: tenant_url.clone(),
+        patience: Mailer::PATIENCE,
     };
     let mailing = mailer.run(store.clone(), clock.clone(), shutdown.clone());
     tasks.spawn(async move {

@@ -3,6 +3,7 @@
 mod account;
 mod activity;
 mod approvals;
+mod mail;
 mod overview;
 mod refusal;
 mod releases;

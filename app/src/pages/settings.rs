@@ -1,7 +1,7 @@
 //! One's own password and API tokens; for admins also people, their roles, and mail.
 
-use super::{account, page};
-use crate::parts::{field, post, select, state_as, time};
+use super::{account, mail, page};
+use crate::parts::{field, post, select, time};
 use crate::session::{Flash, Member, Ui, actor, answer};
 use crate::shell::render;
 use axum::extract::State;
@@ -80,43 +80,13 @@ fn people(flash: &Flash, users: &[User]) -> AnyView {
     .into_any()
 }
 
-fn messages(mail: &[Message]) -> AnyView {
-    let mail: Vec<_> = mail
-        .iter()
-            .map(|m| {
-                let to = match &m.to {
-                    domain::process::Recipient::Address(address) => address.clone(),
-                    domain::process::Recipient::Approvers(Some(group)) => format!("approvers in {group}"),
-                    domain::process::Recipient::Approvers(None) => "approvers".into(),
-                    domain::process::Recipient::Operators => "operators".into(),
-                };
-                let (shape, word, detail) = match (&m.sent_at, &m.error) {
-                    (Some(_), _) => ("succeeded", "sent", String::new()),
-                    (None, Some(error)) => ("failed", "not sent yet", error.clone()),
-                    (None, None) => ("queued", "waits", String::new()),
-                };
-                let base = ui_base(&m.body);
-                view! {
-                    <li data-state=shape><time datetime=m.created_at.rfc3339()>{m.created_at.clock()}</time>
-                        <details><summary><b>{m.subject.clone()}</b> " to " {to} " " {state_as(shape, word)} " " {detail}</summary>
-                            <pre class="log" tabindex="0">{base.0}</pre>
-                            {base.1.map(|path| view! { <a class="btn btn-small" href=path>"Follow its link"</a> })}
-                        </details></li>
-                }
-            })
-            .collect();
+fn messages(sent: &[Message]) -> AnyView {
     view! {
         <section class="section"><header class="section-head"><h2>"Mail"</h2></header>
-            <div id="mail" data-live><ol class="feed">{mail}</ol></div>
+            <div id="mail" data-live>{mail::list(sent)}</div>
         </section>
     }
     .into_any()
-}
-
-/// A message's text for the console, and the path of its first link here.
-fn ui_base(body: &str) -> (String, Option<String>) {
-    let path = body.split("{base}").nth(1).and_then(|rest| rest.split_whitespace().next()).map(str::to_owned);
-    (body.replace("{base}", "").to_owned(), path)
 }
 
 /// Adds a person.

@@ -47,6 +47,8 @@ id! {
     SignupId,
     /// A message that was sent or waits to be sent.
     MailId,
+    /// One message to one address.
+    DeliveryId,
 }
 
 impl OperationId {

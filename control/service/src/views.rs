@@ -1,11 +1,11 @@
 //! What pages show that belongs to nobody in particular: the overview, the inbox, the record, the settings.
 
 use crate::tiers::TierForm;
-use crate::{Result, Service, strategies};
-use domain::Actor;
+use crate::{Error, Result, Service, strategies};
 use domain::access::Permission;
 use domain::process::ProcessKind;
 use domain::release::Release;
+use domain::{Actor, MailId};
 use store::{Activity, ActivityFilter, Behind, Message, OpenGate, ProcessRow, Signup, TierVersions};
 
 /// The first page.
@@ -135,6 +135,22 @@ impl Service {
     pub async fn settings(&self, actor: &Actor) -> Result<Settings> {
         actor.require(Permission::Settings)?;
         Ok(Settings { mail: self.store.messages(50).await? })
+    }
+
+    /// Sends a message again to whom it was set aside for.
+    ///
+    /// # Errors
+    /// Needs `settings`; nothing of it is set aside.
+    pub async fn send_again(&self, actor: &Actor, id: MailId) -> Result<()> {
+        actor.require(Permission::Settings)?;
+        let mut tx = self.store.begin().await?;
+        let Some(subject) = tx.send_again(id, self.now()).await? else {
+            return Err(Error::refused("not_set_aside", "nothing of this message is set aside any more"));
+        };
+        let sentence = format!("{} sent the message “{subject}” again", actor.name);
+        let event = self.event("mail_sent_again", sentence, &id);
+        tx.record(&format!("mail/{id}"), None, actor, event).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Two tiers to begin with, for the bundled sample application: a shared one and a dedicated one.

@@ -4,6 +4,7 @@
 //! time, and what pages query is written in the transaction of the events that change it.
 
 mod answers;
+mod deliveries;
 mod desire;
 mod error;
 mod events;
@@ -22,10 +23,11 @@ mod stacks;
 mod tenants;
 
 pub use answers::Claim;
+pub use deliveries::{AttemptEnd, Delivery, DeliveryState, DueDelivery};
 pub use error::{Conflict, StoreError};
 pub use events::{Activity, ActivityFilter, NewEvent, StoredEvent};
 pub use fleet::{Behind, TierVersions};
-pub use outbox::{Message, OpenGate};
+pub use outbox::{Addressing, Message, OpenGate};
 pub use people::{ApiToken, User};
 pub use processes::{Append, ProcessRow, stream};
 pub use running::{Running, begin};

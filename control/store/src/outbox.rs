@@ -2,9 +2,9 @@
 
 use crate::records::erased::Json as _;
 use crate::sql::{Row, args};
-use crate::{Store, StoreError, Tx};
+use crate::{Delivery, Store, StoreError, Tx};
 use domain::process::{GateRow, Mail, Recipient};
-use domain::{MailId, ProcessId, Span, Timestamp};
+use domain::{MailId, ProcessId, Timestamp};
 
 /// A message in the outbox.
 #[derive(Clone, Debug)]
@@ -19,18 +19,32 @@ pub struct Message {
     pub body: String,
     /// When it was written.
     pub created_at: Timestamp,
-    /// When it was sent.
-    pub sent_at: Option<Timestamp>,
-    /// How often sending was tried.
-    pub attempts: i64,
-    /// Why it was not sent, the last time.
-    pub error: Option<String>,
+    /// Whether it is known who gets it.
+    pub addressing: Addressing,
+    /// What became of it, address by address.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// Whether it is known who gets a message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Addressing {
+    /// It is looked up at this time; `why` says why it was not found before.
+    Waiting {
+        /// When.
+        at: Timestamp,
+        /// Why not before.
+        why: Option<String>,
+    },
+    /// It has its deliveries.
+    Done,
+    /// Nobody was found for too long, for this reason.
+    SetAside(String),
 }
 
 /// A gate in the inbox.
 pub type OpenGate = GateRow;
 
-const MAIL: &str = "id, recipient, subject, body, created_at, sent_at, attempts, error";
+const MAIL: &str = "id, recipient, subject, body, created_at, resolve_at, error";
 
 impl Tx {
     /// Puts a message into the outbox, unless its key is there.
@@ -38,7 +52,7 @@ impl Tx {
     /// # Errors
     /// The database failed.
     pub async fn mail(&mut self, id: &str, mail: &Mail, at: Timestamp) -> Result<(), StoreError> {
-        let sql = "insert into mail (id, key, recipient, subject, body, created_at, next_at)
+        let sql = "insert into mail (id, key, recipient, subject, body, created_at, resolve_at)
                    values ($1,$2,$3,$4,$5,$6,$6) on conflict (key) do nothing";
         let bound =
             args![id, mail.key.as_str(), mail.to.json(), mail.subject.as_str(), mail.body.as_str(), at];
@@ -69,52 +83,44 @@ impl Store {
         row.map(|r| r.text(0)).transpose()
     }
 
-    /// Messages, newest first.
+    /// Messages with their deliveries, newest first.
     ///
     /// # Errors
     /// The database failed.
     pub async fn messages(&self, limit: u32) -> Result<Vec<Message>, StoreError> {
         let sql = format!("select {MAIL} from mail order by created_at desc, id desc limit $1");
-        self.fetch(&sql, args![limit]).await?.iter().map(message).collect()
+        let rows = self.fetch(&sql, args![limit]).await?;
+        let mut messages = rows.iter().map(message).collect::<Result<Vec<_>, _>>()?;
+        let oldest = messages.last().map_or(Timestamp(i64::MAX), |m| m.created_at);
+        let mut deliveries = self.deliveries(oldest).await?;
+        for message in &mut messages {
+            message.deliveries = deliveries.remove(&message.id).unwrap_or_default();
+        }
+        Ok(messages)
     }
 
-    /// Messages that wait and are due.
+    /// Messages of which it is not known yet who gets them, and that are due.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn due_messages(&self, now: Timestamp) -> Result<Vec<Message>, StoreError> {
-        let sql = format!(
-            "select {MAIL} from mail where sent_at is null and next_at <= $1 order by created_at limit 50"
-        );
+    pub async fn unaddressed(&self, now: Timestamp) -> Result<Vec<Message>, StoreError> {
+        let sql = format!("select {MAIL} from mail where resolve_at <= $1 order by resolve_at, id limit 50");
         self.fetch(&sql, args![now]).await?.iter().map(message).collect()
     }
 
-    /// Takes a message for sending: nobody else gets it for a minute.
+    /// Notes that nobody gets a message yet: asked again at `again`, or set aside.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn claim_message(&self, id: MailId, attempts: i64, now: Timestamp) -> Result<bool, StoreError> {
-        let sql = "update mail set attempts = attempts + 1, next_at = $2
-                   where id = $1 and attempts = $3 and sent_at is null";
-        let until = now + Span::minutes(1);
-        Ok(self.execute(sql, args![id.to_string(), until, attempts]).await? == 1)
-    }
-
-    /// Notes what became of a message; an error is tried again at `retry_at`.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn message_done(
+    pub async fn nobody_fits(
         &self,
         id: MailId,
-        result: Result<Timestamp, (String, Timestamp)>,
+        why: &str,
+        again: Option<Timestamp>,
     ) -> Result<(), StoreError> {
-        let (sent, error, next) = match result {
-            Ok(at) => (Some(at), None, at),
-            Err((error, retry_at)) => (None, Some(error), retry_at),
-        };
-        let sql = "update mail set sent_at = $2, error = $3, next_at = $4 where id = $1";
-        self.execute(sql, args![id.to_string(), sent, error, next]).await.map(drop)
+        // Not if another sender found somebody meanwhile.
+        let sql = "update mail set resolve_at = $2, error = $3 where id = $1 and resolve_at is not null";
+        self.execute(sql, args![id.to_string(), again, why]).await.map(drop)
     }
 
     /// Gates that ask people, newest first.
@@ -135,9 +141,12 @@ fn message(row: &Row) -> Result<Message, StoreError> {
         subject: row.text(2)?,
         body: row.text(3)?,
         created_at: row.at(4)?,
-        sent_at: row.at_or_null(5)?,
-        attempts: row.int(6)?,
-        error: row.text_or_null(7)?,
+        addressing: match (row.at_or_null(5)?, row.text_or_null(6)?) {
+            (Some(at), why) => Addressing::Waiting { at, why },
+            (None, Some(why)) => Addressing::SetAside(why),
+            (None, None) => Addressing::Done,
+        },
+        deliveries: vec![],
     })
 }
 

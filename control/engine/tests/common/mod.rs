@@ -1,6 +1,8 @@
 //! One builder for tests of the whole control plane on a real database, with a scripted driver and a manual clock.
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
+pub mod smtp;
+
 use domain::access::{Channel, Role};
 use domain::process::ProcessKind;
 use domain::release::DriverKind;
@@ -37,7 +39,7 @@ pub enum Db {
 
 impl Db {
     /// A database of the test's own.
-    async fn url(self, folder: &tempfile::TempDir) -> String {
+    pub async fn url(self, folder: &tempfile::TempDir) -> String {
         match self {
             Self::Sqlite => format!("sqlite:{}", folder.path().join("test.db").display()),
             Self::Postgres => {
