@@ -1,13 +1,14 @@
 //! Serves the sample until it is told to end, or until its lease is gone.
 
 use crate::build::Fault;
+use crate::crowd::Crowd;
 use crate::listen::listen;
 use crate::memory::Memory;
 use crate::orders::{Order, Orders};
 use crate::{Config, Tenant, lease, note, page};
 use anyhow::Context as _;
 use axum::extract::{DefaultBodyLimit, Form, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -57,13 +58,15 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
         .route("/healthz", get(healthz))
         .route("/metrics", get(metrics))
         .layer(DefaultBodyLimit::max(LARGEST))
-        .with_state(app);
+        .layer(axum::middleware::map_response(close))
+        .with_state(app.clone());
     note!("ready");
     let (ending, ended) = tokio::sync::oneshot::channel();
-    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
-        end.await;
-        let _ = ending.send(());
-    });
+    let serving =
+        axum::serve(Crowd::new(listener, app.memory.places()), router).with_graceful_shutdown(async move {
+            end.await;
+            let _ = ending.send(());
+        });
     // A request that never comes to its end must not keep a process that nobody looks after any more.
     let late = async move {
         let _ = ended.await;
@@ -72,6 +75,12 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
     tokio::select! { served = serving => served?, () = late => {} }
     note!("ended");
     Ok(())
+}
+
+/// One request for each connection: an idle one would keep its place from somebody who waits.
+async fn close(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 async fn start(config: Config) -> anyhow::Result<Arc<App>> {
