@@ -6,6 +6,7 @@
 mod http;
 mod launch;
 mod log;
+mod probe;
 mod process;
 mod state;
 mod supervise;
@@ -217,15 +218,7 @@ impl Driver for Local {
     }
 
     async fn probe(&self, stacks: &[(StackId, String)]) -> Vec<Sample> {
-        let probing = stacks.iter().map(|(stack, name)| async move {
-            let endpoint = self.endpoint(name);
-            let tenant = match self.known(name) {
-                Some(state) => state.lock().await.first_tenant(),
-                None => None,
-            };
-            self.inner.http.sample(*stack, endpoint, tenant).await
-        });
-        futures::future::join_all(probing).await
+        probe::probe(self, stacks).await
     }
 
     async fn serve(&self, stack: &str, tenants: &[Served]) -> Result<(), Reason> {
