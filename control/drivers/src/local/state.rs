@@ -144,6 +144,15 @@ impl StackState {
         self.save()
     }
 
+    /// The file that an instance was started with. The folder may have moved since.
+    pub(super) fn config(&self, instance: &Instance) -> PathBuf {
+        self.folder.join(instance.config_file())
+    }
+
+    pub(super) fn remove_config(&self, instance: &Instance) {
+        let _ = std::fs::remove_file(self.config(instance));
+    }
+
     /// Puts an instance on the lease before it is started.
     pub(super) fn begin(&mut self, id: &str) -> Result<(), Reason> {
         self.starting.insert(id.to_owned());

@@ -89,7 +89,7 @@ async fn settle(driver: &Local, stack: &Stack, job: &Job, current: &Instance) ->
     if let Some(former) = former {
         driver.say(job.token, "stopping the former process");
         former.stop(GRACE).await;
-        let _ = std::fs::remove_file(&former.config);
+        stack.lock().await.remove_config(&former);
     }
     succeeded(&job.name, current)
 }
