@@ -89,12 +89,17 @@ impl Local {
             root,
         };
         let driver = Self { inner: Arc::new(inner) };
-        let folders = std::fs::read_dir(&driver.inner.root).map_err(unusable)?;
-        for folder in folders.flatten() {
+        let mut stacks = vec![];
+        for folder in std::fs::read_dir(&driver.inner.root).map_err(unusable)? {
+            let folder = folder.map_err(unusable)?;
             let Some(name) = folder.file_name().to_str().map(str::to_owned) else { continue };
             if let Some(saved) = state::load(&folder.path())? {
-                driver.adopt(&name, saved).await;
+                stacks.push((name, saved));
             }
+        }
+        // All can be read before anything is done about one of them.
+        for (name, saved) in stacks {
+            driver.adopt(&name, saved).await;
         }
         driver.inner.tasks.spawn(supervise::supervise(driver.clone()));
         Ok(driver)
@@ -106,6 +111,7 @@ impl Local {
         state.saved = saved;
         // Whatever else was started is not on the lease any more and ends by itself.
         state.write_lease();
+        state.sweep();
         match &state.saved.current {
             Some(instance) if instance.is_alive() => self.route(name, Some(instance.port)),
             Some(_) => state.restarts.at_opening = true,
