@@ -95,6 +95,8 @@ pub(super) fn spawn(
         .arg0("tidegate-orders")
         .args(&program.args)
         .arg(config)
+        // The server's secrets are in its environment; a tenant's process needs none of it.
+        .env_clear()
         .stdin(Stdio::from(OwnedFd::from(listener)))
         .stdout(Stdio::from(out))
         .stderr(Stdio::from(err))
