@@ -11,6 +11,7 @@ mod note;
 mod orders;
 mod page;
 mod serve;
+mod tenants;
 
 pub(crate) use note::note;
 

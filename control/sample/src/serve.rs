@@ -5,6 +5,7 @@ use crate::crowd::Crowd;
 use crate::listen::listen;
 use crate::memory::Memory;
 use crate::orders::{Order, Orders};
+use crate::tenants::Tenants;
 use crate::{Config, Tenant, lease, note, page};
 use anyhow::Context as _;
 use axum::extract::{DefaultBodyLimit, Form, State};
@@ -14,7 +15,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 struct App {
@@ -27,7 +28,7 @@ struct App {
     errors: AtomicU64,
     started: Instant,
     memory: Memory,
-    tenants: Mutex<(Option<SystemTime>, Arc<Vec<Tenant>>)>,
+    tenants: Tenants,
 }
 
 /// How long requests that are under way at the end may take: less than the driver waits for the process.
@@ -99,29 +100,17 @@ async fn start(config: Config) -> anyhow::Result<Arc<App>> {
         errors: AtomicU64::new(0),
         started: Instant::now(),
         memory: Memory::bound(megabytes),
-        tenants: Mutex::new((None, Arc::default())),
+        tenants: Tenants::new(config.tenants.clone()),
         orders,
         config,
     }))
 }
 
 impl App {
-    fn tenants(&self) -> Arc<Vec<Tenant>> {
-        let changed = std::fs::metadata(&self.config.tenants).and_then(|m| m.modified()).ok();
-        let mut known = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.0 != changed || changed.is_none() {
-            let read = std::fs::read(&self.config.tenants).ok().and_then(|b| serde_json::from_slice(&b).ok());
-            if let Some(tenants) = read {
-                *known = (changed, Arc::new(tenants));
-            }
-        }
-        known.1.clone()
-    }
-
     fn tenant(&self, headers: &HeaderMap) -> Option<Tenant> {
         let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
         let slug = text("x-tidegate-tenant").or_else(|| text("host").and_then(|h| h.split('.').next()))?;
-        self.tenants().iter().find(|t| t.slug == slug).cloned()
+        self.tenants.find(slug)
     }
 
     /// Counts a request and, for the build that breaks under use, fails seven of eight.
