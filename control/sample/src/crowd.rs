@@ -14,12 +14,32 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// A listener with so many connections at once.
 pub struct Crowd {
     listener: TcpListener,
-    places: Arc<Semaphore>,
+    places: Places,
+}
+
+/// The places of a crowd.
+#[derive(Clone)]
+pub struct Places {
+    free: Arc<Semaphore>,
+    all: usize,
+}
+
+impl Places {
+    /// Whether more than half are taken: whoever has been served should leave then, so that idle connections
+    /// never have more than half.
+    pub fn are_scarce(&self) -> bool {
+        self.free.available_permits() * 2 < self.all
+    }
 }
 
 impl Crowd {
     pub fn new(listener: TcpListener, places: usize) -> Self {
-        Self { listener, places: Arc::new(Semaphore::new(places)) }
+        let places = Places { free: Arc::new(Semaphore::new(places)), all: places };
+        Self { listener, places }
+    }
+
+    pub fn places(&self) -> Places {
+        self.places.clone()
     }
 }
 
@@ -29,7 +49,7 @@ impl Listener for Crowd {
 
     async fn accept(&mut self) -> (Guest, SocketAddr) {
         // Nobody closes the semaphore: without a permit there is no bound, and no connection is lost for that.
-        let place = self.places.clone().acquire_owned().await.ok();
+        let place = self.places.free.clone().acquire_owned().await.ok();
         let (stream, from) = Listener::accept(&mut self.listener).await;
         (Guest { stream, _place: place }, from)
     }
@@ -91,10 +111,12 @@ mod tests {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let at = listener.local_addr().unwrap();
         let mut crowd = Crowd::new(listener, 2);
+        assert!(!crowd.places().are_scarce());
         let _callers =
             (TcpStream::connect(at).await, TcpStream::connect(at).await, TcpStream::connect(at).await);
         let (first, _) = crowd.accept().await;
         let _second = crowd.accept().await;
+        assert!(crowd.places().are_scarce());
         let third = std::pin::pin!(crowd.accept()).poll(&mut Context::from_waker(Waker::noop())).is_ready();
         assert!(!third);
         drop(first);

@@ -1,7 +1,7 @@
 //! Serves the sample until it is told to end, or until its lease is gone.
 
 use crate::build::Fault;
-use crate::crowd::Crowd;
+use crate::crowd::{Crowd, Places};
 use crate::listen::listen;
 use crate::memory::Memory;
 use crate::orders::{Order, Orders};
@@ -52,6 +52,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
         app = start(config) => app?,
         () = &mut end => return Ok(()),
     };
+    let crowd = Crowd::new(listener, app.memory.places());
     let router = Router::new()
         .route("/", get(index))
         .route("/orders", post(add_form))
@@ -59,15 +60,14 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
         .route("/healthz", get(healthz))
         .route("/metrics", get(metrics))
         .layer(DefaultBodyLimit::max(LARGEST))
-        .layer(axum::middleware::map_response(close))
-        .with_state(app.clone());
+        .layer(axum::middleware::map_response_with_state(crowd.places(), leave))
+        .with_state(app);
     note!("ready");
     let (ending, ended) = tokio::sync::oneshot::channel();
-    let serving =
-        axum::serve(Crowd::new(listener, app.memory.places()), router).with_graceful_shutdown(async move {
-            end.await;
-            let _ = ending.send(());
-        });
+    let serving = axum::serve(crowd, router).with_graceful_shutdown(async move {
+        end.await;
+        let _ = ending.send(());
+    });
     // A request that never comes to its end must not keep a process that nobody looks after any more.
     let late = async move {
         let _ = ended.await;
@@ -78,9 +78,11 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
     Ok(())
 }
 
-/// One request for each connection: an idle one would keep its place from somebody who waits.
-async fn close(mut response: Response) -> Response {
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+/// Where places are scarce, an idle connection must not keep its own from somebody who waits.
+async fn leave(State(places): State<Places>, mut response: Response) -> Response {
+    if places.are_scarce() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 
