@@ -3,6 +3,7 @@
 //! The `local` driver runs it, so that waves, gates, failure and rollback are real from the first minute.
 
 mod build;
+mod crowd;
 mod lease;
 mod listen;
 mod memory;
@@ -10,6 +11,7 @@ mod note;
 mod orders;
 mod page;
 mod serve;
+mod tenants;
 
 pub(crate) use note::note;
 

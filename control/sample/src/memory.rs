@@ -36,6 +36,12 @@ impl Memory {
         self.limit
     }
 
+    /// How many connections fit. A full page takes some 50 KiB while it is answered; 128 KiB leave room to spare.
+    pub fn places(&self) -> usize {
+        let fit = self.limit.map_or(512, |limit| limit >> 17);
+        usize::try_from(fit).unwrap_or(512)
+    }
+
     /// For people: “3 of 32 MiB”.
     pub fn sentence(&self) -> String {
         let used = self.used() >> 20;

@@ -1,19 +1,21 @@
 //! Serves the sample until it is told to end, or until its lease is gone.
 
 use crate::build::Fault;
+use crate::crowd::{Crowd, Places};
 use crate::listen::listen;
 use crate::memory::Memory;
 use crate::orders::{Order, Orders};
+use crate::tenants::Tenants;
 use crate::{Config, Tenant, lease, note, page};
 use anyhow::Context as _;
 use axum::extract::{DefaultBodyLimit, Form, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 struct App {
@@ -26,7 +28,7 @@ struct App {
     errors: AtomicU64,
     started: Instant,
     memory: Memory,
-    tenants: Mutex<(Option<SystemTime>, Arc<Vec<Tenant>>)>,
+    tenants: Tenants,
 }
 
 /// How long requests that are under way at the end may take: less than the driver waits for the process.
@@ -50,6 +52,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
         app = start(config) => app?,
         () = &mut end => return Ok(()),
     };
+    let crowd = Crowd::new(listener, app.memory.places());
     let router = Router::new()
         .route("/", get(index))
         .route("/orders", post(add_form))
@@ -57,10 +60,11 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
         .route("/healthz", get(healthz))
         .route("/metrics", get(metrics))
         .layer(DefaultBodyLimit::max(LARGEST))
+        .layer(axum::middleware::map_response_with_state(crowd.places(), leave))
         .with_state(app);
     note!("ready");
     let (ending, ended) = tokio::sync::oneshot::channel();
-    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+    let serving = axum::serve(crowd, router).with_graceful_shutdown(async move {
         end.await;
         let _ = ending.send(());
     });
@@ -72,6 +76,14 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
     tokio::select! { served = serving => served?, () = late => {} }
     note!("ended");
     Ok(())
+}
+
+/// Where places are scarce, an idle connection must not keep its own from somebody who waits.
+async fn leave(State(places): State<Places>, mut response: Response) -> Response {
+    if places.are_scarce() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 async fn start(config: Config) -> anyhow::Result<Arc<App>> {
@@ -90,29 +102,17 @@ async fn start(config: Config) -> anyhow::Result<Arc<App>> {
         errors: AtomicU64::new(0),
         started: Instant::now(),
         memory: Memory::bound(megabytes),
-        tenants: Mutex::new((None, Arc::default())),
+        tenants: Tenants::new(config.tenants.clone()),
         orders,
         config,
     }))
 }
 
 impl App {
-    fn tenants(&self) -> Arc<Vec<Tenant>> {
-        let changed = std::fs::metadata(&self.config.tenants).and_then(|m| m.modified()).ok();
-        let mut known = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.0 != changed || changed.is_none() {
-            let read = std::fs::read(&self.config.tenants).ok().and_then(|b| serde_json::from_slice(&b).ok());
-            if let Some(tenants) = read {
-                *known = (changed, Arc::new(tenants));
-            }
-        }
-        known.1.clone()
-    }
-
     fn tenant(&self, headers: &HeaderMap) -> Option<Tenant> {
         let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
         let slug = text("x-tidegate-tenant").or_else(|| text("host").and_then(|h| h.split('.').next()))?;
-        self.tenants().iter().find(|t| t.slug == slug).cloned()
+        self.tenants.find(slug)
     }
 
     /// Counts a request and, for the build that breaks under use, fails seven of eight.

@@ -48,8 +48,8 @@ impl Client {
         Some((json["instance"].as_str()?.to_owned(), json["digest"].as_str()?.to_owned()))
     }
 
-    /// Measures a stack. A few requests of its own first, as a customer would make them: a release that breaks
-    /// under use is seen even where nobody is awake.
+    /// Measures a stack, all in all within 2 s. A few requests of its own first, as a customer would make them: a
+    /// release that breaks under use is seen even where nobody is awake.
     pub(super) async fn sample(
         &self,
         stack: StackId,
@@ -58,6 +58,13 @@ impl Client {
     ) -> Sample {
         let down = |why: String| Sample { stack, down: Some(why), requests: 0, errors: 0 };
         let Some(at) = at else { return down("has no process".into()) };
+        tokio::time::timeout(LIMIT, self.measure(stack, at, tenant))
+            .await
+            .unwrap_or_else(|_| down("does not answer within 2 s".into()))
+    }
+
+    async fn measure(&self, stack: StackId, at: SocketAddr, tenant: Option<String>) -> Sample {
+        let down = |why: String| Sample { stack, down: Some(why), requests: 0, errors: 0 };
         if let Some(tenant) = &tenant {
             for _ in 0..3 {
                 let _ = self.get(at, "/api/orders", Some(tenant)).await;

@@ -5,7 +5,6 @@ use super::state::{Stack, Wanted};
 use super::{Local, log};
 use domain::Reason;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -64,7 +63,6 @@ pub(super) async fn launch(
         started: 0,
         port,
         digest: wanted.digest.clone(),
-        config: folder.join(format!("config-{id}.json")).display().to_string(),
         exit: Exit::default(),
     };
     let proved = tokio::select! {
@@ -80,8 +78,9 @@ pub(super) async fn launch(
 /// Ends a process that is not on record, with what was made for it.
 pub(super) async fn discard(stack: &Stack, instance: &Instance) {
     instance.stop(GRACE).await;
-    let _ = std::fs::remove_file(&instance.config);
-    stack.lock().await.end(&instance.id);
+    let mut state = stack.lock().await;
+    state.remove_config(instance);
+    state.end(&instance.id);
 }
 
 async fn prove(
@@ -92,18 +91,19 @@ async fn prove(
     listener: TcpListener,
 ) -> Result<(), Failure> {
     let log = config.data.join(log::NAME);
-    let log_from = {
+    let (file, log_from) = {
         let mut state = stack.lock().await;
         state.shorten_log();
         state.begin(&instance.id)?;
         let json = serde_json::to_vec_pretty(config).unwrap_or_default();
-        state.write(&format!("config-{}.json", instance.id), &json)?;
-        log::end(&log)
+        state.write(&instance.config_file(), &json)?;
+        (state.config(instance), log::end(&log))
     };
-    let spawned = spawn(&driver.inner.program, Path::new(&instance.config), &log, listener);
+    let spawned = spawn(&driver.inner.program, &file, &log, listener);
     (instance.pid, instance.exit) =
         spawned.map_err(|e| Reason::new("start_failed", format!("the process cannot be started: {e}")))?;
-    instance.started = started(instance.pid).unwrap_or(0);
+    // Unknown to this moment's trouble, it is discarded, and ends because the lease does not name it.
+    instance.started = started(instance.pid).ok().flatten().unwrap_or(0);
     let answers = async {
         while !is_itself(driver, instance).await {
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -6,6 +6,7 @@
 mod http;
 mod launch;
 mod log;
+mod probe;
 mod process;
 mod state;
 mod supervise;
@@ -88,12 +89,17 @@ impl Local {
             root,
         };
         let driver = Self { inner: Arc::new(inner) };
-        let folders = std::fs::read_dir(&driver.inner.root).map_err(unusable)?;
-        for folder in folders.flatten() {
+        let mut stacks = vec![];
+        for folder in std::fs::read_dir(&driver.inner.root).map_err(unusable)? {
+            let folder = folder.map_err(unusable)?;
             let Some(name) = folder.file_name().to_str().map(str::to_owned) else { continue };
             if let Some(saved) = state::load(&folder.path())? {
-                driver.adopt(&name, saved).await;
+                stacks.push((name, saved));
             }
+        }
+        // All can be read before anything is done about one of them.
+        for (name, saved) in stacks {
+            driver.adopt(&name, saved).await;
         }
         driver.inner.tasks.spawn(supervise::supervise(driver.clone()));
         Ok(driver)
@@ -105,6 +111,7 @@ impl Local {
         state.saved = saved;
         // Whatever else was started is not on the lease any more and ends by itself.
         state.write_lease();
+        state.sweep();
         match &state.saved.current {
             Some(instance) if instance.is_alive() => self.route(name, Some(instance.port)),
             Some(_) => state.restarts.at_opening = true,
@@ -217,15 +224,7 @@ impl Driver for Local {
     }
 
     async fn probe(&self, stacks: &[(StackId, String)]) -> Vec<Sample> {
-        let probing = stacks.iter().map(|(stack, name)| async move {
-            let endpoint = self.endpoint(name);
-            let tenant = match self.known(name) {
-                Some(state) => state.lock().await.first_tenant(),
-                None => None,
-            };
-            self.inner.http.sample(*stack, endpoint, tenant).await
-        });
-        futures::future::join_all(probing).await
+        probe::probe(self, stacks).await
     }
 
     async fn serve(&self, stack: &str, tenants: &[Served]) -> Result<(), Reason> {

@@ -1,7 +1,7 @@
 //! A process of the sample application: starting, recognising, ending.
 
 use super::Program;
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
@@ -19,12 +19,10 @@ pub(super) struct Instance {
     /// Unique; the lease names it.
     pub id: String,
     pub pid: i32,
-    /// When it started, in clock ticks since boot: a pid alone may be another process by now.
+    /// When it started, in clock ticks since the machine did: a pid alone may be another process by now.
     pub started: u64,
     pub port: u16,
     pub digest: String,
-    /// The file it was started with.
-    pub config: String,
     /// How it ended, where this server started it.
     #[serde(skip)]
     pub exit: Exit,
@@ -34,23 +32,49 @@ pub(super) struct Instance {
 pub(super) type Exit = Arc<SetOnce<ExitStatus>>;
 
 impl Instance {
+    /// Whether the very process that was started still runs.
     pub(super) fn is_alive(&self) -> bool {
-        started(self.pid) == Some(self.started)
+        if self.exit.get().is_some() {
+            return false;
+        }
+        let same = || -> std::io::Result<bool> {
+            if started(self.pid)? != Some(self.started) {
+                return Ok(false);
+            }
+            // After the machine itself restarted, another process may have both its number and its time.
+            let line = std::fs::read(format!("/proc/{}/cmdline", self.pid))?;
+            let file = self.config_file();
+            Ok(line.split(|byte| *byte == 0).any(|argument| argument.ends_with(file.as_bytes())))
+        };
+        // What cannot be seen, for want of a file handle, has not died.
+        same().unwrap_or_else(|error| !is_gone(&error))
     }
 
-    /// Asks it to end, then ends it.
+    /// The name of the file that it was started with, in its stack's folder.
+    pub(super) fn config_file(&self) -> String {
+        format!("config-{}.json", self.id)
+    }
+
+    /// Asks it to end, then ends it; returns when it has.
     pub(super) async fn stop(&self, grace: Duration) {
+        for signal in [Signal::TERM, Signal::KILL] {
+            if !self.is_alive() {
+                return;
+            }
+            self.send(signal);
+            let deadline = Instant::now() + grace;
+            while self.is_alive() && Instant::now() < deadline {
+                tokio::time::sleep(Duration::from_millis(25)).await;
+            }
+        }
+    }
+
+    fn send(&self, signal: Signal) {
         let Some(pid) = Pid::from_raw(self.pid) else { return };
-        if !self.is_alive() {
-            return;
-        }
-        let _ = kill_process(pid, Signal::TERM);
-        let deadline = Instant::now() + grace;
-        while self.is_alive() && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(25)).await;
-        }
-        if self.is_alive() && test_kill_process(pid).is_ok() {
-            let _ = kill_process(pid, Signal::KILL);
+        let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+        // The handle stays with one process, whoever gets its number between this look and the signal.
+        if self.is_alive() {
+            let _ = pidfd_send_signal(handle, signal);
         }
     }
 }
@@ -71,6 +95,8 @@ pub(super) fn spawn(
         .arg0("tidegate-orders")
         .args(&program.args)
         .arg(config)
+        // The server's secrets are in its environment; a tenant's process needs none of it.
+        .env_clear()
         .stdin(Stdio::from(OwnedFd::from(listener)))
         .stdout(Stdio::from(out))
         .stderr(Stdio::from(err))
@@ -102,12 +128,21 @@ pub(super) fn was_killed(status: ExitStatus) -> bool {
 }
 
 /// Field 22 of `/proc/<pid>/stat` (proc(5)); `None` for a process that is gone or a zombie.
-pub(super) fn started(pid: i32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let after_name = stat.rsplit_once(')')?.1;
+pub(super) fn started(pid: i32) -> std::io::Result<Option<u64>> {
+    let stat = match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => stat,
+        Err(error) if is_gone(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let after_name = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
     let fields: Vec<_> = after_name.split_whitespace().collect();
-    if fields.first() == Some(&"Z") {
-        return None;
+    if matches!(fields.first(), Some(&"Z" | &"X")) {
+        return Ok(None);
     }
-    fields.get(19)?.parse().ok()
+    Ok(fields.get(19).and_then(|ticks| ticks.parse().ok()))
+}
+
+fn is_gone(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::NotFound
+        || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
 }

@@ -144,6 +144,30 @@ impl StackState {
         self.save()
     }
 
+    /// The file that an instance was started with. The folder may have moved since.
+    pub(super) fn config(&self, instance: &Instance) -> PathBuf {
+        self.folder.join(instance.config_file())
+    }
+
+    pub(super) fn remove_config(&self, instance: &Instance) {
+        let _ = std::fs::remove_file(self.config(instance));
+    }
+
+    /// Removes what a driver that was killed had made for instances that are on no record.
+    pub(super) fn sweep(&self) {
+        let kept: Vec<_> = [&self.saved.current, &self.saved.former]
+            .into_iter()
+            .flatten()
+            .map(Instance::config_file)
+            .collect();
+        for file in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let name = file.file_name().to_string_lossy().into_owned();
+            if name.trim_start_matches('.').starts_with("config-") && !kept.contains(&name) {
+                let _ = std::fs::remove_file(file.path());
+            }
+        }
+    }
+
     /// Puts an instance on the lease before it is started.
     pub(super) fn begin(&mut self, id: &str) -> Result<(), Reason> {
         self.starting.insert(id.to_owned());
@@ -211,12 +235,19 @@ impl StackState {
     }
 }
 
+/// What a folder says; `None` where it is not a stack's. One that cannot be read must not be taken for none: its
+/// stack would be made a second time.
 pub(super) fn load(folder: &Path) -> Result<Option<Saved>, Reason> {
-    let Ok(text) = std::fs::read(folder.join("state.json")) else { return Ok(None) };
-    serde_json::from_slice(&text).map(Some).map_err(|e| {
-        Reason::new(
-            "data_folder",
-            format!("{} cannot be read ({e}); restore or remove it", folder.join("state.json").display()),
-        )
-    })
+    use std::io::ErrorKind;
+    let file = folder.join("state.json");
+    let unreadable = |e: &dyn std::fmt::Display| {
+        Reason::new("data_folder", format!("{} cannot be read ({e}); restore or remove it", file.display()))
+    };
+    let text = match std::fs::read(&file) {
+        Ok(text) => text,
+        // A folder that something else made, or no folder at all.
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+        Err(e) => return Err(unreadable(&e)),
+    };
+    serde_json::from_slice(&text).map(Some).map_err(|e| unreadable(&e))
 }

@@ -6,6 +6,7 @@ use super::state::{Restarts, Stack, StackState, Wanted};
 use super::{Local, now};
 use crate::DriverEvent;
 use domain::Reason;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -117,7 +118,8 @@ async fn again(
         turn = driver.inner.restarts.acquire() => turn,
         () = called_off.cancelled() => return Err(cut_short().into()),
     };
-    let wanted = wanted(dead)?;
+    let config = stack.lock().await.config(dead);
+    let wanted = wanted(&config, dead)?;
     let id = format!("{}-r{}", dead.id.split("-r").next().unwrap_or("i"), now().0);
     let new = launch(driver, stack, &id, name, &wanted, called_off).await?;
     let taken = take(driver, name, &mut *stack.lock().await, &new, dead);
@@ -142,18 +144,18 @@ fn take(
     state.keep(|saved| saved.current = Some(new.clone()))?;
     driver.route(name, Some(new.port));
     state.end(&new.id);
-    let _ = std::fs::remove_file(&dead.config);
+    state.remove_config(dead);
     Ok(())
 }
 
 /// What a process ran, from the file that it was started with.
-fn wanted(dead: &Instance) -> Result<Wanted, Failure> {
+fn wanted(config: &Path, dead: &Instance) -> Result<Wanted, Failure> {
     let lost = |why: String| {
         let sentence =
             format!("the configuration it ran cannot be read ({why}); repair the stack to make it anew");
         Reason::new("configuration_lost", sentence)
     };
-    let text = std::fs::read(&dead.config).map_err(|e| lost(e.to_string()))?;
+    let text = std::fs::read(config).map_err(|e| lost(e.to_string()))?;
     let config: sample::Config = serde_json::from_slice(&text).map_err(|e| lost(e.to_string()))?;
     Ok(Wanted {
         artifact: serde_json::json!({ "app": "orders", "build": config.build.version }),

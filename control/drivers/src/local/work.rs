@@ -10,6 +10,7 @@ use crate::DriverEvent;
 use domain::process::{OperationKind, Outcome};
 use domain::{Digest, Reason};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Does an operation to its end, and keeps the outcome under its token.
 pub(super) async fn work(driver: Local, stack: Stack, job: Job) {
@@ -89,7 +90,7 @@ async fn settle(driver: &Local, stack: &Stack, job: &Job, current: &Instance) ->
     if let Some(former) = former {
         driver.say(job.token, "stopping the former process");
         former.stop(GRACE).await;
-        let _ = std::fs::remove_file(&former.config);
+        stack.lock().await.remove_config(&former);
     }
     succeeded(&job.name, current)
 }
@@ -118,6 +119,10 @@ async fn delete(driver: &Local, stack: &Stack, job: &Job) -> Result<Outcome, Fai
     for instance in current.iter().chain(&former) {
         driver.say(job.token, "stopping the process");
         instance.stop(GRACE).await;
+        if instance.is_alive() {
+            let sentence = format!("process {} does not end, not even by force", instance.pid);
+            return Err(Reason::new("stop_failed", sentence).into());
+        }
     }
     {
         let mut state = stack.lock().await;
@@ -127,14 +132,20 @@ async fn delete(driver: &Local, stack: &Stack, job: &Job) -> Result<Outcome, Fai
     }
     driver.say(job.token, "removing its data");
     let folder = stack.lock().await.folder.clone();
-    for file in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-        let name = file.file_name();
-        let kept = ["state.json", "lease", log::NAME].iter().any(|k| name == *k);
+    remove_data(&folder).map_err(|e| {
+        Reason::new("data_folder", format!("the data in {} cannot be removed: {e}", folder.display()))
+    })?;
+    Ok(Outcome::Succeeded { digest: None, outputs: BTreeMap::new() })
+}
+
+/// Removes what is a tenant's; what the driver remembers of its operations stays.
+fn remove_data(folder: &Path) -> std::io::Result<()> {
+    for file in std::fs::read_dir(folder)? {
+        let file = file?;
+        let kept = ["state.json", "lease", log::NAME].iter().any(|name| file.file_name() == *name);
         if !kept {
-            std::fs::remove_file(file.path()).map_err(|e| {
-                Reason::new("data_folder", format!("{} cannot be removed: {e}", file.path().display()))
-            })?;
+            std::fs::remove_file(file.path())?;
         }
     }
-    Ok(Outcome::Succeeded { digest: None, outputs: BTreeMap::new() })
+    Ok(())
 }

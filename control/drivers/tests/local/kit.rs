@@ -18,12 +18,12 @@ pub async fn open_with(root: &Path, program: Program) -> Local {
 }
 
 /// The sample, but one that never answers where the stack's folder has a file named `stuck`, and that fails at
-/// once where it has one named `broken`.
+/// once where it has one named `broken`. One that hangs ends with its folder, should a test not come to its end.
 pub fn stubborn() -> Program {
     let script = format!(
         r#"folder=$(dirname "$1")
         test -e "$folder/broken" && {{ echo 'Error: something is broken'; exit 3; }}
-        test -e "$folder/stuck" && exec tail -f "$1"
+        test -e "$folder/stuck" && {{ while test -e "$1"; do sleep 1; done; exit; }}
         exec {} "$1""#,
         env!("CARGO_BIN_EXE_sample-app")
     );

@@ -108,6 +108,16 @@ async fn the_memory_of_a_tier_is_a_bound_that_the_system_keeps() {
 }
 
 #[tokio::test]
+async fn a_process_does_not_know_the_environment_of_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let driver = open(folder.path()).await;
+    perform(&driver, &change(1, OperationKind::Create, "1.0.0")).await;
+    let known = std::fs::read(format!("/proc/{}/environ", processes(folder.path())[0])).unwrap();
+    assert!(known.is_empty(), "{}", String::from_utf8_lossy(&known));
+    driver.shutdown(OnExit::Stop).await;
+}
+
+#[tokio::test]
 async fn a_log_stays_short_while_its_process_runs() {
     let folder = tempfile::tempdir().unwrap();
     let driver = open(folder.path()).await;
