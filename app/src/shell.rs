@@ -85,7 +85,7 @@ pub async fn render_error(ui: &Ui, frame: Frame, error: Error) -> Response {
             <div class="empty">
                 {icon("warning")}
                 <h1>{title}</h1>
-                <p>{text.clone()}</p>
+                <p>{crate::parts::capital(&text)}</p>
                 <div class="actions"><a class="btn" href="/">"Back to the start"</a></div>
             </div>
         }
@@ -214,7 +214,7 @@ fn toasts(flash: &Flash) -> impl IntoView + use<> {
         view! {
             <div class="alert alert-error" role="alert">
                 <h2>"That did not work"</h2>
-                <p>{text}</p>
+                <p>{crate::parts::capital(&text)}</p>
             </div>
         }
     });

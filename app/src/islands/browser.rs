@@ -24,6 +24,13 @@ pub fn subscribe(source: &web_sys::EventSource, name: &str, heard: impl Fn(Strin
     closure.forget();
 }
 
+/// Calls `heard` with each event of this name on an element, for as long as the page lives.
+pub fn listen(element: &web_sys::Element, name: &str, heard: impl Fn(&web_sys::Event) + 'static) {
+    let closure = Closure::<dyn Fn(web_sys::Event)>::new(move |event: web_sys::Event| heard(&event));
+    let _ = element.add_event_listener_with_callback(name, closure.as_ref().unchecked_ref());
+    closure.forget();
+}
+
 /// Calls `then` after some milliseconds, once.
 pub fn later(ms: i32, then: impl FnOnce() + 'static) {
     let closure = Closure::once_into_js(then);

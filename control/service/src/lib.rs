@@ -4,12 +4,16 @@
 
 mod access;
 mod error;
+mod facts;
 mod people;
 mod releases;
 mod rollouts;
 mod signup;
 mod strategies;
+mod tenant_edit;
 mod tenants;
+mod tier_diff;
+mod tier_edit;
 mod tiers;
 mod views;
 
@@ -19,7 +23,11 @@ pub use people::{NewToken, NewUser};
 pub use releases::NewRelease;
 pub use rollouts::{GatePanel, Preview, RolloutView, StackView, StartRollout};
 pub use signup::{Offer, Progress, SignupForm};
+pub use strategies::{StrategyPreview, WavePreview};
+pub use tenant_edit::{BulkChange, BulkPreview, BulkVerb, TenantEdit};
 pub use tenants::{NewTenant, TenantDetail};
+pub use tier_diff::{Difference, differences};
+pub use tier_edit::{ParameterRow, TierEdit, TierPreview};
 pub use tiers::{TierCard, TierForm, default_parameters};
 pub use views::{Checklist, Overview, Settings};
 
@@ -44,6 +52,7 @@ pub struct Service {
     artifacts: Arc<BTreeMap<DriverKind, ArtifactCheck>>,
     /// How a tenant's address is written, with `{slug}` in it.
     tenant_url: Arc<str>,
+    facts: facts::Facts,
 }
 
 impl Service {
@@ -55,7 +64,13 @@ impl Service {
         artifacts: BTreeMap<DriverKind, ArtifactCheck>,
         tenant_url: &str,
     ) -> Self {
-        Self { store, clock, artifacts: Arc::new(artifacts), tenant_url: tenant_url.into() }
+        Self {
+            store,
+            clock,
+            artifacts: Arc::new(artifacts),
+            tenant_url: tenant_url.into(),
+            facts: facts::Facts::default(),
+        }
     }
 
     /// The store, for doors that only listen.

@@ -2,11 +2,14 @@
 
 use crate::tiers::TierForm;
 use crate::{Result, Service, strategies};
-use domain::Actor;
 use domain::access::Permission;
 use domain::process::ProcessKind;
 use domain::release::Release;
-use store::{Activity, ActivityFilter, Behind, Message, OpenGate, ProcessRow, Signup, TierVersions};
+use domain::{Actor, Timestamp};
+use store::{
+    Activity, ActivityFilter, Behind, Message, OpenGate, ProcessRow, Signup, StackHealth, TenantFilter,
+    TenantRow, TierVersions,
+};
 
 /// The first page.
 #[derive(Clone, Debug)]
@@ -27,6 +30,12 @@ pub struct Overview {
     pub signups: Vec<Signup>,
     /// The catch-up list.
     pub behind: Vec<Behind>,
+    /// Since when each of them is behind, in the same order: since a rollout passed it by, not since its own last change.
+    pub behind_since: Vec<Timestamp>,
+    /// How the stacks are.
+    pub health: StackHealth,
+    /// The newest tenants.
+    pub newest: Vec<TenantRow>,
     /// What happened last.
     pub activity: Vec<Activity>,
     /// What is still to be done in a new installation.
@@ -66,14 +75,21 @@ impl Service {
         let done = checklist.tiers && checklist.release && checklist.tenants;
         let filter = ActivityFilter { headlines: true, limit: 12, ..ActivityFilter::default() };
         let version = live.as_ref().map(|r| r.version.to_string());
+        let behind = self.store.behind(version.as_deref()).await?;
+        let ends = if behind.is_empty() { vec![] } else { self.store.rollout_ends().await? };
+        let missed = |b: &Behind| ends.iter().rev().copied().find(|end| *end > b.since).unwrap_or(b.since);
+        let newest = TenantFilter { newest: true, limit: 5, ..TenantFilter::default() };
         Ok(Overview {
+            behind_since: behind.iter().map(missed).collect(),
+            health: self.store.stack_health().await?,
+            newest: self.store.tenants(&newest).await?,
             versions: self.store.tier_versions().await?,
             states,
             rollout: open.iter().find(|p| p.kind == ProcessKind::Rollout).cloned(),
             stuck: open.into_iter().filter(|p| p.summary.waits_for_person).collect(),
             gates: self.store.asking_gates().await?,
             signups: self.store.waiting_signups().await?,
-            behind: self.store.behind(version.as_deref()).await?,
+            behind,
             activity: self.store.activity(&filter).await?,
             checklist: (!done).then_some(checklist),
             live,

@@ -6,6 +6,7 @@
 mod error;
 mod events;
 mod fleet;
+mod glance;
 mod migrate;
 mod outbox;
 mod people;
@@ -21,13 +22,14 @@ mod tenants;
 pub use error::{Conflict, StoreError};
 pub use events::{Activity, ActivityFilter, NewEvent, StoredEvent};
 pub use fleet::{Behind, TierVersions};
+pub use glance::StackHealth;
 pub use outbox::{Message, OpenGate};
 pub use people::{ApiToken, User};
 pub use processes::{Append, ProcessRow, stream};
 pub use running::{Running, begin};
 pub use signups::{Signup, SignupState};
 pub use stacks::{Brief, OperationRow, PoolPlace, Route};
-pub use tenants::{TenantFilter, TenantRow};
+pub use tenants::{TenantFilter, TenantOrder, TenantRow};
 
 use sql::{Arg, Row};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -141,6 +143,11 @@ impl Store {
             Pool::Sqlite { write, .. } => sql::execute_sqlite(write, sql, args).await,
             Pool::Postgres(pool) => sql::execute_postgres(pool, sql, args).await,
         }
+    }
+
+    /// Whether this is PostgreSQL, where a few statements differ.
+    pub(crate) const fn is_postgres(&self) -> bool {
+        matches!(self.pool, Pool::Postgres(_))
     }
 
     fn listen(&self) {

@@ -8,10 +8,12 @@ type Steps = &'static [&'static str];
 pub(crate) const SQLITE: Steps = &[
     include_str!("../../../migrations/sqlite/0001_start.sql"),
     include_str!("../../../migrations/sqlite/0002_signup_links.sql"),
+    include_str!("../../../migrations/sqlite/0006_tenant_names.sql"),
 ];
 pub(crate) const POSTGRES: Steps = &[
     include_str!("../../../migrations/postgres/0001_start.sql"),
     include_str!("../../../migrations/postgres/0002_signup_links.sql"),
+    include_str!("../../../migrations/postgres/0006_tenant_names.sql"),
 ];
 
 pub(crate) async fn run(store: &Store, steps: Steps) -> Result<(), StoreError> {
