@@ -245,7 +245,9 @@ pub fn feed(activity: Vec<Activity>) -> impl IntoView {
         let name = &a.actor.name;
         let by = (name != "engine" && !a.sentence.contains(name.as_str()))
             .then(|| view! { <small class="muted">" · " {name.clone()}</small> });
-        items.push(view! { <li data-state=tone>{clock(a.at)}<p>{capital(&a.sentence)}{by}</p></li> }.into_any());
+        items.push(
+            view! { <li data-state=tone>{clock(a.at)}<p>{capital(&a.sentence)}{by}</p></li> }.into_any(),
+        );
     }
     view! { <ol class="feed">{items}</ol> }.into_any()
 }

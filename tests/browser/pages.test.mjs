@@ -109,7 +109,7 @@ test('the tier editor shows what an edit would change, and takes it to the stack
   const workers = admin.locator('.param', { hasText: 'Workers' });
   assert.equal(await workers.getAttribute('data-origin'), 'inherited');
   await workers.locator('[data-value]').fill('6');
-  await admin.waitForSelector('.preview >> text=Changes 2 stacks in 1 wave of “Careful”, 2 tenants');
+  await admin.waitForSelector('.preview >> text=/Changes 2 stacks in [12] waves? of “Careful”, 2 tenants/');
   assert.equal(await workers.getAttribute('data-origin'), 'changed');
   assert.match(await workers.locator('.param-mark').textContent(), /changed, was 8/);
   assert.match(await admin.locator('.preview .diff').textContent(), /workers\s+8\s+6/);

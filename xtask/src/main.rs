@@ -106,7 +106,14 @@ fn test(only: Option<&str>) -> Result<()> {
         let folder = root().join("tests/browser");
         packages::browser(&folder)?;
         let mut node = Command::new("node");
-        node.args(["--test", "--test-concurrency=1", "--test-timeout=300000", "main-job.test.mjs", "pages.test.mjs"]).current_dir(&folder);
+        node.args([
+            "--test",
+            "--test-concurrency=1",
+            "--test-timeout=300000",
+            "main-job.test.mjs",
+            "pages.test.mjs",
+        ])
+        .current_dir(&folder);
         run("Running the browser suite", node.env("TIDEGATE_BIN", &binary))?;
     }
     drop(postgres);

@@ -20,15 +20,21 @@ pub fn Marks(form: String) -> impl IntoView {
 fn mark(event: &web_sys::Event) {
     use wasm_bindgen::JsCast as _;
     let Some(control) = event.target().and_then(|t| t.dyn_into::<web_sys::Element>().ok()) else { return };
-    let Some(row) = control.closest("[data-was]").ok().flatten().filter(|_| control.has_attribute("data-value"))
+    let Some(row) =
+        control.closest("[data-was]").ok().flatten().filter(|_| control.has_attribute("data-value"))
     else {
         return;
     };
     let was = row.get_attribute("data-was").unwrap_or_default();
-    let is = js_sys::Reflect::get(&control, &"value".into()).ok().and_then(|v| v.as_string()).unwrap_or_default();
+    let is =
+        js_sys::Reflect::get(&control, &"value".into()).ok().and_then(|v| v.as_string()).unwrap_or_default();
     let changed = is.trim() != was;
     let _ = row.set_attribute("data-origin", if changed { "changed" } else { "inherited" });
     if let Some(text) = row.query_selector(".param-mark").ok().flatten() {
-        text.set_text_content(Some(&if changed { format!("changed, was {was}") } else { "as live".to_owned() }));
+        text.set_text_content(Some(&if changed {
+            format!("changed, was {was}")
+        } else {
+            "as live".to_owned()
+        }));
     }
 }

@@ -7,9 +7,9 @@ use crate::shell::render;
 use axum::extract::State;
 use axum::response::Response;
 use domain::access::Permission;
+use domain::{Span, Timestamp};
 use http::StatusCode;
 use leptos::prelude::*;
-use domain::{Span, Timestamp};
 use service::{Checklist, NewRelease, NewTenant, Overview, SessionUser, StartRollout};
 use store::OpenGate;
 
@@ -71,7 +71,8 @@ fn law(data: &Overview, total: i64, now: Timestamp) -> String {
     // 99.97 % must not read as all of them.
     let share = (on as f64 * 1000.0 / total as f64).floor() / 10.0;
     let other = |b: &&store::Behind| b.version.as_deref() != live.as_deref();
-    let oldest = data.behind.iter().zip(&data.behind_since).filter(|(b, _)| other(b)).map(|(_, since)| *since).min();
+    let oldest =
+        data.behind.iter().zip(&data.behind_since).filter(|(b, _)| other(b)).map(|(_, since)| *since).min();
     let by = oldest.map(|since| format!(", the oldest by {}", age(now - since))).unwrap_or_default();
     format!("{share:.1} % of {} run {version}; {} behind{by}.", count(total, "tenant"), total - on)
 }
@@ -128,7 +129,9 @@ fn newest(data: &Overview) -> Option<impl IntoView + use<>> {
             }
         })
         .collect();
-    Some(view! { <section><header class="section-head"><h2>"Recent onboardings"</h2><a href="/tenants?sort=newest">"All, newest first"</a></header><ul class="inbox">{rows}</ul></section> })
+    Some(
+        view! { <section><header class="section-head"><h2>"Recent onboardings"</h2><a href="/tenants?sort=newest">"All, newest first"</a></header><ul class="inbox">{rows}</ul></section> },
+    )
 }
 
 fn checklist(list: Checklist, may: &[Permission]) -> impl IntoView + use<> {

@@ -87,7 +87,8 @@ fn notes(text: &str) -> impl IntoView + use<> {
     if rest.is_empty() {
         return first.into_any();
     }
-    view! { <details class="notes"><summary>{first}</summary><p class="lines">{rest}</p></details> }.into_any()
+    view! { <details class="notes"><summary>{first}</summary><p class="lines">{rest}</p></details> }
+        .into_any()
 }
 
 fn written(flash: &Flash) -> impl IntoView + use<> {

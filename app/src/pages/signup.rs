@@ -70,7 +70,10 @@ async fn sorry(ui: &Ui, error: &Error) -> Response {
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let (title, text) = match error {
         Error::NotFound(reason) => ("This link does not lead anywhere", reason.sentence.clone()),
-        _ => ("That did not work", "Something went wrong on our side. Please try again in a moment.".to_owned()),
+        _ => (
+            "That did not work",
+            "Something went wrong on our side. Please try again in a moment.".to_owned(),
+        ),
     };
     render(ui, status, FRAME, title, Default::default(), move || {
         view! {
@@ -105,11 +108,15 @@ pub async fn address(State(ui): State<Ui>, Query(wish): Query<Wish>) -> Response
     let answer = match ui.service.check_slug(&wish.slug, &wish.organisation).await {
         Ok(slug) => {
             let url = ui.service.tenant_url(slug.as_str());
-            let text = format!("Your address will be {}", url.trim_start_matches("https://").trim_start_matches("http://"));
+            let text = format!(
+                "Your address will be {}",
+                url.trim_start_matches("https://").trim_start_matches("http://")
+            );
             Wished { slug: slug.to_string(), free: true, text }
         }
         Err(Error::Invalid(invalid)) => {
-            let text = invalid.problems.first().map(|p| crate::parts::capital(&p.message)).unwrap_or_default();
+            let text =
+                invalid.problems.first().map(|p| crate::parts::capital(&p.message)).unwrap_or_default();
             Wished { slug: String::new(), free: false, text }
         }
         Err(error) => return crate::session::failure(&error),
@@ -184,14 +191,45 @@ fn body(progress: &Progress, token: &str) -> impl IntoView + use<> {
         .collect();
     let name = &progress.organisation;
     let (title, text) = match progress.state.as_str() {
-        "unconfirmed" => ("One click to go", format!("Please confirm that {} is your address, and that you want {name} on the plan {}.", progress.email, progress.plan)),
-        "ready" => ("Your workspace is ready", format!("{name} can be used from now on. We sent you its address too.")),
-        "failed" => ("This takes longer than usual", format!("Something got in the way of {name}. We have been told and are looking into it; there is nothing that you need to do.")),
-        "waiting" => ("Thank you", format!("We look at your request for {name} and write to you. You can close this page.")),
-        "declined" => ("We cannot offer you this plan", "Please write to us if you think that this is a mistake.".to_owned()),
-        "suspended" => ("Your workspace is paused", format!("{name} is not served at the moment. Nothing is lost. Please write to us if you did not expect this.")),
-        "closed" => ("Your workspace was closed", format!("{name} is not served any more. You are welcome to sign up again.")),
-        _ => ("Your workspace is being built", format!("{name} is on its way. You can leave this page and come back by the link in your mail.")),
+        "unconfirmed" => (
+            "One click to go",
+            format!(
+                "Please confirm that {} is your address, and that you want {name} on the plan {}.",
+                progress.email, progress.plan
+            ),
+        ),
+        "ready" => (
+            "Your workspace is ready",
+            format!("{name} can be used from now on. We sent you its address too."),
+        ),
+        "failed" => (
+            "This takes longer than usual",
+            format!(
+                "Something got in the way of {name}. We have been told and are looking into it; there is nothing that you need to do."
+            ),
+        ),
+        "waiting" => (
+            "Thank you",
+            format!("We look at your request for {name} and write to you. You can close this page."),
+        ),
+        "declined" => (
+            "We cannot offer you this plan",
+            "Please write to us if you think that this is a mistake.".to_owned(),
+        ),
+        "suspended" => (
+            "Your workspace is paused",
+            format!(
+                "{name} is not served at the moment. Nothing is lost. Please write to us if you did not expect this."
+            ),
+        ),
+        "closed" => (
+            "Your workspace was closed",
+            format!("{name} is not served any more. You are welcome to sign up again."),
+        ),
+        _ => (
+            "Your workspace is being built",
+            format!("{name} is on its way. You can leave this page and come back by the link in your mail."),
+        ),
     };
     let confirm = (progress.state == "unconfirmed").then(|| {
         view! {
@@ -202,11 +240,14 @@ fn body(progress: &Progress, token: &str) -> impl IntoView + use<> {
         }
     });
     let open = progress.url.clone().map(|url| {
-        let shown = url.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let shown =
+            url.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/').to_owned();
         view! { <p><a class="btn btn-primary btn-large" href=url>"Open " {shown}</a></p> }
     });
-    let again = (progress.state == "provisioning").then(|| view! { <p class="small"><a href=format!("/welcome/{token}")>"Look again"</a></p> });
-    let anew = (progress.state == "closed").then(|| view! { <p><a class="btn" href="/signup">"Sign up again"</a></p> });
+    let again = (progress.state == "provisioning")
+        .then(|| view! { <p class="small"><a href=format!("/welcome/{token}")>"Look again"</a></p> });
+    let anew = (progress.state == "closed")
+        .then(|| view! { <p><a class="btn" href="/signup">"Sign up again"</a></p> });
     view! {
         <h1>{title}</h1><p class="lede">{text}</p>
         <div class="stack">{confirm}{open}{anew}

@@ -110,8 +110,9 @@ async fn edit_with(
     let may = member.actor.may(Permission::Strategies);
     let saved = known.as_ref().map(|s| s.saved_at.0.to_string()).unwrap_or_default();
     let (form, seen) = posted.unwrap_or_else(|| {
-        let form = StrategyForm::again(&flash)
-            .unwrap_or_else(|| known.as_ref().map_or_else(StrategyForm::fresh, |s| StrategyForm::of(&s.spec)));
+        let form = StrategyForm::again(&flash).unwrap_or_else(|| {
+            known.as_ref().map_or_else(StrategyForm::fresh, |s| StrategyForm::of(&s.spec))
+        });
         (form, saved)
     });
     let title = known.as_ref().map_or_else(|| "New strategy".to_owned(), |s| s.spec.name.to_string());

@@ -13,7 +13,11 @@ use serde::{Deserialize, Serialize};
 pub fn row(flash: &Flash, i: usize, n: usize, w: &WaveForm, may: bool) -> impl IntoView + use<> {
     let last = i + 1 == n;
     let problem = |name: &str| problem_of(flash, i, name);
-    let input = |name: &'static str, label: &'static str, hint: &'static str, value: &str, class: &'static str| {
+    let input = |name: &'static str,
+                 label: &'static str,
+                 hint: &'static str,
+                 value: &str,
+                 class: &'static str| {
         let (at, problem) = (format!("w{i}-{name}"), problem(name));
         view! {
             <div class="field"><label for=at.clone()>{label}</label>
@@ -23,9 +27,15 @@ pub fn row(flash: &Flash, i: usize, n: usize, w: &WaveForm, may: bool) -> impl I
                 {problem.map(|text| field_error(&at, &text))}</div>
         }
     };
-    let pick = |name: &'static str, label: &'static str, words: &[(&'static str, &'static str)], value: &str| {
+    let pick = |name: &'static str,
+                label: &'static str,
+                words: &[(&'static str, &'static str)],
+                value: &str| {
         let (at, problem) = (format!("w{i}-{name}"), problem(name));
-        let options: Vec<_> = words.iter().map(|(w, t)| view! { <option value=*w selected=*w == value>{*t}</option> }).collect();
+        let options: Vec<_> = words
+            .iter()
+            .map(|(w, t)| view! { <option value=*w selected=*w == value>{*t}</option> })
+            .collect();
         view! {
             <div class="field"><label for=at.clone()>{label}</label>
                 <select id=at.clone() name=format!("form[waves][{i}][{name}]") aria-invalid=problem.is_some().then_some("true") aria-describedby=described(&at, false, problem.is_some())>{options}</select>
@@ -198,7 +208,9 @@ impl StrategyForm {
     pub fn selectors(&self) -> Vec<Option<Selector>> {
         let last = self.waves.len().saturating_sub(1);
         let parsed = self.waves.iter().enumerate();
-        parsed.map(|(i, w)| if i == last { Some(Selector::default()) } else { w.selector.parse().ok() }).collect()
+        parsed
+            .map(|(i, w)| if i == last { Some(Selector::default()) } else { w.selector.parse().ok() })
+            .collect()
     }
 
     pub fn spec(&self) -> Result<StrategySpec, Invalid> {

@@ -75,7 +75,9 @@ fn verbs(chosen: &Chosen, ids: &[TenantId], wanted: &Wanted, now: BulkVerb) -> i
 fn body(preview: &BulkPreview, verb: BulkVerb, flash: &Flash) -> impl IntoView + use<> {
     let n = preview.changed.len() as i64;
     let what = match verb {
-        BulkVerb::Suspend => "will be suspended: their addresses say that they are paused, and nothing is lost",
+        BulkVerb::Suspend => {
+            "will be suspended: their addresses say that they are paused, and nothing is lost"
+        }
         BulkVerb::Reactivate => "will be served again",
         BulkVerb::Tag => "will get the tags below, beside those they have",
         BulkVerb::Untag => "will lose the tags below, where they have them",
@@ -99,11 +101,30 @@ fn body(preview: &BulkPreview, verb: BulkVerb, flash: &Flash) -> impl IntoView +
         .map(|t| view! { <input type="hidden" name="form[ids][]" value=t.id.to_string() /> })
         .collect();
     let extra = match verb {
-        BulkVerb::Suspend => Some(Field::new(flash, "comment", "Reason").hint("For the record and for your colleagues.").required().most(500).complete("off").view()),
-        BulkVerb::Tag | BulkVerb::Untag => Some(Field::new(flash, "tags", "Tags").hint("Separated by commas.").required().complete("off").view()),
+        BulkVerb::Suspend => Some(
+            Field::new(flash, "comment", "Reason")
+                .hint("For the record and for your colleagues.")
+                .required()
+                .most(500)
+                .complete("off")
+                .view(),
+        ),
+        BulkVerb::Tag | BulkVerb::Untag => Some(
+            Field::new(flash, "tags", "Tags").hint("Separated by commas.").required().complete("off").view(),
+        ),
         BulkVerb::Reactivate => None,
     };
-    let button = format!("{} {}", label(verb), if verb == BulkVerb::Tag { format!("to {}", count(n, "tenant")) } else if verb == BulkVerb::Untag { format!("from {}", count(n, "tenant")) } else { count(n, "tenant") });
+    let button = format!(
+        "{} {}",
+        label(verb),
+        if verb == BulkVerb::Tag {
+            format!("to {}", count(n, "tenant"))
+        } else if verb == BulkVerb::Untag {
+            format!("from {}", count(n, "tenant"))
+        } else {
+            count(n, "tenant")
+        }
+    );
     let names: Vec<_> = preview.changed.iter().take(NAMES).map(name).collect();
     let more = preview.changed.len().saturating_sub(NAMES);
     view! {

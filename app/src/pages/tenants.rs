@@ -157,7 +157,9 @@ fn empty(nobody: bool, add: bool) -> impl IntoView {
         ("No tenant matches", "Nobody fits this search and these filters. Clear some of them to see more.")
     };
     let action = match (nobody, add) {
-        (true, true) => Some(view! { <a class="btn btn-primary" href="/tenants/new">"New tenant"</a> }.into_any()),
+        (true, true) => {
+            Some(view! { <a class="btn btn-primary" href="/tenants/new">"New tenant"</a> }.into_any())
+        }
         (true, false) => None,
         (false, _) => Some(view! { <a class="btn" href="/tenants">"Show all tenants"</a> }.into_any()),
     };
@@ -175,7 +177,9 @@ fn table(rows: &[TenantRow], wanted: &Wanted, total: i64, may: bool) -> impl Int
         let way = on.then_some(if sort == "newest" { "descending" } else { "ascending" });
         view! { <th scope="col" aria-sort=way><a href=wanted.link(sort, "")>{label}</a></th> }
     };
-    let boxes = may.then(|| view! { <th scope="col" class="cell-check"><span class="visually-hidden">"Choose"</span></th> });
+    let boxes = may.then(
+        || view! { <th scope="col" class="cell-check"><span class="visually-hidden">"Choose"</span></th> },
+    );
     let table = view! {
         <table class="table"><caption class="visually-hidden">"Tenants"</caption>
             <thead><tr>
@@ -352,7 +356,11 @@ fn body(data: &TenantDetail, may: bool) -> impl IntoView + use<> {
         view! { <div class=class><h2>{p.summary.title.clone()}</h2><p>{crate::parts::capital(&p.summary.sentence)}</p>{retry}</div> }
     });
     let stacks: Vec<_> = data.stacks.iter().map(stack).collect();
-    let stacks = if stacks.is_empty() { view! { <p class="muted">"None: nothing runs for this tenant."</p> }.into_any() } else { view! { <ul class="stack-list">{stacks}</ul> }.into_any() };
+    let stacks = if stacks.is_empty() {
+        view! { <p class="muted">"None: nothing runs for this tenant."</p> }.into_any()
+    } else {
+        view! { <ul class="stack-list">{stacks}</ul> }.into_any()
+    };
     let url = data.url.clone();
     let address = if t.state == TenantState::Active {
         view! { <a href=url.clone()>{url.clone()}</a> }.into_any()
@@ -361,8 +369,13 @@ fn body(data: &TenantDetail, may: bool) -> impl IntoView + use<> {
     };
     let open = (t.state == TenantState::Active).then(|| view! { <div class="actions"><a class="btn" href=url.clone()>{icon("external")} " Open"</a></div> });
     let tags: Vec<_> = t.tags.iter().map(|tag| view! { <a class="badge" href=format!("/tenants?tag={}", encoded(tag.as_str()))>{tag.to_string()}</a> " " }).collect();
-    let tags = if tags.is_empty() { view! { <span class="muted">"none"</span> }.into_any() } else { tags.into_any() };
-    let reason = t.reason.as_ref().map(|r| view! { <p class="lede">{crate::parts::capital(&r.sentence)}</p> });
+    let tags = if tags.is_empty() {
+        view! { <span class="muted">"none"</span> }.into_any()
+    } else {
+        tags.into_any()
+    };
+    let reason =
+        t.reason.as_ref().map(|r| view! { <p class="lede">{crate::parts::capital(&r.sentence)}</p> });
     view! {
         <header class="page-head"><div><h1>{t.name.to_string()} " " {state(t.state.word())}</h1>{reason}</div>{open}</header>
         {process}
@@ -388,7 +401,11 @@ fn body(data: &TenantDetail, may: bool) -> impl IntoView + use<> {
 
 fn stack(s: &domain::stack::Stack) -> impl IntoView + use<> {
     let version = s.actual.as_ref().map_or_else(|| "nothing yet".into(), |c| c.version.to_string());
-    let outputs: Vec<_> = s.outputs.iter().map(|(name, value)| view! { <div><dt>{name.clone()}</dt><dd>{value.clone()}</dd></div> }).collect();
+    let outputs: Vec<_> = s
+        .outputs
+        .iter()
+        .map(|(name, value)| view! { <div><dt>{name.clone()}</dt><dd>{value.clone()}</dd></div> })
+        .collect();
     let outputs = (!outputs.is_empty()).then(|| view! { <dl class="facts small">{outputs}</dl> });
     let kind = match s.kind {
         domain::stack::StackKind::Pool => "shared",
@@ -453,7 +470,10 @@ fn danger(data: &TenantDetail, flash: &Flash) -> impl IntoView + use<> {
         post("tenant_verb", label, "btn", &[("id", t.id.to_string()), ("verb", verb.into())])
     };
     // Nothing was taken away while the grace period lasts.
-    let grace = data.process.as_ref().is_some_and(|p| p.kind == ProcessKind::Offboarding && p.summary.status == "waiting");
+    let grace = data
+        .process
+        .as_ref()
+        .is_some_and(|p| p.kind == ProcessKind::Offboarding && p.summary.status == "waiting");
     let pause = match t.state {
         TenantState::Active => Some(view! {
             <div class="danger-row"><div><h3>"Suspend"</h3><p>"Its address says that it is paused. Nothing is lost, and it can be reactivated at any time."</p></div>
@@ -483,7 +503,8 @@ fn danger(data: &TenantDetail, flash: &Flash) -> impl IntoView + use<> {
             </div>
         }
     });
-    (pause.is_some() || leave.is_some()).then(|| view! { <section class="danger-zone"><h2>"Danger zone"</h2>{pause}{leave}</section> })
+    (pause.is_some() || leave.is_some())
+        .then(|| view! { <section class="danger-zone"><h2>"Danger zone"</h2>{pause}{leave}</section> })
 }
 
 /// What the form of a new tenant says.

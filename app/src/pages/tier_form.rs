@@ -79,19 +79,30 @@ fn one(flash: &Flash, i: usize, row: &ParameterRow, against: Against<'_>, may: b
     }
 }
 
-fn kept(flash: &Flash, i: usize, row: &ParameterRow, was: Option<String>, compared: bool, may: bool) -> AnyView {
+fn kept(
+    flash: &Flash,
+    i: usize,
+    row: &ParameterRow,
+    was: Option<String>,
+    compared: bool,
+    may: bool,
+) -> AnyView {
     let id = format!("p{i}-value");
     let problem = flash.problem(&format!("rows[{i}].value"));
     let (at, value) = (format!("rows[{i}][value]"), row.value.clone());
     let (invalid, describe) = (problem.is_some().then_some("true"), described(&id, true, problem.is_some()));
     let options = |all: Vec<String>| -> Vec<_> {
         let chosen = row.value.clone();
-        all.into_iter().map(|o| view! { <option value=o.clone() selected=o == chosen>{o.clone()}</option> }).collect()
+        all.into_iter()
+            .map(|o| view! { <option value=o.clone() selected=o == chosen>{o.clone()}</option> })
+            .collect()
     };
     let choice = |all: Vec<String>| {
         view! { <select id=id.clone() name=at.clone() data-value aria-invalid=invalid aria-describedby=describe.clone()>{options(all)}</select> }.into_any()
     };
-    let split = |text: &str| text.split(',').map(|w| w.trim().to_owned()).filter(|w| !w.is_empty()).collect::<Vec<_>>();
+    let split = |text: &str| {
+        text.split(',').map(|w| w.trim().to_owned()).filter(|w| !w.is_empty()).collect::<Vec<_>>()
+    };
     let (control, hint) = match row.kind.as_str() {
         "integer" => (
             view! { <div class="input-group"><input id=id.clone() name=at.clone() data-value inputmode="numeric" value=value aria-invalid=invalid aria-describedby=describe.clone() />
@@ -144,8 +155,10 @@ fn kept(flash: &Flash, i: usize, row: &ParameterRow, was: Option<String>, compar
 
 fn fresh(flash: &Flash, i: usize, row: &ParameterRow, may: bool) -> AnyView {
     let id = format!("p{i}-kind");
-    let kinds = [("integer", "whole number"), ("boolean", "switch"), ("choice", "one of a few"), ("text", "text")];
-    let kinds: Vec<_> = kinds.iter().map(|(w, t)| view! { <option value=*w selected=*w == row.kind>{*t}</option> }).collect();
+    let kinds =
+        [("integer", "whole number"), ("boolean", "switch"), ("choice", "one of a few"), ("text", "text")];
+    let kinds: Vec<_> =
+        kinds.iter().map(|(w, t)| view! { <option value=*w selected=*w == row.kind>{*t}</option> }).collect();
     let fields = |names: &[(&'static str, &'static str)]| -> Vec<_> {
         names.iter().map(|(name, label)| small(flash, i, name, label, row)).collect()
     };

@@ -79,7 +79,9 @@ impl Posted {
         if self.act == "add" {
             rows.push(ParameterRow { kind: "integer".into(), ..ParameterRow::default() });
         }
-        if let Some(i) = self.act.strip_prefix("remove:").and_then(|i| i.parse().ok()).filter(|i| *i < rows.len()) {
+        if let Some(i) =
+            self.act.strip_prefix("remove:").and_then(|i| i.parse().ok()).filter(|i| *i < rows.len())
+        {
             rows.remove(i);
         }
         (self.id, TierEdit { form: self.form, rows, seen: self.seen })
@@ -194,8 +196,8 @@ fn waiting(card: &TierCard, roll: bool) -> Option<impl IntoView + use<>> {
     let href = format!("/rollouts/new?tiers={}", tier.key);
     let title = format!("Revision {} is saved but not live", tier.revision);
     let text = format!("Tenants run revision {live} until the new one is rolled out.");
-    let button =
-        roll.then(|| view! { <div class="actions"><a class="btn btn-small" href=href>"Roll it out"</a></div> });
+    let button = roll
+        .then(|| view! { <div class="actions"><a class="btn btn-small" href=href>"Roll it out"</a></div> });
     Some(view! { <div class="alert alert-warning"><h2>{title}</h2><p>{text}</p>{button}</div> })
 }
 
@@ -205,7 +207,8 @@ fn history(revisions: &[Tier], live: Option<u32>) -> impl IntoView + use<> {
         .iter()
         .enumerate()
         .map(|(i, after)| {
-            let is_live = (live == Some(after.revision)).then(|| view! { " " <span class="state" data-state="good">"Live"</span> });
+            let is_live = (live == Some(after.revision))
+                .then(|| view! { " " <span class="state" data-state="good">"Live"</span> });
             let what = match revisions.get(i + 1) {
                 Some(before) => diff(&service::differences(&before.spec, &after.spec)).into_any(),
                 None => view! { <p class="muted">"The first one."</p> }.into_any(),
@@ -227,7 +230,8 @@ fn diff(changes: &[Difference]) -> impl IntoView + use<> {
         .map(|d| {
             let was = (!d.was.is_empty()).then(|| view! { <del>{d.was.clone()}</del> });
             let is = if d.is.is_empty() {
-                view! { <span class="muted">{if d.was.is_empty() { "" } else { "removed" }}</span> }.into_any()
+                view! { <span class="muted">{if d.was.is_empty() { "" } else { "removed" }}</span> }
+                    .into_any()
             } else {
                 view! { <ins>{d.is.clone()}</ins> }.into_any()
             };

@@ -102,6 +102,7 @@ pub async fn tenants(
         version: q.version,
         region: q.region,
         tag: q.tag,
+        order: store::TenantOrder::Name,
         newest: false,
         after: q.after,
         limit: limit + 1,
