@@ -189,6 +189,10 @@ pub fn select(
 
 /// A sentence that begins with a capital, as people read it.
 pub fn capital(text: &str) -> String {
+    // An address is written as its owner writes it.
+    if text.split_whitespace().next().is_some_and(|word| word.contains('@')) {
+        return text.to_owned();
+    }
     let mut letters = text.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
@@ -212,14 +216,35 @@ pub fn sentence_of(error: &service::Error) -> String {
             match inside {
                 Some((what, n, "" | "value")) => format!("{what} {n} {}", p.message),
                 Some((what, n, field)) => {
-                    let field = field.rsplit('.').next().unwrap_or(field).replace('_', " ");
-                    format!("{what} {n}: {field} {}", p.message)
+                    format!("{what} {n}, {} {}", label(field.rsplit('.').next().unwrap_or(field)), p.message)
                 }
-                None => format!("{} {}", capital(&p.field.replace(['_', '.'], " ")), p.message),
+                None => format!("{} {}", label(&p.field), p.message),
             }
         })
         .collect();
     all.join("; ")
+}
+
+/// A field as its label names it.
+fn label(field: &str) -> String {
+    let text = match field {
+        "slug" => "Short name",
+        "email" => "E-mail",
+        "pool_capacity" => "Tenants in one pool stack",
+        "model" => "Deployment model",
+        "signup" => "Sign-up",
+        "selector" => "Who",
+        "concurrency" => "At once",
+        "tolerance" => "Failures tolerated",
+        "bake" => "Watch for",
+        "max_errors" | "max_percent" => "Errors at most",
+        "quorum" => "Approvals needed",
+        "expiry" => "Expires after",
+        "confirm" => "The confirmation",
+        "grace_hours" | "grace" => "Grace",
+        other => return capital(&other.replace(['_', '.'], " ")),
+    };
+    text.to_owned()
 }
 
 /// What happened, newest first, day by day.

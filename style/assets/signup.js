@@ -5,6 +5,8 @@
   if (slug && out) {
     let turn = 0;
     const ask = () => {
+      by('slug-e')?.remove();
+      slug.removeAttribute('aria-invalid');
       const mine = ++turn;
       setTimeout(async () => {
         if (mine !== turn) return;
@@ -18,7 +20,7 @@
     };
     slug.addEventListener('input', ask);
     name.addEventListener('input', ask);
-    if (slug.value || name.value) ask();
+    if (!by('slug-e') && name.value) ask();
   }
   const look = async () => {
     const region = by('progress');

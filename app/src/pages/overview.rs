@@ -242,7 +242,8 @@ fn matrix(data: &Overview, live: Option<&str>) -> impl IntoView + use<> {
                 })
                 .collect();
             let share = (on_live as f64 * 1000.0 / all.max(1) as f64).floor() / 10.0;
-            let sum = live.map(|v| format!("{share:.1} % on {v}")).unwrap_or_default();
+            let share = if on_live == all { "100".to_owned() } else { format!("{share:.1}") };
+            let sum = live.map(|v| format!("{share} % on {v}")).unwrap_or_default();
             view! {
                 <div class="matrix-row">
                     <a class="matrix-name" href=link("/tenants", &[("tier", &tier)])>{tier.clone()} " " <small>{count(all, "tenant")}</small></a>

@@ -40,7 +40,7 @@ pub async fn form(State(ui): State<Ui>, visitor: Visitor) -> Response {
                     {problem.map(|text| crate::parts::field_error("plan", &text))}
                     {Field::new(&again, "organisation", "Organisation").required().most(80).complete("organization").view()}
                     <div class="stack stack-tight">
-                        {Field::new(&again, "slug", "Address").hint("Your workspace's name in its address: letters, digits and hyphens. We make it from your organisation if you leave it empty.").most(40).complete("off").view()}
+                        {Field::new(&again, "slug", "Short name").hint("It becomes your address: letters, digits and hyphens. We make it from your organisation if you leave it empty.").most(40).complete("off").view()}
                         <output class="hint" id="address" for="slug organisation"></output>
                     </div>
                     {Field::new(&again, "email", "E-mail").hint("We send a link there that confirms it.").kind("email").required().most(254).complete("email").view()}

@@ -425,7 +425,11 @@ fn parameters(data: &TenantDetail) -> impl IntoView + use<> {
         .iter()
         .map(|p| {
             let own = data.tenant.overrides.get(&p.name);
-            let value = own.unwrap_or(&p.value).to_string();
+            let unit = match &p.kind {
+                domain::parameter::Kind::Integer { unit, .. } => unit.as_str(),
+                _ => "",
+            };
+            let value = format!("{} {unit}", own.unwrap_or(&p.value));
             let mark = match own {
                 Some(_) => view! { <span class="badge badge-accent">{format!("overridden, the tier has {}", p.value)}</span> }.into_any(),
                 None => view! { <small>"inherited"</small> }.into_any(),
@@ -490,7 +494,7 @@ fn danger(data: &TenantDetail, flash: &Flash) -> impl IntoView + use<> {
         let text = if data.tier.spec.model.has_dedicated() {
             "After the grace period its own stack is deleted with everything in it. This cannot be undone."
         } else {
-            "After the grace period the shared stack stops serving it, and its address closes. What it wrote is in the shared stack's storage: see to its deletion there if you must."
+            "After the grace period the shared stack stops serving it, and its address closes. What it wrote stays in the shared stack's storage; delete it there if you have to."
         };
         view! {
             <div class="danger-row"><div><h3>"Off-board"</h3><p>{text}</p></div>
