@@ -1,7 +1,7 @@
 //! The first page: who runs what, what runs, what waits, who is behind.
 
 use super::page;
-use crate::parts::{capital, count, feed, icon, link, post, state, time};
+use crate::parts::{capital, count, feed, link, post, state, time};
 use crate::session::{Member, Ui, actor, answer};
 use crate::shell::render;
 use axum::extract::State;
@@ -11,7 +11,7 @@ use domain::{Span, Timestamp};
 use http::StatusCode;
 use leptos::prelude::*;
 use service::{Checklist, NewRelease, NewTenant, Overview, SessionUser, StartRollout};
-use store::OpenGate;
+use store::{Behind, OpenGate};
 
 pub async fn show(State(ui): State<Ui>, member: Member) -> Response {
     let frame = member.frame("/");
@@ -64,17 +64,39 @@ fn law(data: &Overview, total: i64, now: Timestamp) -> String {
     if total == 0 {
         return format!("{version} is live; nobody runs it yet.");
     }
-    let on: i64 = data.versions.iter().filter(|v| v.version == live).map(|v| v.tenants).sum();
+    let sum = |rank: &str| -> i64 {
+        data.versions.iter().filter(|v| rank_of(data, v.version.as_deref()) == rank).map(|v| v.tenants).sum()
+    };
+    let (on, ahead) = (sum("current"), sum("next"));
     if on == total {
         return format!("All {} run {version}.", count(total, "tenant"));
     }
+    let other = |b: &&Behind| b.version != live && rank_of(data, b.version.as_deref()) != "next";
+    let all = data.behind.iter().zip(&data.behind_since);
+    let oldest = all.filter(|(b, _)| other(b)).map(|(_, since)| *since).min();
+    let by = oldest.map(|since| format!(", the oldest by {}", age(now - since))).unwrap_or_default();
+    let late = total - on - ahead;
+    let behind = if late > 0 { format!("; {late} behind{by}") } else { String::new() };
+    if ahead > 0 {
+        return format!(
+            "{ahead} of {} have what is being rolled out, {on} run {version}{behind}.",
+            count(total, "tenant")
+        );
+    }
     // 99.97 % must not read as all of them.
     let share = (on as f64 * 1000.0 / total as f64).floor() / 10.0;
-    let other = |b: &&store::Behind| b.version.as_deref() != live.as_deref();
-    let oldest =
-        data.behind.iter().zip(&data.behind_since).filter(|(b, _)| other(b)).map(|(_, since)| *since).min();
-    let by = oldest.map(|since| format!(", the oldest by {}", age(now - since))).unwrap_or_default();
-    format!("{share:.1} % of {} run {version}; {} behind{by}.", count(total, "tenant"), total - on)
+    format!("{share:.1} % of {} run {version}{behind}.", count(total, "tenant"))
+}
+
+/// How a version stands to the live one: `current`, `next` where a rollout has come, `behind`, or `failed` for none.
+fn rank_of(data: &Overview, version: Option<&str>) -> &'static str {
+    let Some(version) = version else { return "failed" };
+    let Some(live) = data.live.as_ref().map(|r| &r.version) else { return "behind" };
+    match domain::release::parse_version(version) {
+        Ok(version) if version == *live => "current",
+        Ok(version) if data.rollout.is_some() && version > *live => "next",
+        _ => "behind",
+    }
 }
 
 /// `2 days`, or shorter spans as they are.
@@ -230,7 +252,7 @@ fn matrix(data: &Overview, live: Option<&str>) -> impl IntoView + use<> {
             let segments: Vec<_> = of
                 .into_iter()
                 .map(|v| {
-                    let rank = if v.version.as_deref() == live { "current" } else if v.version.is_none() { "failed" } else { "behind" };
+                    let rank = rank_of(data, v.version.as_deref());
                     let known = v.version.clone();
                     let version = v.version.unwrap_or_else(|| "nothing".into());
                     let label = format!("{} on {version}", v.tenants);
@@ -260,13 +282,31 @@ fn behind(data: &Overview, may_repair: bool) -> impl IntoView + use<> {
     if data.behind.is_empty() {
         return None;
     }
-    let in_rollout = data.rollout.is_some();
     let n = data.behind.len();
-    let rows: Vec<_> = data
-        .behind
+    let all: Vec<_> = data.behind.iter().zip(&data.behind_since).collect();
+    let (first, rest) = all.split_at(n.min(FIRST));
+    let rest = &rest[..rest.len().min(MOST - FIRST)];
+    let more = (!rest.is_empty()).then(|| {
+        let label = format!("Show {} more", rest.len());
+        view! { <details class="disclosure"><summary>{label}</summary>{behind_table(data, rest, may_repair)}</details> }
+    });
+    let beyond =
+        (n > MOST).then(|| view! { <p class="muted small">{format!("The first {MOST} of {n}.")}</p> });
+    Some(view! {
+        <section class="section"><header class="section-head"><h2>{format!("Catch-up list ({n})")}</h2></header>
+            {behind_table(data, first, may_repair)} {more} {beyond}
+        </section>
+    })
+}
+
+/// Rows of the catch-up list that are open, and rows in all.
+const FIRST: usize = 10;
+const MOST: usize = 200;
+
+fn behind_table(data: &Overview, list: &[(&Behind, &Timestamp)], may_repair: bool) -> impl IntoView + use<> {
+    let in_rollout = data.rollout.is_some();
+    let rows: Vec<_> = list
         .iter()
-        .zip(&data.behind_since)
-        .take(50)
         .map(|(b, since)| {
             let why = match (&b.reason, b.busy) {
                 (_, true) => "Is being worked on".to_owned(),
@@ -282,20 +322,17 @@ fn behind(data: &Overview, may_repair: bool) -> impl IntoView + use<> {
                     <td data-label="Should run">{b.desired.clone().unwrap_or_default()}</td>
                     <td class="num" data-label="Tenants">{b.tenants}</td>
                     <td data-label="Why">{why}</td>
-                    <td data-label="Behind since">{time(*since)}</td>
+                    <td data-label="Behind since">{time(**since)}</td>
                     <td class="cell-actions">{button}</td>
                 </tr>
             }
         })
         .collect();
-    Some(view! {
-        <section class="section"><header class="section-head"><h2>{icon("clock")} {format!(" Catch-up list ({n})")}</h2></header>
-            <div class="table-wrap"><table class="table"><caption class="visually-hidden">"Stacks that do not run what they should"</caption>
-                <thead><tr><th scope="col">"Stack"</th><th scope="col">"Runs"</th><th scope="col">"Should run"</th><th scope="col" class="num">"Tenants"</th><th scope="col">"Why"</th><th scope="col">"Behind since"</th><th scope="col"><span class="visually-hidden">"Actions"</span></th></tr></thead>
-                <tbody>{rows}</tbody></table></div>
-            {(n > 50).then(|| view! { <p class="muted small">{format!("The first 50 of {n}, those that are behind longest.")}</p> })}
-        </section>
-    })
+    view! {
+        <div class="table-wrap"><table class="table"><caption class="visually-hidden">"Stacks that do not run what they should"</caption>
+            <thead><tr><th scope="col">"Stack"</th><th scope="col">"Runs"</th><th scope="col">"Should run"</th><th scope="col" class="num">"Tenants"</th><th scope="col">"Why"</th><th scope="col">"Behind since"</th><th scope="col"><span class="visually-hidden">"Actions"</span></th></tr></thead>
+            <tbody>{rows}</tbody></table></div>
+    }
 }
 
 /// Sets up the sample: two tiers, the first release live, a few tenants.

@@ -199,7 +199,7 @@ fn table(rows: &[TenantRow], wanted: &Wanted, total: i64, may: bool) -> impl Int
     };
     let mut all = wanted.pairs().to_vec();
     all.push(("all", "1"));
-    let every = (total > rows.len() as i64 || wanted.narrows()).then(|| {
+    let every = (total <= 500 && (total > rows.len() as i64 || wanted.narrows())).then(|| {
         view! { <p class="small bulk-all"><a href=link("/tenants/bulk", &all)>{format!("Change all {total} that match…")}</a></p> }
     });
     view! {
@@ -237,7 +237,7 @@ fn line(r: &TenantRow, may: bool) -> impl IntoView + use<> {
             <td data-label="Stack" class="wide-only">{r.stack.clone()}</td>
             <td data-label="Region" class="wide-only">{t.region.to_string()}</td>
             <td data-label="Tags" class="wide-only">{tags}</td>
-            <td data-label="Since">{time(t.created_at)}</td>
+            <td data-label="Since" class="no-phone">{time(t.created_at)}</td>
         </tr>
     }
 }

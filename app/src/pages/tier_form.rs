@@ -2,7 +2,7 @@
 
 use crate::parts::{Field, capital, described, field_error, icon, select};
 use crate::session::Flash;
-use domain::parameter::Kind;
+use domain::parameter::{Kind, Parameter};
 use domain::tier::{SignupPolicy, TierSpec};
 use leptos::prelude::*;
 use service::{ParameterRow, TierEdit};
@@ -10,8 +10,8 @@ use service::{ParameterRow, TierEdit};
 /// What rows are compared with.
 #[derive(Clone, Copy, Default)]
 pub struct Against<'a> {
-    /// The latest revision: its parameters have a name and a kind that stay.
-    pub saved: Option<&'a TierSpec>,
+    /// Parameters of the latest revision: their names and kinds stay.
+    pub saved: &'a [Parameter],
     /// The revision that tenants run.
     pub live: Option<&'a TierSpec>,
 }
@@ -39,7 +39,7 @@ pub fn fields(flash: &Flash, edit: &TierEdit) -> impl IntoView + use<> {
         </div>
         <div class="field-row">
             {Field::new(flash, "regions", "Regions").hint("Separated by commas; the first is the default.").value(&f.regions).required().view()}
-            {Field::new(flash, "pool_capacity", "Tenants in one pool stack").hint("A full pool makes the next.").value(&f.pool_capacity).kind("number").view()}
+            <div class="shared-only">{Field::new(flash, "pool_capacity", "Tenants in one pool stack").hint("A full pool makes the next.").value(&f.pool_capacity).kind("number").view()}</div>
         </div>
     }
 }
@@ -67,7 +67,7 @@ pub fn rows(flash: &Flash, edit: &TierEdit, against: Against<'_>, may: bool) -> 
 }
 
 fn one(flash: &Flash, i: usize, row: &ParameterRow, against: Against<'_>, may: bool) -> AnyView {
-    let known = against.saved.and_then(|s| s.parameters.iter().find(|p| p.name == row.name.trim()));
+    let known = against.saved.iter().find(|p| p.name == row.name.trim());
     let live = against.live.and_then(|s| s.parameters.iter().find(|p| p.name == row.name.trim()));
     // A parameter of the saved revision keeps its name and its kind; what tenants override it by depends on them.
     match known.filter(|p| ParameterRow::of(p).kind == row.kind) {
@@ -192,7 +192,7 @@ fn small(flash: &Flash, i: usize, name: &str, label: &'static str, row: &Paramet
         _ => &row.value,
     };
     view! {
-        <div class="field"><label for=id.clone()>{label}</label>
+        <div class=format!("field of-{name}")><label for=id.clone()>{label}</label>
             <input id=id.clone() name=format!("rows[{i}][{name}]") value=value.clone() aria-invalid=problem.is_some().then_some("true") aria-describedby=described(&id, false, problem.is_some()) />
             {problem.map(|text| field_error(&id, &text))}</div>
     }

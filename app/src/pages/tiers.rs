@@ -103,7 +103,7 @@ pub async fn new_again(State(ui): State<Ui>, member: Member, RawForm(body): RawF
 async fn new_with(ui: Ui, member: Member, edit: TierEdit, flash: Flash) -> Response {
     let frame = member.frame("/tiers");
     page!(ui, frame, member.actor.require(Permission::Tiers).map_err(service::Error::from));
-    let notes = flash.clone();
+    let (notes, usual) = (flash.clone(), service::default_parameters());
     render(&ui, StatusCode::OK, frame, "New tier", flash, move || {
         view! {
             <nav class="crumbs" aria-label="Breadcrumb"><ol><li><a href="/tiers">"Tiers"</a></li><li aria-current="page">"New tier"</li></ol></nav>
@@ -112,8 +112,8 @@ async fn new_with(ui: Ui, member: Member, edit: TierEdit, flash: Flash) -> Respo
                 {first_button()}
                 {Field::new(&notes, "key", "Key").hint("Short and stable; selectors name the tier by it.").value(&edit.form.key).required().most(40).complete("off").view()}
                 {fields(&notes, &edit)}
-                <section><h2>"Parameters"</h2><p class="hint">"What a stack of this tier runs with; tenants with a stack of their own may override them."</p>
-                    {rows(&notes, &edit, Against::default(), true)}</section>
+                <section class="stack stack-tight"><h2>"Parameters"</h2><p class="hint">"What a stack of this tier runs with; tenants with a stack of their own may override them."</p>
+                    {rows(&notes, &edit, Against { saved: &usual, live: None }, true)}</section>
                 <div class="form-actions"><button class="btn btn-primary" type="submit">"Create the tier"</button></div>
             </form>
         }
@@ -150,15 +150,15 @@ async fn edit_with(ui: Ui, member: Member, text: String, posted: Option<TierEdit
     render(&ui, StatusCode::OK, frame, card.tier.spec.name.to_string(), flash, move || {
         let tier = &card.tier;
         let live = card.live.and_then(|live| revisions.iter().find(|r| r.revision == live)).map(|r| &r.spec);
-        let against = Against { saved: Some(&tier.spec), live };
+        let against = Against { saved: &tier.spec.parameters, live };
         let buttons = may.then(|| {
             view! {
                 <Preview form="tier-form".to_owned() url="/tiers/preview".to_owned() />
                 <Marks form="tier-form".to_owned() />
+                <p class="hint">"Saving makes a new revision. Tenants run the live one until a rollout takes the new one to them."</p>
                 <div class="form-actions">
                     <button class=if roll { "btn" } else { "btn btn-primary" } type="submit" name="then" value="save">"Save"</button>
                     {roll.then(|| view! { <button class="btn btn-primary" type="submit" name="then" value="roll">"Save and roll out"</button> })}
-                    <p class="hint">"Saving makes a new revision. Tenants run the live one until a rollout takes the new one to them."</p>
                 </div>
             }
         });

@@ -75,7 +75,12 @@ impl Service {
         let done = checklist.tiers && checklist.release && checklist.tenants;
         let filter = ActivityFilter { headlines: true, limit: 12, ..ActivityFilter::default() };
         let version = live.as_ref().map(|r| r.version.to_string());
-        let behind = self.store.behind(version.as_deref()).await?;
+        let mut behind = self.store.behind(version.as_deref()).await?;
+        let rollout = open.iter().find(|p| p.kind == ProcessKind::Rollout).cloned();
+        if rollout.is_some() {
+            // What the rollout has reached runs another version than the live one, and is not behind.
+            behind.retain(|b| b.reason.is_some() || b.version.is_none() || b.version != b.desired);
+        }
         let ends = if behind.is_empty() { vec![] } else { self.store.rollout_ends().await? };
         let missed = |b: &Behind| ends.iter().rev().copied().find(|end| *end > b.since).unwrap_or(b.since);
         let newest = TenantFilter { newest: true, limit: 5, ..TenantFilter::default() };
@@ -85,7 +90,7 @@ impl Service {
             newest: self.store.tenants(&newest).await?,
             versions: self.store.tier_versions().await?,
             states,
-            rollout: open.iter().find(|p| p.kind == ProcessKind::Rollout).cloned(),
+            rollout,
             stuck: open.into_iter().filter(|p| p.summary.waits_for_person).collect(),
             gates: self.store.asking_gates().await?,
             signups: self.store.waiting_signups().await?,
