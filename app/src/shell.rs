@@ -119,6 +119,8 @@ fn document(
     content: AnyView,
 ) -> impl IntoView {
     let pkg = format!("/{}", options.site_pkg_dir);
+    // Customers' pages name their own brand.
+    let title = if title.contains(" · ") { title } else { format!("{title} · Tidegate") };
     let refresh = matches!(frame, Frame::Public { refresh: true, .. });
     let scripts = match &frame {
         Frame::Console { .. } => Some(view! { <HydrationScripts options islands=true /> }),
@@ -142,7 +144,7 @@ fn document(
                 <meta charset="utf-8" />
                 <meta name="viewport" content="width=device-width, initial-scale=1" />
                 {refresh.then(|| view! { <meta http-equiv="refresh" content="2" /> })}
-                <title>{format!("{title} · Tidegate")}</title>
+                <title>{title}</title>
                 <link rel="icon" type="image/svg+xml" href=format!("{pkg}/favicon.svg") />
                 <link rel="stylesheet" href=format!("{pkg}/style.css") />
                 {scripts}

@@ -77,6 +77,9 @@ fn law(data: &Overview, total: i64, now: Timestamp) -> String {
     let by = oldest.map(|since| format!(", the oldest by {}", age(now - since))).unwrap_or_default();
     let late = total - on - ahead;
     let behind = if late > 0 { format!("; {late} behind{by}") } else { String::new() };
+    if ahead == total {
+        return format!("All {} have what is being rolled out.", count(total, "tenant"));
+    }
     if ahead > 0 {
         return format!(
             "{ahead} of {} have what is being rolled out, {on} run {version}{behind}.",

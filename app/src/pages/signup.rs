@@ -12,6 +12,8 @@ use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 use service::{Error, Offer, Progress, Service, SignupForm};
 
+/// What customers know the product by.
+const BRAND: &str = "Orders";
 const FRAME: Frame = Frame::Public { body: "public", refresh: false };
 
 pub async fn form(State(ui): State<Ui>, visitor: Visitor) -> Response {
@@ -21,7 +23,7 @@ pub async fn form(State(ui): State<Ui>, visitor: Visitor) -> Response {
     };
     let flash = take_flash(&visitor.session).await;
     let again = flash.clone();
-    render(&ui, StatusCode::OK, FRAME, "Sign up", flash, move || {
+    render(&ui, StatusCode::OK, FRAME, titled("Sign up"), flash, move || {
         let chosen = again.value("plan", offers.first().map_or("", |o| &o.key));
         let plans: Vec<_> = offers.iter().map(|o| plan(o, &chosen)).collect();
         let mut regions: Vec<String> = offers.iter().flat_map(|o| o.regions.clone()).collect();
@@ -55,8 +57,13 @@ pub async fn form(State(ui): State<Ui>, visitor: Visitor) -> Response {
     .await
 }
 
+/// A title under the customers' brand.
+fn titled(title: &str) -> String {
+    format!("{title} · {BRAND}")
+}
+
 fn head() -> impl IntoView {
-    view! { <header class="public-head"><a class="brand" href="/signup">{icon("tidegate")} "Orders"</a></header> }
+    view! { <header class="public-head"><a class="brand" href="/signup">{icon("tidegate")} {BRAND}</a></header> }
 }
 
 /// The small script of these pages.
@@ -75,7 +82,7 @@ async fn sorry(ui: &Ui, error: &Error) -> Response {
             "Something went wrong on our side. Please try again in a moment.".to_owned(),
         ),
     };
-    render(ui, status, FRAME, title, Default::default(), move || {
+    render(ui, status, FRAME, titled(title), Default::default(), move || {
         view! {
             {head()}
             <main class="public-main" id="main"><div class="empty">{icon("warning")}<h1>{title}</h1><p>{text.clone()}</p>
@@ -145,7 +152,7 @@ fn plan(o: &Offer, chosen: &str) -> impl IntoView + use<> {
 
 pub async fn sent(State(ui): State<Ui>, visitor: Visitor) -> Response {
     let flash = take_flash(&visitor.session).await;
-    render(&ui, StatusCode::OK, FRAME, "Check your mail", flash, move || {
+    render(&ui, StatusCode::OK, FRAME, titled("Check your mail"), flash, move || {
         view! {
             {head()}
             <main class="public-main" id="main"><div class="empty">{icon("mail")}<h1>"Check your mail"</h1>
@@ -162,7 +169,7 @@ pub async fn welcome(State(ui): State<Ui>, visitor: Visitor, Path(token): Path<S
         Err(error) => return sorry(&ui, &error).await,
     };
     let flash = take_flash(&visitor.session).await;
-    let title = progress.organisation.clone();
+    let title = titled(&progress.organisation);
     render(&ui, StatusCode::OK, FRAME, title, flash, move || {
         // While something runs the script looks again; without it there is a link.
         let runs = progress.state == "provisioning";

@@ -140,7 +140,7 @@ fn kept(
             <label for=id.clone()>{capital(&row.name.replace('_', " "))}</label>
             {control}
             <p class="hint" id=format!("{id}-h")>{hint}</p>
-            <span class="param-mark" aria-live="polite">{mark}</span>
+            {(!mark.is_empty()).then(|| view! { <span class="param-mark" aria-live="polite">{mark}</span> })}
             {problem.map(|text| field_error(&id, &text))}
             <input type="hidden" name=format!("rows[{i}][name]") value=row.name.clone() />
             <input type="hidden" name=format!("rows[{i}][kind]") value=row.kind.clone() />

@@ -159,7 +159,7 @@ impl Store {
             "select {TENANT}, tr.key, s.name, s.version, cast(case when s.actual is not null and s.actual = s.desired then 1 else 0 end as bigint)
              from (select t.id {} order by {order} limit {limit}) page
              join tenants t on t.id = page.id join tiers tr on tr.id = t.tier {STACK} order by {order}",
-            ask.from_where()
+            ask.selection()
         );
         let rows = self.fetch(&sql, ask.bound).await?;
         rows.iter()
@@ -183,7 +183,7 @@ impl Store {
     /// The database failed.
     pub async fn count_tenants(&self, filter: &TenantFilter) -> Result<i64, StoreError> {
         let ask = Ask::of(filter);
-        let sql = format!("select count(*) {}", ask.from_where());
+        let sql = format!("select count(*) {}", ask.selection());
         self.fetch(&sql, ask.bound).await?[0].int(0)
     }
 
@@ -244,7 +244,7 @@ impl Ask {
         self.conditions.push(format!("({keys}) {beyond} ({last})"));
     }
 
-    fn from_where(&self) -> String {
+    fn selection(&self) -> String {
         let stack = if self.stack { STACK } else { "" };
         let tier = if self.tier { "join tiers tr on tr.id = t.tier" } else { "" };
         let all = if self.conditions.is_empty() { "true".to_owned() } else { self.conditions.join(" and ") };
