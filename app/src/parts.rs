@@ -42,9 +42,7 @@ pub const fn tone(status: domain::stack::StackStatus) -> &'static str {
 
 /// `rolled_back` becomes `Rolled back`.
 pub fn sentence_case(word: &str) -> String {
-    let text = word.replace('_', " ");
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+    capital(&word.replace('_', " "))
 }
 
 /// An instant, short, with the machine's form beside it.
@@ -61,25 +59,100 @@ pub fn field(
     value: &str,
     kind: &'static str,
 ) -> AnyView {
-    let problem = flash.problem(name);
-    let value = if kind == "password" { String::new() } else { flash.value(name, value) };
-    let described = format!("{name}-h {name}-e");
-    view! {
-        <div class="field">
-            <label for=name>{label}</label>
-            {(!hint.is_empty()).then(|| view! { <p class="hint" id=format!("{name}-h")>{hint}</p> })}
-            <input
-                id=name
-                name=format!("form[{name}]")
-                type=kind
-                value=value
-                aria-describedby=described
-                aria-invalid=problem.is_some().then_some("true")
-            />
-            {problem.map(|text| view! { <p class="field-error" id=format!("{name}-e")>{text}</p> })}
-        </div>
+    Field::new(flash, name, label).hint(hint).value(value).kind(kind).view()
+}
+
+/// A text field that says more of itself than [`field`] does.
+pub struct Field<'a> {
+    flash: &'a Flash,
+    name: &'static str,
+    label: &'static str,
+    hint: &'static str,
+    value: String,
+    kind: &'static str,
+    required: bool,
+    most: Option<usize>,
+    complete: Option<&'static str>,
+}
+
+impl<'a> Field<'a> {
+    pub fn new(flash: &'a Flash, name: &'static str, label: &'static str) -> Self {
+        Self {
+            flash,
+            name,
+            label,
+            hint: "",
+            value: String::new(),
+            kind: "text",
+            required: false,
+            most: None,
+            complete: None,
+        }
     }
-    .into_any()
+
+    pub fn hint(self, hint: &'static str) -> Self {
+        Self { hint, ..self }
+    }
+
+    pub fn value(self, value: &str) -> Self {
+        Self { value: value.to_owned(), ..self }
+    }
+
+    pub fn kind(self, kind: &'static str) -> Self {
+        Self { kind, ..self }
+    }
+
+    pub fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
+
+    /// Longest text in characters.
+    pub fn most(self, most: usize) -> Self {
+        Self { most: Some(most), ..self }
+    }
+
+    /// What a browser may fill in, or `off`.
+    pub fn complete(self, complete: &'static str) -> Self {
+        Self { complete: Some(complete), ..self }
+    }
+
+    pub fn view(self) -> AnyView {
+        let Self { flash, name, label, hint, value, kind, required, most, complete } = self;
+        let problem = flash.problem(name);
+        let value = if kind == "password" { String::new() } else { flash.value(name, &value) };
+        let described = described(name, !hint.is_empty(), problem.is_some());
+        view! {
+            <div class="field">
+                <label for=name>{label}</label>
+                {(!hint.is_empty()).then(|| view! { <p class="hint" id=format!("{name}-h")>{hint}</p> })}
+                <input
+                    id=name
+                    name=format!("form[{name}]")
+                    type=kind
+                    value=value
+                    required=required
+                    maxlength=most.map(|n| n.to_string())
+                    autocomplete=complete
+                    aria-describedby=described
+                    aria-invalid=problem.is_some().then_some("true")
+                />
+                {problem.map(|text| field_error(name, &text))}
+            </div>
+        }
+        .into_any()
+    }
+}
+
+/// What is wrong with the field of this id.
+pub fn field_error(id: &str, text: &str) -> AnyView {
+    view! { <p class="field-error" id=format!("{id}-e")>{capital(text)}</p> }.into_any()
+}
+
+/// The ids that describe a field: of its hint and of its problem, where there are some.
+pub fn described(id: &str, hint: bool, problem: bool) -> Option<String> {
+    let ids = [hint.then(|| format!("{id}-h")), problem.then(|| format!("{id}-e"))];
+    let ids: Vec<_> = ids.into_iter().flatten().collect();
+    (!ids.is_empty()).then(|| ids.join(" "))
 }
 
 /// A choice of a few words.
@@ -102,32 +175,123 @@ pub fn select(
     view! {
         <div class="field">
             <label for=name>{label}</label>
-            <select id=name name=format!("form[{name}]")>{options}</select>
-            {problem.map(|text| view! { <p class="field-error">{text}</p> })}
+            <select
+                id=name
+                name=format!("form[{name}]")
+                aria-describedby=described(name, false, problem.is_some())
+                aria-invalid=problem.is_some().then_some("true")
+            >{options}</select>
+            {problem.map(|text| field_error(name, &text))}
         </div>
     }
     .into_any()
 }
 
-/// What happened, newest first.
+/// A sentence that begins with a capital, as people read it.
+pub fn capital(text: &str) -> String {
+    // An address is written as its owner writes it.
+    if text.split_whitespace().next().is_some_and(|word| word.contains('@')) {
+        return text.to_owned();
+    }
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// An error as people read it: fields by their labels, not by their paths.
+pub fn sentence_of(error: &service::Error) -> String {
+    let service::Error::Invalid(invalid) = error else { return capital(&error.to_string()) };
+    let all: Vec<_> = invalid
+        .problems
+        .iter()
+        .map(|p| {
+            let inside = p.field.split_once('[').and_then(|(list, rest)| {
+                let (i, field) = rest.split_once(']')?;
+                let what = match list {
+                    "waves" => "Wave",
+                    "rows" => "Parameter",
+                    _ => return None,
+                };
+                Some((what, i.parse::<usize>().ok()? + 1, field.trim_start_matches('.')))
+            });
+            match inside {
+                Some((what, n, "" | "value")) => format!("{what} {n} {}", p.message),
+                Some((what, n, field)) => {
+                    format!("{what} {n}, {} {}", label(field.rsplit('.').next().unwrap_or(field)), p.message)
+                }
+                None => format!("{} {}", label(&p.field), p.message),
+            }
+        })
+        .collect();
+    all.join("; ")
+}
+
+/// A field as its label names it.
+fn label(field: &str) -> String {
+    let text = match field {
+        "slug" => "Short name",
+        "email" => "E-mail",
+        "pool_capacity" => "Tenants in one pool stack",
+        "model" => "Deployment model",
+        "signup" => "Sign-up",
+        "selector" => "Who",
+        "concurrency" => "At once",
+        "tolerance" => "Failures tolerated",
+        "bake" => "Watch for",
+        "max_errors" | "max_percent" => "Errors at most",
+        "quorum" => "Approvals needed",
+        "expiry" => "Expires after",
+        "confirm" => "The confirmation",
+        "grace_hours" | "grace" => "Grace",
+        other => return capital(&other.replace(['_', '.'], " ")),
+    };
+    text.to_owned()
+}
+
+/// What happened, newest first, day by day.
 pub fn feed(activity: Vec<Activity>) -> impl IntoView {
     if activity.is_empty() {
         return view! { <p class="muted">"Nothing has happened yet."</p> }.into_any();
     }
-    let items: Vec<_> = activity
-        .into_iter()
-        .map(|a| {
-            let tone = match a.kind.as_str() {
-                "operation_failed" | "halted" | "failed" | "settling" => "error",
-                "succeeded" | "completed" | "gate_passed" => "success",
-                "paused" | "rollback_started" | "approval_asked" => "warning",
-                _ => "info",
-            };
-            let by = (a.actor.name != "engine").then(|| view! { <small class="muted">" · " {a.actor.name.clone()}</small> });
-            view! { <li data-state=tone><time datetime=a.at.rfc3339()>{a.at.clock()}</time><p>{a.sentence}{by}</p></li> }
-        })
-        .collect();
+    let mut items = vec![];
+    let mut last = String::new();
+    for a in activity {
+        let day = a.at.day();
+        if day != last {
+            items.push(view! { <li class="feed-day">{day.clone()}</li> }.into_any());
+            last = day;
+        }
+        let tone = match a.kind.as_str() {
+            "operation_failed" | "halted" | "failed" => "error",
+            "succeeded" | "completed" | "gate_passed" => "success",
+            "paused" | "rollback_started" | "approval_asked" => "warning",
+            _ => "info",
+        };
+        // Most sentences name who did it; the others get the name behind them.
+        let name = &a.actor.name;
+        let by = (name != "engine" && !a.sentence.contains(name.as_str()))
+            .then(|| view! { <small class="muted">" · " {name.clone()}</small> });
+        items.push(
+            view! { <li data-state=tone>{clock(a.at)}<p>{capital(&a.sentence)}{by}</p></li> }.into_any(),
+        );
+    }
     view! { <ol class="feed">{items}</ol> }.into_any()
+}
+
+/// The time of day, with the whole instant behind it.
+pub fn clock(at: Timestamp) -> AnyView {
+    view! { <time datetime=at.rfc3339() title=format!("{} UTC", at.human())>{at.clock()}</time> }.into_any()
+}
+
+/// A value inside an address's query.
+pub fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// An address with the pairs whose value is not empty.
+pub fn link(path: &str, pairs: &[(&str, &str)]) -> String {
+    let query: Vec<_> =
+        pairs.iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| format!("{k}={}", encoded(v))).collect();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) }
 }
 
 /// `1 stack`, `2 stacks`.

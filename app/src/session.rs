@@ -269,7 +269,7 @@ fn failed(error: &Error, values: &impl Serialize) -> Flash {
     if let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(values) {
         flatten("", fields, &mut flat);
     }
-    Flash { failed: Some(error.to_string()), problems, values: flat, ..Flash::default() }
+    Flash { failed: Some(crate::parts::sentence_of(error)), problems, values: flat, ..Flash::default() }
 }
 
 fn flatten(

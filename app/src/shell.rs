@@ -85,7 +85,7 @@ pub async fn render_error(ui: &Ui, frame: Frame, error: Error) -> Response {
             <div class="empty">
                 {icon("warning")}
                 <h1>{title}</h1>
-                <p>{text.clone()}</p>
+                <p>{crate::parts::capital(&text)}</p>
                 <div class="actions"><a class="btn" href="/">"Back to the start"</a></div>
             </div>
         }
@@ -119,6 +119,8 @@ fn document(
     content: AnyView,
 ) -> impl IntoView {
     let pkg = format!("/{}", options.site_pkg_dir);
+    // Customers' pages name their own brand.
+    let title = if title.contains(" · ") { title } else { format!("{title} · Tidegate") };
     let refresh = matches!(frame, Frame::Public { refresh: true, .. });
     let scripts = match &frame {
         Frame::Console { .. } => Some(view! { <HydrationScripts options islands=true /> }),
@@ -142,7 +144,7 @@ fn document(
                 <meta charset="utf-8" />
                 <meta name="viewport" content="width=device-width, initial-scale=1" />
                 {refresh.then(|| view! { <meta http-equiv="refresh" content="2" /> })}
-                <title>{format!("{title} · Tidegate")}</title>
+                <title>{title}</title>
                 <link rel="icon" type="image/svg+xml" href=format!("{pkg}/favicon.svg") />
                 <link rel="stylesheet" href=format!("{pkg}/style.css") />
                 {scripts}
@@ -214,7 +216,7 @@ fn toasts(flash: &Flash) -> impl IntoView + use<> {
         view! {
             <div class="alert alert-error" role="alert">
                 <h2>"That did not work"</h2>
-                <p>{text}</p>
+                <p>{crate::parts::capital(&text)}</p>
             </div>
         }
     });

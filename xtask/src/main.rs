@@ -107,7 +107,7 @@ fn test(only: Option<&str>) -> Result<()> {
         packages::browser(&folder)?;
         let mut node = Command::new("node");
         node.args(["--test", "--test-timeout=300000", "--test-concurrency=1"])
-            .args(["main-job.test.mjs", "timeline.test.mjs"])
+            .args(["main-job.test.mjs", "timeline.test.mjs", "pages.test.mjs"])
             .current_dir(&folder);
         run("Running the browser suite", node.env("TIDEGATE_BIN", &binary))?;
     }

@@ -1,7 +1,8 @@
 //! The append-only record.
 
 use super::page;
-use crate::parts::{feed, icon};
+use crate::islands::Refine;
+use crate::parts::{feed, icon, link};
 use crate::session::{Member, Ui};
 use crate::shell::render;
 use axum::extract::{Query, State};
@@ -11,15 +12,12 @@ use leptos::prelude::*;
 use serde::Deserialize;
 use store::ActivityFilter;
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub struct Wanted {
-    #[serde(default)]
     q: String,
-    #[serde(default)]
     about: String,
-    #[serde(default)]
-    before: Option<i64>,
-    #[serde(default)]
+    before: String,
     all: String,
 }
 
@@ -28,10 +26,14 @@ const ABOUT: &[(&str, &str)] = &[
     ("rollout/", "rollouts"),
     ("onboarding/", "onboardings"),
     ("offboarding/", "off-boardings"),
+    ("repair/", "repairs"),
+    ("signup/", "sign-ups"),
     ("tenant/", "tenants"),
     ("tier/", "tiers"),
     ("release/", "releases"),
-    ("user/", "users"),
+    ("strategy/", "strategies"),
+    ("user/", "people"),
+    ("token/", "API tokens"),
 ];
 
 pub async fn list(State(ui): State<Ui>, member: Member, Query(wanted): Query<Wanted>) -> Response {
@@ -40,7 +42,7 @@ pub async fn list(State(ui): State<Ui>, member: Member, Query(wanted): Query<Wan
     let filter = ActivityFilter {
         stream: some(&wanted.about).filter(|a| ABOUT.iter().any(|(prefix, _)| prefix == a)),
         search: some(&wanted.q),
-        before: wanted.before,
+        before: wanted.before.parse().ok(),
         headlines: wanted.all.is_empty(),
         limit: 100,
         subject: None,
@@ -54,19 +56,31 @@ pub async fn list(State(ui): State<Ui>, member: Member, Query(wanted): Query<Wan
             .map(|(prefix, label)| view! { <option value=*prefix selected=*prefix == wanted.about>{*label}</option> })
             .collect();
         let more = last.map(|p| {
-            let about = &wanted.about;
-            view! { <a class="btn btn-small" rel="next" href=format!("/activity?about={about}&before={p}")>"Older"</a> }
+            let before = p.to_string();
+            let pairs = [("q", wanted.q.trim()), ("about", &wanted.about), ("all", &wanted.all), ("before", &before)];
+            view! { <a class="btn btn-small" rel="next" href=link("/activity", &pairs)>"Older"</a> }
         });
+        let newest = (!wanted.before.is_empty()).then(|| {
+            let pairs = [("q", wanted.q.trim()), ("about", wanted.about.as_str()), ("all", &wanted.all)];
+            view! { <a class="btn btn-small" href=link("/activity", &pairs)>"Newest"</a> }
+        });
+        let narrowed = !wanted.q.trim().is_empty() || !wanted.about.is_empty() || !wanted.before.is_empty();
+        let body = if rows.is_empty() && narrowed {
+            view! { <div class="empty">{icon("activity")}<h2>"Nothing matches"</h2><p>"No entry of the record fits this search."</p><div class="actions"><a class="btn" href="/activity">"Show everything"</a></div></div> }.into_any()
+        } else {
+            feed(rows.clone()).into_any()
+        };
         view! {
-            <header class="page-head"><div><h1>"Activity"</h1><p class="lede">"Who did what, when and why. Nothing here can be changed."</p></div></header>
-            <form class="toolbar" role="search">
-                <label class="search">{icon("search")}<span class="visually-hidden">"Search"</span><input type="search" name="q" placeholder="Search" value=wanted.q.clone() /></label>
+            <header class="page-head"><div><h1>"Activity"</h1><p class="lede">"Who did what, when and why, in UTC. Nothing here can be changed."</p></div></header>
+            <form class="toolbar" role="search" id="activity-search" method="get" action="/activity">
+                <label class="search">{icon("search")}<span class="visually-hidden">"Search"</span><input type="search" name="q" placeholder="Words, or who did it" maxlength="200" value=wanted.q.clone() /></label>
                 <label class="filter"><span>"About"</span><select name="about">{options}</select></label>
                 <label class="check"><input type="checkbox" name="all" value="1" checked=!wanted.all.is_empty() /><span>"Every operation and sample"</span></label>
                 <button class="btn" type="submit">"Show"</button>
             </form>
-            <div id="activity" data-live>{feed(rows.clone())}</div>
-            <nav class="pagination" aria-label="Pages">{more}</nav>
+            <Refine form="activity-search".to_owned() />
+            <div id="activity" data-live data-refine>{body}</div>
+            <nav class="pagination" id="activity-pages" data-refine aria-label="Pages">{newest}{more}</nav>
         }
     })
     .await

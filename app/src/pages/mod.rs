@@ -14,7 +14,10 @@ mod sign_in;
 mod signup;
 mod stacks;
 mod strategies;
+mod strategy_form;
+mod tenant_bulk;
 mod tenants;
+mod tier_form;
 mod tiers;
 
 use crate::session::{Ui, Visitor};
@@ -39,16 +42,17 @@ pub fn router(ui: Ui) -> Router {
         .route("/sign-in", get(sign_in::show))
         .route("/tenants", get(tenants::list))
         .route("/tenants/new", get(tenants::new))
+        .route("/tenants/bulk", get(tenant_bulk::show))
         .route("/tenants/{id}", get(tenants::show))
         .route("/stacks/{id}", get(stacks::show))
         .route("/stacks/{id}/drawer", get(stacks::drawer))
         .route("/tiers", get(tiers::list))
-        .route("/tiers/new", get(tiers::new))
-        .route("/tiers/{id}", get(tiers::edit))
+        .route("/tiers/new", get(tiers::new).post(tiers::new_again))
+        .route("/tiers/{id}", get(tiers::edit).post(tiers::edit_again))
         .route("/tiers/preview", post(tiers::preview))
         .route("/releases", get(releases::list))
         .route("/strategies", get(strategies::list))
-        .route("/strategies/{id}", get(strategies::edit))
+        .route("/strategies/{id}", get(strategies::edit).post(strategies::edit_again))
         .route("/strategies/preview", post(strategies::preview))
         .route("/rollouts", get(rollouts::list))
         .route("/rollouts/new", get(rollouts::new))
@@ -60,6 +64,7 @@ pub fn router(ui: Ui) -> Router {
         .route("/activity", get(activity::list))
         .route("/settings", get(settings::show))
         .route("/signup", get(signup::form))
+        .route("/signup/address", get(signup::address))
         .route("/signup/sent", get(signup::sent))
         .route("/welcome/{token}", get(signup::welcome))
         .route("/do/{*name}", post(server_fn))

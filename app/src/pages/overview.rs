@@ -1,30 +1,33 @@
 //! The first page: who runs what, what runs, what waits, who is behind.
 
 use super::page;
-use crate::parts::{count, feed, icon, post, state, time};
+use crate::parts::{capital, count, feed, link, post, state, time};
 use crate::session::{Member, Ui, actor, answer};
 use crate::shell::render;
 use axum::extract::State;
 use axum::response::Response;
 use domain::access::Permission;
+use domain::{Span, Timestamp};
 use http::StatusCode;
 use leptos::prelude::*;
-use service::{Checklist, NewRelease, NewTenant, Overview, StartRollout};
+use service::{Checklist, NewRelease, NewTenant, Overview, SessionUser, StartRollout};
+use store::{Behind, OpenGate};
 
 pub async fn show(State(ui): State<Ui>, member: Member) -> Response {
     let frame = member.frame("/");
     let data = page!(ui, frame, ui.service.overview(&member.actor).await);
     let flash = member.flash().await;
-    let may = member.user.role.permissions();
-    render(&ui, StatusCode::OK, frame, "Overview", flash, move || body(data.clone(), may)).await
+    let (user, now) = (member.user.clone(), ui.service.now());
+    render(&ui, StatusCode::OK, frame, "Overview", flash, move || body(data.clone(), &user, now)).await
 }
 
-fn body(data: Overview, may: &'static [Permission]) -> impl IntoView {
+fn body(data: Overview, user: &SessionUser, now: Timestamp) -> impl IntoView + use<> {
+    let may = user.role.permissions();
     let live = data.live.as_ref().map(|r| r.version.to_string());
     let total: i64 = data.versions.iter().map(|v| v.tenants).sum();
     let lede = match &live {
-        Some(version) => format!("{} · {version} is live", count(total, "tenant")),
-        None => "No release is live yet".to_owned(),
+        Some(_) => law(&data, total, now),
+        None => "No release is live yet.".to_owned(),
     };
     view! {
         <header class="page-head"><div><h1>"Overview"</h1><p class="lede">{lede}</p></div>
@@ -38,16 +41,122 @@ fn body(data: Overview, may: &'static [Permission]) -> impl IntoView {
                 <section class="section"><header class="section-head"><h2>"Rollout"</h2></header>
                     <ul class="inbox"><li class="inbox-item" data-state=r.summary.status.clone()>
                         <div><h3><a href=format!("/rollouts/{}", r.id)>{r.summary.title.clone()}</a> " " {state(&r.summary.status)}</h3>
-                        <p>{r.summary.sentence.clone()}</p></div>
+                        <p>{capital(&r.summary.sentence)}</p></div>
                     </li></ul>
                 </section>
             })}
-            {needs_you(&data)}
+            {needs_you(&data, user)}
             <section class="section"><header class="section-head"><h2>"Who runs what"</h2></header>{matrix(&data, live.as_deref())}</section>
+            {health(&data)}
             {behind(&data, may.contains(&Permission::Rollouts))}
-            <section class="section"><header class="section-head"><h2>"Lately"</h2><a href="/activity">"All activity"</a></header>{feed(data.activity.clone())}</section>
+            <div class="grid-2 section">
+                {newest(&data)}
+                <section><header class="section-head"><h2>"Latest activity"</h2><a href="/activity">"All activity"</a></header>{feed(data.activity.clone())}</section>
+            </div>
         </div>
     }
+}
+
+/// The single-version law in one sentence.
+fn law(data: &Overview, total: i64, now: Timestamp) -> String {
+    let live = data.live.as_ref().map(|r| r.version.to_string());
+    let Some(version) = &live else { return String::new() };
+    if total == 0 {
+        return format!("{version} is live; nobody runs it yet.");
+    }
+    let sum = |rank: &str| -> i64 {
+        data.versions.iter().filter(|v| rank_of(data, v.version.as_deref()) == rank).map(|v| v.tenants).sum()
+    };
+    let (on, ahead) = (sum("current"), sum("next"));
+    if on == total {
+        return format!("All {} run {version}.", count(total, "tenant"));
+    }
+    let other = |b: &&Behind| b.version != live && rank_of(data, b.version.as_deref()) != "next";
+    let all = data.behind.iter().zip(&data.behind_since);
+    let oldest = all.filter(|(b, _)| other(b)).map(|(_, since)| *since).min();
+    let by = oldest.map(|since| format!(", the oldest by {}", age(now - since))).unwrap_or_default();
+    let late = total - on - ahead;
+    let behind = if late > 0 { format!("; {late} behind{by}") } else { String::new() };
+    if ahead == total {
+        return format!("All {} have what is being rolled out.", count(total, "tenant"));
+    }
+    if ahead > 0 {
+        return format!(
+            "{ahead} of {} have what is being rolled out, {on} run {version}{behind}.",
+            count(total, "tenant")
+        );
+    }
+    // 99.97 % must not read as all of them.
+    let share = (on as f64 * 1000.0 / total as f64).floor() / 10.0;
+    format!("{share:.1} % of {} run {version}{behind}.", count(total, "tenant"))
+}
+
+/// How a version stands to the live one: `current`, `next` where a rollout has come, `behind`, or `failed` for none.
+fn rank_of(data: &Overview, version: Option<&str>) -> &'static str {
+    let Some(version) = version else { return "failed" };
+    let Some(live) = data.live.as_ref().map(|r| &r.version) else { return "behind" };
+    match domain::release::parse_version(version) {
+        Ok(version) if version == *live => "current",
+        Ok(version) if data.rollout.is_some() && version > *live => "next",
+        _ => "behind",
+    }
+}
+
+/// `2 days`, or shorter spans as they are.
+fn age(span: Span) -> String {
+    let days = span.0 / Span::days(1).0;
+    if days >= 1 { count(days, "day") } else { span.max(Span::minutes(1)).to_string() }
+}
+
+fn health(data: &Overview) -> Option<impl IntoView + use<>> {
+    let h = data.health;
+    if h.all == 0 {
+        return None;
+    }
+    let tenants = |state: &str| data.states.iter().find(|(s, _)| s == state).map_or(0, |(_, n)| *n);
+    let stat = |label: &'static str, n: i64, href: Option<&'static str>, tone: &'static str| {
+        let class = if n > 0 { tone } else { "" };
+        let text = match href.filter(|_| n > 0) {
+            Some(href) => view! { <a href=href>{n}</a> }.into_any(),
+            None => n.into_any(),
+        };
+        view! { <div class="stat"><dt>{label}</dt><dd class=class>{text}</dd></div> }
+    };
+    Some(view! {
+        <section class="section"><header class="section-head"><h2>"Health"</h2></header>
+            <dl class="stats">
+                {stat("Tenants served", tenants("active"), Some("/tenants?state=active"), "")}
+                {stat("Suspended", tenants("suspended"), Some("/tenants?state=suspended"), "tone-warn")}
+                {stat("Onboarding failed", tenants("failed"), Some("/tenants?state=failed"), "tone-bad")}
+                {stat("Stacks", h.all, None, "")}
+                {stat("Being changed", h.busy, None, "")}
+                {stat("With a failure", h.failed, None, "tone-bad")}
+            </dl>
+        </section>
+    })
+}
+
+/// The newest tenants: recent onboardings and how they went.
+fn newest(data: &Overview) -> Option<impl IntoView + use<>> {
+    if data.newest.is_empty() {
+        return None;
+    }
+    let rows: Vec<_> = data
+        .newest
+        .iter()
+        .map(|r| {
+            let t = &r.tenant;
+            view! {
+                <li class="inbox-item" data-state=t.state.word()>
+                    <div><h3><a href=format!("/tenants/{}", t.id)>{t.name.to_string()}</a></h3><p>{r.tier_key.clone()} " · " {time(t.created_at)}</p></div>
+                    {state(t.state.word())}
+                </li>
+            }
+        })
+        .collect();
+    Some(
+        view! { <section><header class="section-head"><h2>"Recent onboardings"</h2><a href="/tenants?sort=newest">"All, newest first"</a></header><ul class="inbox">{rows}</ul></section> },
+    )
 }
 
 fn checklist(list: Checklist, may: &[Permission]) -> impl IntoView + use<> {
@@ -73,46 +182,62 @@ fn checklist(list: Checklist, may: &[Permission]) -> impl IntoView + use<> {
     }
 }
 
-fn needs_you(data: &Overview) -> impl IntoView + use<> {
+/// Whether this person may answer the gate, as far as the list knows.
+fn asks(gate: &OpenGate, user: &SessionUser) -> bool {
+    user.role.permissions().contains(&Permission::Decide)
+        && gate.group.as_ref().is_none_or(|group| user.groups.contains(group))
+}
+
+fn needs_you(data: &Overview, user: &SessionUser) -> impl IntoView + use<> {
+    let may = user.role.permissions();
     let gates = data.gates.iter().map(|g| {
         let href = format!("/gates/{}/{}", g.rollout, g.wave + 1);
-        view! {
+        let who = g.group.as_ref().map(|g| format!(" from {g}")).unwrap_or_default();
+        let review = asks(g, user).then(|| view! { <div class="actions"><a class="btn btn-primary btn-small" href=href.clone()>"Review"</a></div> });
+        let item = view! {
             <li class="inbox-item" data-state="gated">
-                <div><h3><a href=href.clone()>{g.title.clone()}</a></h3><p>{format!("waits for {}", count(i64::from(g.missing), "approval"))}</p></div>
-                <div class="actions"><a class="btn btn-primary btn-small" href=href>"Review"</a></div>
+                <div><h3><a href=href>{g.title.clone()}</a></h3><p>{format!("Waits for {}{who}", count(i64::from(g.missing), "approval"))}</p></div>
+                {review}
             </li>
-        }
-        .into_any()
+        };
+        (asks(g, user), item.into_any())
     });
     let stuck = data.stuck.iter().filter(|p| p.summary.status != "running").map(|p| {
-        let href = match (p.kind, p.summary.subject) {
-            (domain::process::ProcessKind::Rollout, _) | (_, None) => format!("/rollouts/{}", p.id),
-            (domain::process::ProcessKind::Repair, Some(id)) => format!("/stacks/{id}"),
-            (_, Some(id)) => format!("/tenants/{id}"),
+        use domain::process::ProcessKind as Kind;
+        let (href, mine) = match (p.kind, p.summary.subject) {
+            (Kind::Rollout, _) | (_, None) => (format!("/rollouts/{}", p.id), Permission::Rollouts),
+            (Kind::Repair, Some(id)) => (format!("/stacks/{id}"), Permission::Rollouts),
+            (Kind::Onboarding | Kind::Offboarding, Some(id)) => (format!("/tenants/{id}"), Permission::Tenants),
         };
-        view! {
+        let item = view! {
             <li class="inbox-item" data-state=p.summary.status.clone()>
-                <div><h3><a href=href>{p.summary.title.clone()}</a></h3><p>{p.summary.sentence.clone()}</p></div>
+                <div><h3><a href=href>{p.summary.title.clone()}</a></h3><p>{capital(&p.summary.sentence)}</p></div>
             </li>
-        }
-        .into_any()
+        };
+        (may.contains(&mine), item.into_any())
     });
+    let answers = may.contains(&Permission::Tenants);
     let signups = data.signups.iter().map(|s| {
-        view! {
-            <li class="inbox-item" data-state="pending">
-                <div><h3>{s.organisation.to_string()} " asks to join"</h3><p>{s.email.to_string()}</p></div>
-                <div class="actions">
-                    {post("answer_signup", "Accept", "btn btn-primary btn-small", &[("id", s.id.to_string()), ("accept", "true".into())])}
-                    {post("answer_signup", "Decline", "btn btn-small", &[("id", s.id.to_string()), ("accept", "false".into())])}
-                </div>
+        let buttons = answers.then(|| view! {
+            <div class="actions">
+                {post("answer_signup", "Accept", "btn btn-primary btn-small", &[("id", s.id.to_string()), ("accept", "true".into())])}
+                {post("answer_signup", "Decline", "btn btn-small", &[("id", s.id.to_string()), ("accept", "false".into())])}
+            </div>
+        });
+        let item = view! {
+            <li class="inbox-item" data-state="waiting">
+                <div><h3>{s.organisation.to_string()} " asks to join"</h3><p>{s.email.to_string()} " · " {time(s.created_at)}</p></div>
+                {buttons}
             </li>
-        }
-        .into_any()
+        };
+        (answers, item.into_any())
     });
-    let items: Vec<_> = gates.chain(stuck).chain(signups).collect();
-    (!items.is_empty()).then(|| {
-        view! { <section class="section"><header class="section-head"><h2>"Needs you"</h2></header><ul class="inbox">{items}</ul></section> }
-    })
+    let (mine, others): (Vec<_>, Vec<_>) = gates.chain(stuck).chain(signups).partition(|(mine, _)| *mine);
+    let section = |title: &'static str, items: Vec<(bool, AnyView)>| {
+        let items: Vec<_> = items.into_iter().map(|(_, item)| item).collect();
+        (!items.is_empty()).then(|| view! { <section class="section"><header class="section-head"><h2>{title}</h2></header><ul class="inbox">{items}</ul></section> })
+    };
+    (section("Needs you", mine), section("Waits for others", others))
 }
 
 fn matrix(data: &Overview, live: Option<&str>) -> impl IntoView + use<> {
@@ -130,18 +255,23 @@ fn matrix(data: &Overview, live: Option<&str>) -> impl IntoView + use<> {
             let segments: Vec<_> = of
                 .into_iter()
                 .map(|v| {
-                    let rank = if v.version.as_deref() == live { "current" } else if v.version.is_none() { "failed" } else { "behind" };
+                    let rank = rank_of(data, v.version.as_deref());
+                    let known = v.version.clone();
                     let version = v.version.unwrap_or_else(|| "nothing".into());
                     let label = format!("{} on {version}", v.tenants);
-                    let href = format!("/tenants?tier={tier}&version={version}");
+                    let href = match &known {
+                        Some(version) => link("/tenants", &[("tier", &tier), ("version", version)]),
+                        None => link("/tenants", &[("tier", &tier)]),
+                    };
                     view! { <a class="matrix-seg" data-rank=rank style:--n=v.tenants.to_string() href=href aria-label=label.clone() title=label>{v.tenants}</a> }
                 })
                 .collect();
-            let share = on_live as f64 * 100.0 / all.max(1) as f64;
-            let sum = live.map(|v| format!("{share:.1} % on {v}")).unwrap_or_default();
+            let share = (on_live as f64 * 1000.0 / all.max(1) as f64).floor() / 10.0;
+            let share = if on_live == all { "100".to_owned() } else { format!("{share:.1}") };
+            let sum = live.map(|v| format!("{share} % on {v}")).unwrap_or_default();
             view! {
                 <div class="matrix-row">
-                    <a class="matrix-name" href=format!("/tenants?tier={tier}")>{tier.clone()} " " <small>{count(all, "tenant")}</small></a>
+                    <a class="matrix-name" href=link("/tenants", &[("tier", &tier)])>{tier.clone()} " " <small>{count(all, "tenant")}</small></a>
                     <div class="matrix-bar">{segments}</div>
                     <span class="matrix-sum">{sum}</span>
                 </div>
@@ -155,18 +285,35 @@ fn behind(data: &Overview, may_repair: bool) -> impl IntoView + use<> {
     if data.behind.is_empty() {
         return None;
     }
+    let (n, listed) = (data.behind_in_all, data.behind.len());
+    let all: Vec<_> = data.behind.iter().zip(&data.behind_since).collect();
+    let (first, rest) = all.split_at(listed.min(FIRST));
+    let more = (!rest.is_empty()).then(|| {
+        let label = format!("Show {} more", rest.len());
+        view! { <details class="disclosure"><summary>{label}</summary>{behind_table(data, rest, may_repair)}</details> }
+    });
+    let beyond = (n > listed as i64)
+        .then(|| view! { <p class="muted small">{format!("The first {listed} of {n}.")}</p> });
+    Some(view! {
+        <section class="section"><header class="section-head"><h2>{format!("Catch-up list ({n})")}</h2></header>
+            {behind_table(data, first, may_repair)} {more} {beyond}
+        </section>
+    })
+}
+
+/// Rows of the catch-up list that are open, and rows in all.
+const FIRST: usize = 10;
+
+fn behind_table(data: &Overview, list: &[(&Behind, &Timestamp)], may_repair: bool) -> impl IntoView + use<> {
     let in_rollout = data.rollout.is_some();
-    let n = data.behind.len();
-    let rows: Vec<_> = data
-        .behind
+    let rows: Vec<_> = list
         .iter()
-        .take(50)
-        .map(|b| {
+        .map(|(b, since)| {
             let why = match (&b.reason, b.busy) {
-                (_, true) => "is being worked on".to_owned(),
-                (Some(reason), _) => reason.sentence.clone(),
-                (None, _) if in_rollout => "its wave has not come, or the rollout has not ended".to_owned(),
-                (None, _) => "was not reached by the last rollout".to_owned(),
+                (_, true) => "Is being worked on".to_owned(),
+                (Some(reason), _) => capital(&reason.sentence),
+                (None, _) if in_rollout => "Its wave has not come, or the rollout has not ended".to_owned(),
+                (None, _) => "Was not reached by the last rollout".to_owned(),
             };
             let button = (may_repair && !b.busy).then(|| post("converge", "Catch up", "btn btn-small", &[("id", b.stack.to_string())]));
             view! {
@@ -176,19 +323,17 @@ fn behind(data: &Overview, may_repair: bool) -> impl IntoView + use<> {
                     <td data-label="Should run">{b.desired.clone().unwrap_or_default()}</td>
                     <td class="num" data-label="Tenants">{b.tenants}</td>
                     <td data-label="Why">{why}</td>
-                    <td data-label="Since">{time(b.since)}</td>
+                    <td data-label="Behind since">{time(**since)}</td>
                     <td class="cell-actions">{button}</td>
                 </tr>
             }
         })
         .collect();
-    Some(view! {
-        <section class="section"><header class="section-head"><h2>{icon("clock")} {format!(" Catch-up list ({n})")}</h2></header>
-            <div class="table-wrap"><table class="table"><caption class="visually-hidden">"Stacks that do not run what they should"</caption>
-                <thead><tr><th scope="col">"Stack"</th><th scope="col">"Runs"</th><th scope="col">"Should run"</th><th scope="col" class="num">"Tenants"</th><th scope="col">"Why"</th><th scope="col">"Since"</th><th scope="col"><span class="visually-hidden">"Actions"</span></th></tr></thead>
-                <tbody>{rows}</tbody></table></div>
-        </section>
-    })
+    view! {
+        <div class="table-wrap"><table class="table"><caption class="visually-hidden">"Stacks that do not run what they should"</caption>
+            <thead><tr><th scope="col">"Stack"</th><th scope="col">"Runs"</th><th scope="col">"Should run"</th><th scope="col" class="num">"Tenants"</th><th scope="col">"Why"</th><th scope="col">"Behind since"</th><th scope="col"><span class="visually-hidden">"Actions"</span></th></tr></thead>
+            <tbody>{rows}</tbody></table></div>
+    }
 }
 
 /// Sets up the sample: two tiers, the first release live, a few tenants.

@@ -1,8 +1,8 @@
 //! Releases: registered once, never changed.
 
 use super::page;
-use crate::parts::{field, icon, time};
-use crate::session::{Member, Ui, actor, answer};
+use crate::parts::{Field, described, field_error, icon, time};
+use crate::session::{Flash, Member, Ui, actor, answer};
 use crate::shell::render;
 use axum::extract::State;
 use axum::response::Response;
@@ -35,7 +35,7 @@ pub async fn list(State(ui): State<Ui>, member: Member) -> Response {
                 view! {
                     <tr>
                         <td class="cell-main" data-label="Version"><span class="version" data-rank=rank>{r.version.to_string()}</span> " " {mark}</td>
-                        <td data-label="Notes">{r.notes.clone()}</td>
+                        <td data-label="Notes">{notes(&r.notes)}</td>
                         <td data-label="Commit" class="wide-only"><code>{r.commit.clone()}</code></td>
                         <td data-label="Registered">{time(r.registered_at)} " by " {r.registered_by.clone()}</td>
                         <td class="cell-actions">{start}</td>
@@ -65,9 +65,9 @@ pub async fn list(State(ui): State<Ui>, member: Member) -> Response {
                     <div class="field"><label for="build">"Bundled build"</label>
                         <p class="hint">"What the local driver deploys; its version is the release's if you write none."</p>
                         <select id="build" name="form[build]">{builds}</select></div>
-                    {field(&again, "version", "Version", "Semantic version; empty for the build's.", "", "text")}
-                    {field(&again, "commit", "Commit", "", "", "text")}
-                    {field(&again, "notes", "Notes", "What changed; empty for the build's.", "", "text")}
+                    {Field::new(&again, "version", "Version").hint("A semantic version like 1.4.0; empty for the build's.").most(64).complete("off").view()}
+                    {Field::new(&again, "commit", "Commit").most(64).complete("off").view()}
+                    {written(&again)}
                     <div class="form-actions"><button class="btn btn-primary" type="submit">"Register"</button></div>
                 </form>
             </section>
@@ -78,6 +78,28 @@ pub async fn list(State(ui): State<Ui>, member: Member) -> Response {
         }
     })
     .await
+}
+
+/// The first line, and the others behind it.
+fn notes(text: &str) -> impl IntoView + use<> {
+    let (first, rest) = text.trim().split_once('\n').unwrap_or((text.trim(), ""));
+    let (first, rest) = (first.trim().to_owned(), rest.trim().to_owned());
+    if rest.is_empty() {
+        return first.into_any();
+    }
+    view! { <details class="notes"><summary>{first}</summary><p class="lines">{rest}</p></details> }
+        .into_any()
+}
+
+fn written(flash: &Flash) -> impl IntoView + use<> {
+    let problem = flash.problem("notes");
+    view! {
+        <div class="field"><label for="notes">"Notes"</label>
+            <p class="hint" id="notes-h">"What changed, on as many lines as it needs; the first line is shown in the list. Empty for the build's."</p>
+            <textarea id="notes" name="form[notes]" rows="4" maxlength="20000" aria-describedby=described("notes", true, problem.is_some())
+                aria-invalid=problem.is_some().then_some("true")>{flash.value("notes", "")}</textarea>
+            {problem.map(|text| field_error("notes", &text))}</div>
+    }
 }
 
 /// What the form says.

@@ -1,23 +1,28 @@
 //! Tenants: the list that people search, a new one, and one with all that belongs to it.
 
 use super::{id, page};
-use crate::parts::{count, feed, field, icon, post, select, state, state_as, time, tone};
-use crate::session::{Member, Ui, actor, answer};
+use crate::islands::Refine;
+use crate::parts::{
+    Field, count, encoded, feed, field, icon, link, post, select, sentence_case, state, state_as, time, tone,
+};
+use crate::session::{Flash, Member, Ui, actor, answer};
 use crate::shell::render;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use domain::access::Permission;
+use domain::process::ProcessKind;
 use domain::tenant::TenantState;
 use domain::{Span, TenantId};
 use http::StatusCode;
 use leptos::prelude::*;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
-use service::{NewTenant, TenantDetail};
-use store::{TenantFilter, TenantRow};
+use service::{NewTenant, TenantDetail, TenantEdit};
+use std::collections::BTreeMap;
+use store::{TenantFilter, TenantOrder, TenantRow};
 
 const PAGE: u32 = 50;
 
+/// The list's address: what is searched, how it is ordered, where the page begins.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Wanted {
@@ -32,7 +37,7 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    fn filter(&self) -> TenantFilter {
+    pub fn filter(&self) -> TenantFilter {
         let some = |text: &str| (!text.trim().is_empty()).then(|| text.trim().to_owned());
         TenantFilter {
             search: some(&self.q),
@@ -41,40 +46,51 @@ impl Wanted {
             version: some(&self.version),
             region: some(&self.region),
             tag: some(&self.tag),
+            order: match self.sort.as_str() {
+                "tier" => TenantOrder::Tier,
+                "version" => TenantOrder::Version,
+                _ => TenantOrder::Name,
+            },
             newest: self.sort == "newest",
             after: some(&self.after),
             limit: PAGE + 1,
         }
     }
 
-    fn link(&self, sort: &str, after: &str) -> String {
-        let pairs = [
-            ("q", self.q.as_str()),
+    /// Whether some tenants are left out.
+    pub fn narrows(&self) -> bool {
+        self.pairs().iter().any(|(_, value)| !value.is_empty())
+    }
+
+    /// What narrows the list, as pairs of its address.
+    pub fn pairs(&self) -> [(&'static str, &str); 6] {
+        [
+            ("q", self.q.trim()),
             ("tier", &self.tier),
             ("state", &self.state),
             ("version", &self.version),
             ("region", &self.region),
-            ("tag", &self.tag),
-            ("sort", sort),
-            ("after", after),
-        ];
-        let all = pairs.iter().filter(|(_, v)| !v.is_empty());
-        let query: Vec<_> =
-            all.map(|(k, v)| format!("{k}={}", utf8_percent_encode(v, NON_ALPHANUMERIC))).collect();
-        format!("/tenants?{}", query.join("&"))
+            ("tag", self.tag.trim()),
+        ]
+    }
+
+    fn link(&self, sort: &str, after: &str) -> String {
+        let mut pairs = self.pairs().to_vec();
+        pairs.extend([("sort", sort), ("after", after)]);
+        link("/tenants", &pairs)
     }
 }
 
 pub async fn list(State(ui): State<Ui>, member: Member, Query(wanted): Query<Wanted>) -> Response {
     let frame = member.frame("/tenants");
-    let filter = wanted.filter();
-    let (mut rows, total) = page!(ui, frame, ui.service.tenants(&member.actor, &filter).await);
+    let (mut rows, total) = page!(ui, frame, ui.service.tenants(&member.actor, &wanted.filter()).await);
     let tiers = page!(ui, frame, ui.service.tiers(&member.actor).await);
     let (releases, _) = page!(ui, frame, ui.service.releases(&member.actor).await);
+    let tags = page!(ui, frame, ui.service.tenant_tags(&member.actor).await);
     let flash = member.flash().await;
     let more = rows.len() > PAGE as usize;
     rows.truncate(PAGE as usize);
-    let add = member.actor.may(Permission::Tenants);
+    let may = member.actor.may(Permission::Tenants);
     let tier_words: Vec<String> = tiers.iter().map(|t| t.tier.key.to_string()).collect();
     let mut regions: Vec<String> =
         tiers.iter().flat_map(|t| t.tier.spec.regions.iter().map(ToString::to_string)).collect();
@@ -82,31 +98,36 @@ pub async fn list(State(ui): State<Ui>, member: Member, Query(wanted): Query<Wan
     regions.dedup();
     let versions: Vec<String> = releases.iter().take(30).map(|r| r.version.to_string()).collect();
     let states: Vec<String> = TenantState::ALL.iter().map(|s| s.word().to_owned()).collect();
+    let tags: Vec<String> = tags.iter().map(ToString::to_string).collect();
     render(&ui, StatusCode::OK, frame, "Tenants", flash, move || {
         let next = rows.last().filter(|_| more).map(|r| {
             let href = wanted.link(&wanted.sort, &r.cursor);
             view! { <a class="btn btn-small" rel="next" href=href>"Next"</a> }
         });
         let first = (!wanted.after.is_empty()).then(|| view! { <a class="btn btn-small" href=wanted.link(&wanted.sort, "")>"First page"</a> });
-        let body = if rows.is_empty() { empty(total == 0 && filter.search.is_none(), add).into_any() } else { table(&rows, &wanted).into_any() };
+        let body = if rows.is_empty() { empty(!wanted.narrows(), may).into_any() } else { table(&rows, &wanted, total, may).into_any() };
+        let lede = if wanted.narrows() { format!("{} of this kind", count(total, "tenant")) } else { count(total, "tenant") };
         view! {
-            <header class="page-head"><div><h1>"Tenants"</h1><p class="lede">{count(total, "tenant")}</p></div>
-                <div class="actions">{add.then(|| view! { <a class="btn btn-primary" href="/tenants/new">{icon("plus")} " New tenant"</a> })}</div>
+            <header class="page-head"><div><h1>"Tenants"</h1><p class="lede" id="tenants-count" data-refine role="status">{lede}</p></div>
+                <div class="actions">{may.then(|| view! { <a class="btn btn-primary" href="/tenants/new">{icon("plus")} " New tenant"</a> })}</div>
             </header>
-            <form class="toolbar" role="search">
+            <form class="toolbar" role="search" id="tenants-search" method="get" action="/tenants">
                 <label class="search">{icon("search")}<span class="visually-hidden">"Search"</span>
-                    <input type="search" name="q" placeholder="Name, address or e-mail" value=wanted.q.clone() /></label>
+                    <input type="search" name="q" placeholder="Name, address or e-mail" maxlength="200" value=wanted.q.clone() /></label>
                 <div class="filters">
                     {filter_select("tier", "Tier", &tier_words, &wanted.tier)}
                     {filter_select("state", "State", &states, &wanted.state)}
                     {filter_select("version", "Version", &versions, &wanted.version)}
-                    {filter_select("region", "Region", &regions, &wanted.region)}
+                    {(regions.len() > 1 || !wanted.region.is_empty()).then(|| filter_select("region", "Region", &regions, &wanted.region))}
+                    {(!tags.is_empty() || !wanted.tag.is_empty()).then(|| filter_select("tag", "Tag", &tags, &wanted.tag))}
                 </div>
+                {(!wanted.sort.is_empty()).then(|| view! { <input type="hidden" name="sort" value=wanted.sort.clone() /> })}
                 <button class="btn" type="submit">"Show"</button>
                 <a class="btn btn-quiet" href="/tenants">"Clear"</a>
             </form>
-            <div id="tenants" data-live>{body}</div>
-            <nav class="pagination" aria-label="Pages">{first}{next}</nav>
+            <Refine form="tenants-search".to_owned() />
+            <div id="tenants" data-live data-refine>{body}</div>
+            <nav class="pagination" id="tenants-pages" data-refine aria-label="Pages">{first}{next}</nav>
         }
     })
     .await
@@ -118,8 +139,12 @@ fn filter_select(
     words: &[String],
     chosen: &str,
 ) -> impl IntoView + use<> {
+    // What was asked for is shown, even where the list no longer has it.
+    let other = (!chosen.is_empty() && !words.iter().any(|w| w == chosen)).then(|| chosen.to_owned());
     let options: Vec<_> = words
         .iter()
+        .cloned()
+        .chain(other)
         .map(|w| view! { <option value=w.clone() selected=w == chosen>{w.replace('_', " ")}</option> })
         .collect();
     view! { <label class="filter"><span>{label}</span><select name=name><option value="">"any"</option>{options}</select></label> }
@@ -129,47 +154,91 @@ fn empty(nobody: bool, add: bool) -> impl IntoView {
     let (title, text) = if nobody {
         ("No tenants yet", "Add the first one, or let customers sign up by themselves.")
     } else {
-        ("Nobody fits", "No tenant fits these filters. Clear some of them.")
+        ("No tenant matches", "Nobody fits this search and these filters. Clear some of them to see more.")
+    };
+    let action = match (nobody, add) {
+        (true, true) => {
+            Some(view! { <a class="btn btn-primary" href="/tenants/new">"New tenant"</a> }.into_any())
+        }
+        (true, false) => None,
+        (false, _) => Some(view! { <a class="btn" href="/tenants">"Show all tenants"</a> }.into_any()),
     };
     view! {
         <div class="empty">{icon("tenants")}<h2>{title}</h2><p>{text}</p>
-            <div class="actions">{(nobody && add).then(|| view! { <a class="btn btn-primary" href="/tenants/new">"New tenant"</a> })}</div>
+            <div class="actions">{action}</div>
         </div>
     }
 }
 
-fn table(rows: &[TenantRow], wanted: &Wanted) -> impl IntoView + use<> {
-    let lines: Vec<_> = rows
-        .iter()
-        .map(|r| {
-            let t = &r.tenant;
-            let rank = if r.in_sync { "current" } else { "behind" };
-            let version = r.version.clone().map(|v| view! { <span class="version" data-rank=rank>{v}</span> });
-            let tags: Vec<_> = t.tags.iter().map(|tag| view! { <span class="badge">{tag.to_string()}</span> " " }).collect();
-            view! {
-                <tr data-state=t.state.word()>
-                    <td class="cell-main" data-label="Name"><a href=format!("/tenants/{}", t.id)>{t.name.to_string()}</a> " " <small>{t.slug.to_string()}</small></td>
-                    <td data-label="State">{state(t.state.word())}</td>
-                    <td data-label="Tier">{r.tier_key.clone()}</td>
-                    <td data-label="Version">{version}</td>
-                    <td data-label="Stack" class="wide-only">{r.stack.clone()}</td>
-                    <td data-label="Region">{t.region.to_string()}</td>
-                    <td data-label="Tags" class="wide-only">{tags}</td>
-                    <td data-label="Since">{time(t.created_at)}</td>
-                </tr>
-            }
-        })
-        .collect();
-    let newest = wanted.sort == "newest";
-    view! {
-        <div class="table-wrap"><table class="table"><caption class="visually-hidden">"Tenants"</caption>
+fn table(rows: &[TenantRow], wanted: &Wanted, total: i64, may: bool) -> impl IntoView + use<> {
+    let lines: Vec<_> = rows.iter().map(|r| line(r, may)).collect();
+    let head = |sort: &'static str, label: &'static str| {
+        let on = wanted.sort == sort;
+        let way = on.then_some(if sort == "newest" { "descending" } else { "ascending" });
+        view! { <th scope="col" aria-sort=way><a href=wanted.link(sort, "")>{label}</a></th> }
+    };
+    let boxes = may.then(
+        || view! { <th scope="col" class="cell-check"><span class="visually-hidden">"Choose"</span></th> },
+    );
+    let table = view! {
+        <table class="table"><caption class="visually-hidden">"Tenants"</caption>
             <thead><tr>
-                <th scope="col" aria-sort=(!newest).then_some("ascending")><a href=wanted.link("", "")>"Name"</a></th>
-                <th scope="col">"State"</th><th scope="col">"Tier"</th><th scope="col">"Version"</th>
-                <th scope="col" class="wide-only">"Stack"</th><th scope="col">"Region"</th><th scope="col" class="wide-only">"Tags"</th>
-                <th scope="col" aria-sort=newest.then_some("descending")><a href=wanted.link("newest", "")>"Since"</a></th>
+                {boxes}
+                {head("", "Name")}
+                <th scope="col">"State"</th>{head("tier", "Tier")}{head("version", "Version")}
+                <th scope="col" class="wide-only">"Stack"</th><th scope="col" class="wide-only">"Region"</th><th scope="col" class="wide-only">"Tags"</th>
+                {head("newest", "Since")}
             </tr></thead>
-            <tbody>{lines}</tbody></table></div>
+            <tbody>{lines}</tbody></table>
+    };
+    if !may {
+        return view! { <div class="table-wrap">{table}</div> }.into_any();
+    }
+    let verb = |verb: &'static str, label: &'static str| {
+        view! { <button class="btn btn-small" name="verb" value=verb>{label}</button> }
+    };
+    let mut all = wanted.pairs().to_vec();
+    all.push(("all", "1"));
+    let every = (total <= 500 && (total > rows.len() as i64 || wanted.narrows())).then(|| {
+        view! { <p class="small bulk-all"><a href=link("/tenants/bulk", &all)>{format!("Change all {total} that match…")}</a></p> }
+    });
+    view! {
+        <form method="get" action="/tenants/bulk">
+            <div class="table-wrap">{table}
+                <div class="bulk-bar"><span class="small muted">"With the chosen ones:"</span>
+                    {verb("suspend", "Suspend…")}{verb("reactivate", "Reactivate…")}{verb("tag", "Add tags…")}{verb("untag", "Remove tags…")}</div>
+            </div>
+            {every}
+        </form>
+    }
+    .into_any()
+}
+
+fn line(r: &TenantRow, may: bool) -> impl IntoView + use<> {
+    let t = &r.tenant;
+    let rank = if r.in_sync { "current" } else { "behind" };
+    let version = r.version.clone().map(|v| view! { <span class="version" data-rank=rank>{v}</span> });
+    let tags: Vec<_> = t
+        .tags
+        .iter()
+        .map(|tag| view! { <a class="badge" href=format!("/tenants?tag={}", encoded(tag.as_str()))>{tag.to_string()}</a> " " })
+        .collect();
+    let choose = may.then(|| {
+        let label = format!("Choose {}", t.name);
+        view! { <td class="cell-check"><input type="checkbox" name="ids[]" value=t.id.to_string() aria-label=label /></td> }
+    });
+    view! {
+        <tr data-state=t.state.word()>
+            {choose}
+            <td class="cell-main" data-label="Name"><a href=format!("/tenants/{}", t.id)>{t.name.to_string()}</a> " " <small>{t.slug.to_string()}</small></td>
+            <td data-label="State">{state(t.state.word())}</td>
+            <td data-label="Tier">{r.tier_key.clone()}</td>
+            <td data-label="Version">{version}</td>
+            <td data-label="Stack" class="wide-only">{r.stack.clone()}</td>
+            <td data-label="Region" class="wide-only">{t.region.to_string()}</td>
+            <td data-label="Tags" class="wide-only">{tags}</td>
+            <td data-label="Since" class="no-phone">{time(t.created_at)}</td>
+        </tr>
     }
 }
 
@@ -182,23 +251,66 @@ pub async fn new(State(ui): State<Ui>, member: Member) -> Response {
     render(&ui, StatusCode::OK, frame, "New tenant", flash, move || {
         let options: Vec<_> = tiers.iter().map(|t| (t.tier.key.to_string(), format!("{} ({})", t.tier.spec.name, t.tier.spec.model.word()))).collect();
         if options.is_empty() {
-            return view! { <div class="empty"><h1>"No tier yet"</h1><p>"A tenant needs a tier. Define one first."</p><div class="actions"><a class="btn btn-primary" href="/tiers/new">"New tier"</a></div></div> }.into_any();
+            return view! { <div class="empty">{icon("tiers")}<h1>"No tier yet"</h1><p>"A tenant needs a tier. Define one first."</p><div class="actions"><a class="btn btn-primary" href="/tiers/new">"New tier"</a></div></div> }.into_any();
         }
+        let own = tiers.iter().filter(|t| t.tier.spec.model.has_dedicated() && !t.tier.spec.parameters.is_empty());
+        let own: Vec<_> = own
+            .map(|t| {
+                let key = t.tier.key.to_string();
+                let prefix = format!("own.{key}.");
+                let open = again.values.iter().any(|(k, v)| k.starts_with(&prefix) && !v.is_empty());
+                let inputs = overrides(&again, &t.tier.spec.parameters, &key, &format!("form[own][{key}]"), |name| again.value(&format!("{prefix}{name}"), ""));
+                view! { <details class="disclosure" open=open><summary>{format!("Parameters that differ, on {}", t.tier.spec.name)}</summary>{inputs}</details> }
+            })
+            .collect();
         view! {
+            <nav class="crumbs" aria-label="Breadcrumb"><ol><li><a href="/tenants">"Tenants"</a></li><li aria-current="page">"New tenant"</li></ol></nav>
             <header class="page-head"><h1>"New tenant"</h1></header>
             <form class="form" method="post" action="/do/add_tenant">
-                {field(&again, "name", "Organisation", "", "", "text")}
-                {field(&again, "slug", "Short name", "Its address: letters, digits and hyphens. Made from the organisation if left empty.", "", "text")}
-                {field(&again, "email", "Administrator's e-mail", "", "", "email")}
+                {Field::new(&again, "name", "Organisation").required().most(80).complete("off").view()}
+                {Field::new(&again, "slug", "Short name").hint("Its address: letters, digits and hyphens. Made from the organisation if left empty.").most(40).complete("off").view()}
+                {Field::new(&again, "email", "Administrator's e-mail").kind("email").required().most(254).complete("off").view()}
                 {select(&again, "tier", "Tier", options, "")}
-                {field(&again, "region", "Region", "The tier's first region if left empty.", "", "text")}
-                {field(&again, "tags", "Tags", "Separated by commas; waves can select by them.", "", "text")}
+                {Field::new(&again, "region", "Region").hint("The tier's first region if left empty.").most(32).view()}
+                {Field::new(&again, "tags", "Tags").hint("Separated by commas; waves can select by them.").view()}
+                {own}
                 <div class="form-actions"><button class="btn btn-primary" type="submit">"Create and onboard"</button></div>
             </form>
         }
         .into_any()
     })
     .await
+}
+
+/// A field for each parameter that a tenant may override; an empty one is inherited.
+fn overrides(
+    flash: &Flash,
+    parameters: &[domain::parameter::Parameter],
+    key: &str,
+    at: &str,
+    value: impl Fn(&str) -> String,
+) -> AnyView {
+    let rows: Vec<_> = parameters
+        .iter()
+        .map(|p| {
+            let id = format!("o-{key}-{}", p.name);
+            let text = value(&p.name);
+            let problem = flash.problem(&format!("overrides.{}", p.name));
+            let origin = if text.is_empty() { "inherited" } else { "overridden" };
+            let mark = if text.is_empty() { "inherited" } else { "overridden" };
+            let hint = format!("{}; the tier has {}", super::tier_form::kind_words(&p.kind), p.value);
+            view! {
+                <div class="param" data-origin=origin>
+                    <label for=id.clone()>{sentence_case(&p.name)}</label>
+                    <input id=id.clone() name=format!("{at}[{}]", p.name) value=text placeholder=p.value.to_string() aria-describedby=crate::parts::described(&id, true, problem.is_some()) aria-invalid=problem.is_some().then_some("true") />
+                    <p class="hint" id=format!("{id}-h")>{hint}</p>
+                    <span class="param-mark">{mark}</span>
+                    {problem.map(|text| crate::parts::field_error(&id, &text))}
+                </div>
+            }
+        })
+        .collect();
+    view! { <div class="params">{rows}</div> }.into_any()
 }
 
 pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>) -> Response {
@@ -209,17 +321,20 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
     let may = member.actor.may(Permission::Tenants);
     let again = flash.clone();
     render(&ui, StatusCode::OK, frame, data.tenant.name.to_string(), flash, move || {
+        let stays = !matches!(data.tenant.state, TenantState::Offboarding | TenantState::Offboarded);
+        let edit = (may && stays).then(|| edit(&data, &again));
         let danger = may.then(|| danger(&data, &again));
         view! {
             <nav class="crumbs" aria-label="Breadcrumb"><ol><li><a href="/tenants">"Tenants"</a></li><li aria-current="page">{data.tenant.name.to_string()}</li></ol></nav>
-            <div id="tenant" data-live>{body(&data)}</div>
+            <div id="tenant" data-live>{body(&data, may)}</div>
+            {edit}
             {danger}
         }
     })
     .await
 }
 
-fn body(data: &TenantDetail) -> impl IntoView + use<> {
+fn body(data: &TenantDetail, may: bool) -> impl IntoView + use<> {
     let t = &data.tenant;
     let steps: Vec<_> = data
         .progress
@@ -236,108 +351,262 @@ fn body(data: &TenantDetail) -> impl IntoView + use<> {
         .collect();
     let progress = (!steps.is_empty()).then(|| view! { <section class="section"><header class="section-head"><h2>"Onboarding"</h2></header><ol class="steps">{steps}</ol></section> });
     let process = data.process.as_ref().map(|p| {
-        let retry = p.summary.waits_for_person.then(|| post("tenant_verb", "Retry", "btn btn-small", &[("id", t.id.to_string()), ("verb", "retry".into())]));
-        view! { <div class="alert alert-info"><h2>{p.summary.title.clone()}</h2><p>{p.summary.sentence.clone()}</p>{retry}</div> }
+        let retry = (may && p.summary.waits_for_person).then(|| view! { <div class="actions">{post("tenant_verb", "Retry", "btn btn-small", &[("id", t.id.to_string()), ("verb", "retry".into())])}</div> });
+        let class = if p.summary.waits_for_person { "alert alert-error" } else { "alert alert-info" };
+        view! { <div class=class><h2>{p.summary.title.clone()}</h2><p>{crate::parts::capital(&p.summary.sentence)}</p>{retry}</div> }
     });
-    let stacks: Vec<_> = data
-        .stacks
-        .iter()
-        .map(|s| {
-            let version = s.actual.as_ref().map(|c| c.version.to_string()).unwrap_or_else(|| "nothing yet".into());
-            view! { <li><a href=format!("/stacks/{}", s.id)>{s.name.clone()}</a> " " {state_as(tone(s.status), s.status.word())} " " <span class="version">{version}</span></li> }
-        })
-        .collect();
-    let parameters: Vec<_> = data
-        .tier
-        .spec
-        .parameters
-        .iter()
-        .map(|p| {
-            let own = t.overrides.get(&p.name);
-            let mark = if own.is_some() { "overridden" } else { "inherited" };
-            let value = own.unwrap_or(&p.value).to_string();
-            view! { <div><dt>{p.name.clone()}</dt><dd>{value} " " <small class="muted">{mark}</small></dd></div> }
-        })
-        .collect();
+    let stacks: Vec<_> = data.stacks.iter().map(stack).collect();
+    let stacks = if stacks.is_empty() {
+        view! { <p class="muted">"None: nothing runs for this tenant."</p> }.into_any()
+    } else {
+        view! { <ul class="stack-list">{stacks}</ul> }.into_any()
+    };
     let url = data.url.clone();
+    let address = if t.state == TenantState::Active {
+        view! { <a href=url.clone()>{url.clone()}</a> }.into_any()
+    } else {
+        view! { {url.clone()} " " <small>"not served now"</small> }.into_any()
+    };
+    let open = (t.state == TenantState::Active).then(|| view! { <div class="actions"><a class="btn" href=url.clone()>{icon("external")} " Open"</a></div> });
+    let tags: Vec<_> = t.tags.iter().map(|tag| view! { <a class="badge" href=format!("/tenants?tag={}", encoded(tag.as_str()))>{tag.to_string()}</a> " " }).collect();
+    let tags = if tags.is_empty() {
+        view! { <span class="muted">"none"</span> }.into_any()
+    } else {
+        tags.into_any()
+    };
+    let reason =
+        t.reason.as_ref().map(|r| view! { <p class="lede">{crate::parts::capital(&r.sentence)}</p> });
     view! {
-        <header class="page-head"><div><h1>{t.name.to_string()} " " {state(t.state.word())}</h1>
-            <p class="lede">{t.reason.as_ref().map(|r| r.sentence.clone())}</p></div>
-            <div class="actions"><a class="btn" href=url.clone()>{icon("external")} " Open"</a></div>
-        </header>
+        <header class="page-head"><div><h1>{t.name.to_string()} " " {state(t.state.word())}</h1>{reason}</div>{open}</header>
         {process}
         <div class="split"><div>
             <section class="section">
                 <dl class="facts">
-                    <div><dt>"Address"</dt><dd><a href=url.clone()>{url.clone()}</a></dd></div>
+                    <div><dt>"Address"</dt><dd>{address}</dd></div>
                     <div><dt>"Administrator"</dt><dd>{t.email.to_string()}</dd></div>
-                    <div><dt>"Tier"</dt><dd><a href=format!("/tiers/{}", data.tier.id)>{data.tier.spec.name.to_string()}</a></dd></div>
+                    <div><dt>"Tier"</dt><dd><a href=format!("/tiers/{}", data.tier.id)>{data.tier.spec.name.to_string()}</a> " " <small>{data.tier.spec.model.word()}</small></dd></div>
                     <div><dt>"Region"</dt><dd>{t.region.to_string()}</dd></div>
+                    <div><dt>"Tags"</dt><dd>{tags}</dd></div>
                     <div><dt>"Since"</dt><dd>{time(t.created_at)}</dd></div>
                 </dl>
             </section>
             {progress}
-            <section class="section"><header class="section-head"><h2>"Stacks"</h2></header><ul>{stacks}</ul></section>
-            <section class="section"><header class="section-head"><h2>"Parameters"</h2></header><dl class="facts">{parameters}</dl></section>
+            <section class="section"><header class="section-head"><h2>"Stacks"</h2></header>{stacks}</section>
+            <section class="section"><header class="section-head"><h2>"Parameters"</h2></header>{parameters(data)}</section>
         </div><aside class="split-side">
             <section class="section"><header class="section-head"><h2>"What happened"</h2></header>{feed(data.activity.clone())}</section>
         </aside></div>
     }
 }
 
-fn danger(data: &TenantDetail, flash: &crate::session::Flash) -> impl IntoView + use<> {
+fn stack(s: &domain::stack::Stack) -> impl IntoView + use<> {
+    let version = s.actual.as_ref().map_or_else(|| "nothing yet".into(), |c| c.version.to_string());
+    let outputs: Vec<_> = s
+        .outputs
+        .iter()
+        .map(|(name, value)| view! { <div><dt>{name.clone()}</dt><dd>{value.clone()}</dd></div> })
+        .collect();
+    let outputs = (!outputs.is_empty()).then(|| view! { <dl class="facts small">{outputs}</dl> });
+    let kind = match s.kind {
+        domain::stack::StackKind::Pool => "shared",
+        domain::stack::StackKind::Silo => "its own",
+    };
+    view! { <li><p class="row"><a href=format!("/stacks/{}", s.id)>{s.name.clone()}</a> {state_as(tone(s.status), s.status.word())} <span class="version">{version}</span> <small class="muted">{kind}</small></p>{outputs}</li> }
+}
+
+/// What its stack runs with; a tenant without a stack of its own shares the tier's values.
+fn parameters(data: &TenantDetail) -> impl IntoView + use<> {
+    let spec = &data.tier.spec;
+    if spec.parameters.is_empty() {
+        return view! { <p class="muted">"This tier has no parameters."</p> }.into_any();
+    }
+    let rows: Vec<_> = spec
+        .parameters
+        .iter()
+        .map(|p| {
+            let own = data.tenant.overrides.get(&p.name);
+            let unit = match &p.kind {
+                domain::parameter::Kind::Integer { unit, .. } => unit.as_str(),
+                _ => "",
+            };
+            let value = format!("{} {unit}", own.unwrap_or(&p.value));
+            let mark = match own {
+                Some(_) => view! { <span class="badge badge-accent">{format!("overridden, the tier has {}", p.value)}</span> }.into_any(),
+                None => view! { <small>"inherited"</small> }.into_any(),
+            };
+            view! { <div><dt>{sentence_case(&p.name)}</dt><dd>{value} " " {mark}</dd></div> }
+        })
+        .collect();
+    view! { <dl class="facts">{rows}</dl> }.into_any()
+}
+
+fn edit(data: &TenantDetail, flash: &Flash) -> impl IntoView + use<> {
     let t = &data.tenant;
+    let mine = flash.values.contains_key("edit");
+    let notes = if mine { flash.clone() } else { Flash::default() };
+    let tags: Vec<_> = t.tags.iter().map(ToString::to_string).collect();
+    let own = data.tier.spec.model.has_dedicated() && !data.tier.spec.parameters.is_empty();
+    let values: BTreeMap<_, _> = t.overrides.iter().map(|(k, v)| (k.clone(), v.to_string())).collect();
+    let rows = own.then(|| {
+        let inputs = overrides(&notes, &data.tier.spec.parameters, "edit", "form[overrides]", |name| {
+            notes.value(&format!("overrides.{name}"), values.get(name).map_or("", String::as_str))
+        });
+        view! { <section><h3>"Parameters that differ"</h3><p class="hint">"An empty field is inherited. A change applies with the next rollout or Catch up."</p>{inputs}</section> }
+    });
+    view! {
+        <details class="disclosure section" open=mine><summary>"Edit"</summary>
+            <form class="form" method="post" action="/do/edit_tenant">
+                <input type="hidden" name="id" value=t.id.to_string() />
+                {Field::new(&notes, "name", "Organisation").value(t.name.as_str()).required().most(80).complete("off").view()}
+                {Field::new(&notes, "email", "Administrator's e-mail").kind("email").value(t.email.as_str()).required().most(254).complete("off").view()}
+                {Field::new(&notes, "tags", "Tags").hint("Separated by commas; waves can select by them.").value(&tags.join(", ")).view()}
+                {rows}
+                <div class="form-actions"><button class="btn btn-primary" type="submit">"Save"</button></div>
+            </form>
+        </details>
+    }
+}
+
+fn danger(data: &TenantDetail, flash: &Flash) -> impl IntoView + use<> {
+    let t = &data.tenant;
+    let notes = if flash.values.contains_key("edit") { Flash::default() } else { flash.clone() };
     let verb = |verb: &str, label: &str| {
         post("tenant_verb", label, "btn", &[("id", t.id.to_string()), ("verb", verb.into())])
     };
+    // Nothing was taken away while the grace period lasts.
+    let grace = data
+        .process
+        .as_ref()
+        .is_some_and(|p| p.kind == ProcessKind::Offboarding && p.summary.status == "waiting");
     let pause = match t.state {
-        TenantState::Active => Some(view! { <div class="danger-row"><div><h3>"Suspend"</h3><p>"Stops service; nothing is lost."</p></div>{verb("suspend", "Suspend")}</div> }.into_any()),
+        TenantState::Active => Some(view! {
+            <div class="danger-row"><div><h3>"Suspend"</h3><p>"Its address says that it is paused. Nothing is lost, and it can be reactivated at any time."</p></div>
+                <form class="form" method="post" action="/do/suspend_tenant">
+                    <input type="hidden" name="form[id]" value=t.id.to_string() />
+                    {Field::new(&notes, "comment", "Reason").hint("For the record and for your colleagues.").required().most(500).complete("off").view()}
+                    <button class="btn" type="submit">"Suspend"</button>
+                </form></div> }.into_any()),
         TenantState::Suspended => Some(view! { <div class="danger-row"><div><h3>"Reactivate"</h3><p>"Serves the tenant again."</p></div>{verb("reactivate", "Reactivate")}</div> }.into_any()),
-        TenantState::Offboarding => Some(view! { <div class="danger-row"><div><h3>"Keep"</h3><p>"Calls the off-boarding off, while it has not begun."</p></div>{verb("keep", "Keep the tenant")}</div> }.into_any()),
-        TenantState::Pending | TenantState::Provisioning | TenantState::Offboarded | TenantState::Failed => None,
+        TenantState::Offboarding if grace => Some(view! { <div class="danger-row"><div><h3>"Keep"</h3><p>"Calls the off-boarding off: nothing was taken away yet."</p></div>{verb("keep", "Keep the tenant")}</div> }.into_any()),
+        TenantState::Offboarding | TenantState::Pending | TenantState::Provisioning | TenantState::Offboarded | TenantState::Failed => None,
     };
     let leave = (!matches!(t.state, TenantState::Offboarded | TenantState::Offboarding)).then(|| {
+        let text = if data.tier.spec.model.has_dedicated() {
+            "After the grace period its own stack is deleted with everything in it. This cannot be undone."
+        } else {
+            "After the grace period the shared stack stops serving it, and its address closes. What it wrote stays in the shared stack's storage; delete it there if you have to."
+        };
         view! {
-            <div class="danger-row"><div><h3>"Off-board"</h3><p>"Takes the tenant and its own stack away, data included."</p></div>
+            <div class="danger-row"><div><h3>"Off-board"</h3><p>{text}</p></div>
                 <form class="form" method="post" action="/do/offboard">
                     <input type="hidden" name="form[id]" value=t.id.to_string() />
-                    {field(flash, "confirm", "Type the short name to confirm", "", "", "text")}
-                    {field(flash, "grace_hours", "Grace period in hours", "", "72", "number")}
+                    {Field::new(&notes, "confirm", "Type the short name to confirm").required().most(40).complete("off").view()}
+                    {field(&notes, "grace_hours", "Grace period in hours", "Until then you can keep it; 0 begins at once.", "72", "number")}
                     <button class="btn btn-danger" type="submit">"Off-board"</button>
                 </form>
             </div>
         }
     });
-    view! { <section class="danger-zone"><h2>"Danger zone"</h2>{pause}{leave}</section> }
+    (pause.is_some() || leave.is_some())
+        .then(|| view! { <section class="danger-zone"><h2>"Danger zone"</h2>{pause}{leave}</section> })
+}
+
+/// What the form of a new tenant says.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Adding {
+    name: String,
+    slug: String,
+    email: String,
+    tier: String,
+    region: String,
+    tags: String,
+    /// Overrides by tier: those of the chosen one count.
+    own: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// Registers a tenant.
 #[server(prefix = "/do", endpoint = "add_tenant")]
-pub async fn add_tenant(form: NewTenant) -> Result<(), ServerFnError> {
+pub async fn add_tenant(form: Adding) -> Result<(), ServerFnError> {
     let doing = async {
         let (service, actor) = actor().await?;
-        let id = service.add_tenant(&actor, form.clone()).await?;
+        let f = form.clone();
+        let overrides = f.own.get(&f.tier).cloned().unwrap_or_default();
+        let new = NewTenant {
+            name: f.name,
+            slug: f.slug,
+            email: f.email,
+            tier: f.tier,
+            region: f.region,
+            tags: f.tags,
+            overrides,
+        };
+        let id = service.add_tenant(&actor, new).await?;
         Ok((format!("/tenants/{id}"), Some("The tenant is being onboarded.".to_owned())))
     };
     answer(doing.await, &form).await
 }
 
-/// Suspends, reactivates, retries, keeps.
+/// Reactivates, retries, keeps.
 #[server(prefix = "/do", endpoint = "tenant_verb")]
 pub async fn tenant_verb(id: String, verb: String) -> Result<(), ServerFnError> {
     let doing = async {
         let (service, actor) = actor().await?;
         let tenant: TenantId = super::id(&id, "the tenant")?;
         let done = match verb.as_str() {
-            "suspend" => service.set_suspended(&actor, tenant, true, "").await.map(|()| "Suspended."),
             "reactivate" => service.set_suspended(&actor, tenant, false, "").await.map(|()| "Active again."),
             "retry" => service.retry_tenant(&actor, tenant).await.map(|()| "It is tried again."),
             "keep" => service.keep_tenant(&actor, tenant).await.map(|()| "The tenant stays."),
-            _ => Err(service::Error::field("verb", "must be suspend, reactivate, retry or keep")),
+            _ => Err(service::Error::field("verb", "must be reactivate, retry or keep")),
         }?;
         Ok((format!("/tenants/{tenant}"), Some(done.to_owned())))
     };
     answer(doing.await, &()).await
+}
+
+/// Why a tenant is suspended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Suspending {
+    id: String,
+    #[serde(default)]
+    comment: String,
+}
+
+/// Suspends a tenant; the reason is for the record.
+#[server(prefix = "/do", endpoint = "suspend_tenant")]
+pub async fn suspend_tenant(form: Suspending) -> Result<(), ServerFnError> {
+    let doing = async {
+        let (service, actor) = actor().await?;
+        let tenant: TenantId = super::id(&form.id, "the tenant")?;
+        service.suspend_with_reason(&actor, tenant, &form.comment).await?;
+        Ok((format!("/tenants/{tenant}"), Some("Suspended.".to_owned())))
+    };
+    answer(doing.await, &form).await
+}
+
+/// What was written, with a mark that it was this form.
+#[derive(Serialize)]
+struct Edited {
+    edit: bool,
+    #[serde(flatten)]
+    form: TenantEdit,
+}
+
+/// Changes a tenant.
+#[server(prefix = "/do", endpoint = "edit_tenant")]
+pub async fn edit_tenant(id: String, form: TenantEdit) -> Result<(), ServerFnError> {
+    let doing = async {
+        let (service, actor) = actor().await?;
+        let tenant: TenantId = super::id(&id, "the tenant")?;
+        let differs = service.edit_tenant(&actor, tenant, &form).await?;
+        let done = if differs {
+            "Saved. The changed parameters apply with the next rollout or Catch up."
+        } else {
+            "Saved."
+        };
+        Ok((format!("/tenants/{tenant}"), Some(done.to_owned())))
+    };
+    answer(doing.await, &Edited { edit: true, form: form.clone() }).await
 }
 
 /// What the form says.

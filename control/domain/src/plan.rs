@@ -166,7 +166,9 @@ impl Plan {
 }
 
 impl StackFacts {
-    fn candidate(&self) -> Candidate<'_> {
+    /// What selectors look at.
+    #[must_use]
+    pub fn candidate(&self) -> Candidate<'_> {
         Candidate {
             tier: &self.tier_key,
             region: &self.region,

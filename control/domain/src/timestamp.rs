@@ -27,6 +27,12 @@ impl Timestamp {
         self.format(format_description!("[day padding:none] [month repr:short] [year], [hour]:[minute]"))
     }
 
+    /// `Tuesday, 24 November 2026` in UTC: above what happened on that day.
+    #[must_use]
+    pub fn day(self) -> String {
+        self.format(format_description!("[weekday repr:long], [day padding:none] [month repr:long] [year]"))
+    }
+
     /// `14:20` in UTC.
     #[must_use]
     pub fn clock(self) -> String {

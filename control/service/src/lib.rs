@@ -5,6 +5,7 @@
 mod access;
 mod answers;
 mod error;
+mod facts;
 mod gates;
 mod lists;
 mod people;
@@ -12,7 +13,10 @@ mod releases;
 mod rollouts;
 mod signup;
 mod strategies;
+mod tenant_edit;
 mod tenants;
+mod tier_diff;
+mod tier_edit;
 mod tiers;
 mod timeline;
 mod views;
@@ -26,7 +30,11 @@ pub use people::{NewPassword, NewToken, NewUser, TokenRow};
 pub use releases::NewRelease;
 pub use rollouts::{GatePanel, Preview, RolloutView, StackView, StartRollout};
 pub use signup::{Offer, Progress, SignupForm};
+pub use strategies::{StrategyPreview, WavePreview};
+pub use tenant_edit::{BulkChange, BulkPreview, BulkVerb, TenantEdit};
 pub use tenants::{NewTenant, TenantDetail};
+pub use tier_diff::{Difference, differences};
+pub use tier_edit::{ParameterRow, TierEdit, TierPreview};
 pub use tiers::{TierCard, TierForm, default_parameters};
 pub use timeline::{StackFilter, StackList, cell_states};
 pub use views::{Checklist, Overview, Settings};
@@ -53,6 +61,7 @@ pub struct Service {
     /// How a tenant's address is written, with `{slug}` in it.
     tenant_url: Arc<str>,
     attempts: Arc<access::Attempts>,
+    facts: facts::Facts,
 }
 
 impl Service {
@@ -70,6 +79,7 @@ impl Service {
             artifacts: Arc::new(artifacts),
             tenant_url: tenant_url.into(),
             attempts: Arc::default(),
+            facts: facts::Facts::default(),
         }
     }
 

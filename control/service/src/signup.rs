@@ -7,11 +7,12 @@ use domain::access::Permission;
 use domain::invalid::Problems;
 use domain::onboarding::Onboarding;
 use domain::process::{Mail, ProcessKind, Recipient};
+use domain::tenant::TenantState;
 use domain::tier::{SignupPolicy, Tier};
 use domain::{Actor, DisplayName, Email, SignupId, Slug, Span};
 use store::{Running, Signup, SignupState};
 
-/// Links that one registration is sent within an hour, at most.
+/// Links that one address is sent within an hour, at most, whatever it registers.
 const LINKS_AN_HOUR: i64 = 5;
 
 /// A plan on offer.
@@ -58,8 +59,12 @@ pub struct SignupForm {
 pub struct Progress {
     /// Their organisation.
     pub organisation: String,
-    /// `waiting`, `declined`, `provisioning`, `ready`, `failed`.
+    /// `unconfirmed`, `waiting`, `declined`, `provisioning`, `ready`, `suspended`, `closed`, `failed`.
     pub state: String,
+    /// Their address, as it was registered.
+    pub email: String,
+    /// What their plan is called.
+    pub plan: String,
     /// Step by step.
     pub steps: Vec<domain::onboarding::Progress>,
     /// Where their workspace answers, once it is ready.
@@ -116,11 +121,10 @@ impl Service {
         if known.is_none() && self.store.tenant_by_slug(&slug).await?.is_some() {
             return Err(Error::field("slug", format!("“{slug}” is taken; choose another")));
         }
-        // A repeated request gets one more link to the same registration; a flood of them fills no mailbox.
+        // A repeated request gets one more link to the same registration; a flood of them, under whatever name,
+        // fills no mailbox.
         let now = self.now();
-        if let Some(known) = &known
-            && self.store.signup_links(known.id, now - Span::minutes(60)).await? >= LINKS_AN_HOUR
-        {
+        if self.store.links_to(&email, now - Span::minutes(60)).await? >= LINKS_AN_HOUR {
             return Ok(email);
         }
         let token = random_text(40);
@@ -168,30 +172,52 @@ impl Service {
         Ok(tier.filter(|t| t.spec.signup != SignupPolicy::Closed))
     }
 
-    /// Whether a subdomain could be had, for the form while a person types.
+    /// The subdomain that a registration would get, and whether it could be had: for the form while a person types.
     ///
     /// # Errors
     /// Why not.
-    pub async fn check_slug(&self, text: &str) -> Result<()> {
-        let slug = text.parse::<Slug>().and_then(Slug::for_tenant).map_err(|e| e.within("slug"))?;
+    pub async fn check_slug(&self, slug: &str, organisation: &str) -> Result<Slug> {
+        let slug = match slug.trim() {
+            "" => Slug::suggest(organisation)
+                .ok_or_else(|| domain::Invalid::new("slug", "is missing; choose a short name"))?,
+            text => text.parse::<Slug>().map_err(|e| e.within("slug"))?,
+        };
+        let slug = slug.for_tenant().map_err(|e| e.within("slug"))?;
         if self.store.tenant_by_slug(&slug).await?.is_some() {
             return Err(Error::field("slug", format!("“{slug}” is taken; choose another")));
         }
-        Ok(())
+        Ok(slug)
     }
 
-    /// Confirms the address behind a link, the first time; then tells how far it is.
+    /// How far the registration behind a link is. Looking changes nothing: programs that read mail follow links too.
     ///
     /// # Errors
     /// The link is unknown.
     pub async fn welcome(&self, token: &str) -> Result<Progress> {
-        let signup = self.store.signup_by_token(&hash_token(token)).await?;
-        let mut signup =
-            signup.ok_or_else(|| Error::not_found("the registration behind this link; sign up again"))?;
-        if signup.state == SignupState::Unconfirmed {
-            signup = self.confirm(signup).await?;
-        }
+        let signup = self.signup_behind(token).await?;
         self.progress(&signup).await
+    }
+
+    /// Confirms the address behind a link; a second time changes nothing.
+    ///
+    /// # Errors
+    /// The link is unknown; the subdomain was taken meanwhile.
+    pub async fn confirm_signup(&self, token: &str) -> Result<()> {
+        let signup = self.signup_behind(token).await?;
+        if signup.state == SignupState::Unconfirmed {
+            self.confirm(signup).await?;
+        }
+        Ok(())
+    }
+
+    async fn signup_behind(&self, token: &str) -> Result<Signup> {
+        let signup = self.store.signup_by_token(&hash_token(token)).await?;
+        signup.ok_or_else(|| {
+            Error::NotFound(domain::Reason::new(
+                "unknown_link",
+                "We do not know this link. Please sign up again; you will get a new one.",
+            ))
+        })
     }
 
     async fn confirm(&self, mut signup: Signup) -> Result<Signup> {
@@ -205,7 +231,7 @@ impl Service {
                 to: Recipient::Operators,
                 subject: format!("{} asks for {}", signup.organisation, tier.spec.name),
                 body: format!(
-                    "{} ({}) waits for acceptance.\n\n{{base}}/tenants\n",
+                    "{} ({}) waits for acceptance.\n\nAccept or decline it here:\n{{base}}/\n",
                     signup.organisation, signup.email
                 ),
             };
@@ -258,15 +284,21 @@ impl Service {
     }
 
     async fn progress(&self, signup: &Signup) -> Result<Progress> {
-        let organisation = signup.organisation.to_string();
+        let plan = self.store.tier(signup.tier, None).await?.map(|(tier, _)| tier.spec.name.to_string());
         let plain = |state: &str| Progress {
-            organisation: organisation.clone(),
+            organisation: signup.organisation.to_string(),
             state: state.into(),
+            email: signup.email.to_string(),
+            plan: plan.clone().unwrap_or_default(),
             steps: vec![],
             url: None,
         };
         let Some(tenant) = signup.tenant else {
-            return Ok(plain(if signup.state == SignupState::Declined { "declined" } else { "waiting" }));
+            return Ok(plain(match signup.state {
+                SignupState::Unconfirmed => "unconfirmed",
+                SignupState::Declined => "declined",
+                SignupState::Waiting | SignupState::Accepted => "waiting",
+            }));
         };
         let tenant = self.store.tenant(tenant).await?.ok_or_else(|| Error::not_found("the tenant"))?;
         let rows =
@@ -277,13 +309,19 @@ impl Service {
         {
             progress.steps = running.process.progress();
         }
-        match tenant.state {
-            domain::tenant::TenantState::Active => {
-                progress.state = "ready".into();
+        progress.state = match tenant.state {
+            TenantState::Active => {
                 progress.url = Some(self.tenant_url(tenant.slug.as_str()));
+                "ready"
             }
-            domain::tenant::TenantState::Failed => progress.state = "failed".into(),
-            _ => {}
+            TenantState::Failed => "failed",
+            TenantState::Suspended => "suspended",
+            TenantState::Offboarding | TenantState::Offboarded => "closed",
+            TenantState::Pending | TenantState::Provisioning => "provisioning",
+        }
+        .into();
+        if progress.state == "suspended" || progress.state == "closed" {
+            progress.steps.clear();
         }
         Ok(progress)
     }
@@ -305,7 +343,7 @@ impl Service {
         actor.require(Permission::Tenants)?;
         let mut signup = self.store.signup(id).await?.ok_or_else(|| Error::not_found("the registration"))?;
         if signup.state != SignupState::Waiting {
-            return Err(Error::refused("not_waiting", "it was answered already"));
+            return Err(Error::refused("not_waiting", "Somebody has answered this request already."));
         }
         if accept {
             let (tier, _) =
@@ -313,8 +351,15 @@ impl Service {
             return self.accept(actor, signup, &tier).await.map(drop);
         }
         signup.state = SignupState::Declined;
+        let mail = Mail {
+            key: format!("signup/{id}/declined"),
+            to: Recipient::Address(signup.email.to_string()),
+            subject: format!("Your request for {}", signup.organisation),
+            body: "Thank you for your interest.\n\nWe cannot offer you this plan. If you think that this is a mistake, please answer this message.\n".to_owned(),
+        };
         let mut tx = self.store.begin().await?;
         tx.save_signup(&signup).await?;
+        tx.mail(&new_id::<domain::MailId>().to_string(), &mail, self.now()).await?;
         let event =
             self.event("declined", format!("{} declined {}", actor.name, signup.organisation), &signup.slug);
         tx.record(&format!("signup/{id}"), None, actor, event).await?;

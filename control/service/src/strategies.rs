@@ -2,10 +2,34 @@
 
 use crate::{Error, Result, Service, new_id};
 use domain::access::Permission;
+use domain::selector::Selector;
 use domain::strategy::{
     Amount, ApprovalSpec, Check, GateSpec, OnHalt, Strategy, StrategySpec, ToleranceMode, WaveSpec,
 };
-use domain::{Actor, DisplayName, Span, StrategyId};
+use domain::{Actor, DisplayName, Span, StrategyId, Timestamp};
+
+/// Who lands where, wave by wave.
+#[derive(Clone, Debug, Default)]
+pub struct StrategyPreview {
+    /// As many as were asked for.
+    pub waves: Vec<WavePreview>,
+    /// Stacks that no wave takes.
+    pub left: u32,
+}
+
+/// Who lands in a wave.
+#[derive(Clone, Debug, Default)]
+pub struct WavePreview {
+    /// How many stacks.
+    pub stacks: u32,
+    /// How many tenants on them.
+    pub tenants: u32,
+    /// The first of them by name: tenants of dedicated stacks, names of shared ones.
+    pub names: Vec<String>,
+}
+
+/// How many names a preview shows of a wave.
+const NAMES: usize = 5;
 
 impl Service {
     /// All strategies, by name.
@@ -27,9 +51,30 @@ impl Service {
         id: Option<StrategyId>,
         spec: StrategySpec,
     ) -> Result<StrategyId> {
+        self.save_strategy_seen(actor, id, spec, None).await
+    }
+
+    /// The same, unless somebody saved it after the moment `seen`, when it was read.
+    ///
+    /// # Errors
+    /// Needs `strategies`; the field that is wrong; somebody saved it meanwhile.
+    pub async fn save_strategy_seen(
+        &self,
+        actor: &Actor,
+        id: Option<StrategyId>,
+        spec: StrategySpec,
+        seen: Option<Timestamp>,
+    ) -> Result<StrategyId> {
         actor.require(Permission::Strategies)?;
         spec.check()?;
         let all = self.store.strategies().await?;
+        let stale = all.iter().any(|s| Some(s.id) == id && seen.is_some_and(|seen| seen != s.saved_at));
+        if stale {
+            return Err(Error::refused(
+                "stale",
+                "Somebody saved this strategy while you edited. What you wrote is still here: compare it with the saved one in another tab, then save again.",
+            ));
+        }
         if all.iter().any(|s| s.spec.name == spec.name && Some(s.id) != id) {
             return Err(Error::field("name", "is another strategy's already; choose another"));
         }
@@ -48,25 +93,33 @@ impl Service {
         Ok(strategy.id)
     }
 
-    /// Who would land in which wave now: name, stacks, tenants.
+    /// Who would land in which wave now. A wave whose selector is not understood yet (`None`) takes nobody, so
+    /// that the others can be seen while a person types.
     ///
     /// # Errors
-    /// Needs `view`; the field that is wrong.
+    /// Needs `view`.
     pub async fn preview_strategy(
         &self,
         actor: &Actor,
-        spec: &StrategySpec,
-    ) -> Result<Vec<(String, u32, u32)>> {
+        selectors: &[Option<Selector>],
+    ) -> Result<StrategyPreview> {
         actor.require(Permission::View)?;
-        spec.check()?;
-        let mut waves: Vec<_> = spec.waves.iter().map(|w| (w.name.to_string(), 0, 0)).collect();
-        for facts in self.store.planning_facts().await? {
-            if let Some(i) = facts.wave_in(spec) {
-                waves[i].1 += 1;
-                waves[i].2 += u32::try_from(facts.tenants.len()).unwrap_or(u32::MAX);
+        let mut preview = StrategyPreview { waves: vec![WavePreview::default(); selectors.len()], left: 0 };
+        for facts in self.facts().await?.iter() {
+            let candidate = facts.candidate();
+            let wave = selectors.iter().position(|s| s.as_ref().is_some_and(|s| s.selects(&candidate)));
+            let Some(wave) = wave.and_then(|i| preview.waves.get_mut(i)) else {
+                preview.left += 1;
+                continue;
+            };
+            wave.stacks += 1;
+            wave.tenants += u32::try_from(facts.tenants.len()).unwrap_or(u32::MAX);
+            if wave.names.len() < NAMES {
+                let own = facts.tenants.first().filter(|_| facts.owner.is_some());
+                wave.names.push(own.map_or_else(|| facts.name.clone(), |(slug, _)| slug.to_string()));
             }
         }
-        Ok(waves)
+        Ok(preview)
     }
 
     /// Takes a strategy away.
@@ -75,11 +128,13 @@ impl Service {
     /// Needs `strategies`; there is none.
     pub async fn delete_strategy(&self, actor: &Actor, id: StrategyId) -> Result<()> {
         actor.require(Permission::Strategies)?;
+        let strategy = self.store.strategy(id).await?.ok_or_else(|| Error::not_found("the strategy"))?;
         let mut tx = self.store.begin().await?;
         if !tx.delete_strategy(id).await? {
             return Err(Error::not_found("the strategy"));
         }
-        let event = self.event("strategy_deleted", format!("{} deleted a strategy", actor.name), &id);
+        let sentence = format!("{} deleted the strategy “{}”", actor.name, strategy.spec.name);
+        let event = self.event("strategy_deleted", sentence, &strategy.spec);
         tx.record(&format!("strategy/{id}"), Some(id.to_string()), actor, event).await?;
         Ok(tx.commit().await?)
     }

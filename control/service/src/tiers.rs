@@ -91,22 +91,35 @@ impl Service {
     /// # Errors
     /// Needs `tiers`; the field that is wrong.
     pub async fn save_tier(&self, actor: &Actor, id: Option<TierId>, form: TierForm) -> Result<Tier> {
+        self.save_tier_noting(actor, id, form, Problems::default()).await
+    }
+
+    /// The same, with what was found wrong before.
+    pub(crate) async fn save_tier_noting(
+        &self,
+        actor: &Actor,
+        id: Option<TierId>,
+        form: TierForm,
+        mut problems: Problems,
+    ) -> Result<Tier> {
         actor.require(Permission::Tiers)?;
         let before = match id {
             None => None,
             Some(id) => Some(self.store.tier(id, None).await?.ok_or_else(|| Error::not_found("the tier"))?.0),
         };
-        let mut problems = Problems::default();
         let key = match &before {
             Some(tier) => Some(tier.key.clone()),
             None => problems.take("key", form.key.parse::<Slug>()),
         };
         let spec = form.spec(before.as_ref().map(|t| &t.spec), &mut problems);
         let (Some(key), Some(spec)) = (key, spec) else { return Err(problems.into_invalid().into()) };
+        if let Some(before) = &before {
+            self.keeps_its_tenants(before, &spec, &mut problems).await?;
+        }
         problems.finish(())?;
         spec.check()?;
         if before.as_ref().is_some_and(|b| b.spec == spec) {
-            return Err(Error::refused("unchanged", "nothing differs from the saved revision"));
+            return Err(Error::refused("unchanged", "Nothing differs from the saved revision."));
         }
         if before.is_none() && self.store.tier_by_key(&key).await?.is_some() {
             return Err(Error::field("key", "is another tier's already; choose another"));
@@ -133,38 +146,25 @@ impl Service {
         Ok(tier)
     }
 
-    /// What saving and rolling out an edited tier would change, one sentence.
-    ///
-    /// # Errors
-    /// Needs `view`; the field that is wrong.
-    pub async fn preview_tier(&self, actor: &Actor, id: TierId, form: TierForm) -> Result<String> {
-        actor.require(Permission::View)?;
-        let (before, _) = self.store.tier(id, None).await?.ok_or_else(|| Error::not_found("the tier"))?;
-        let mut problems = Problems::default();
-        let spec = form.spec(Some(&before.spec), &mut problems);
-        let Some(spec) = spec else { return Err(problems.into_invalid().into()) };
-        problems.finish(())?;
-        spec.check()?;
-        if spec == before.spec {
-            return Ok("Nothing is changed yet.".to_owned());
+    /// Tenants do not move by themselves: a tier keeps its model, and the regions where some of them live.
+    async fn keeps_its_tenants(&self, before: &Tier, spec: &TierSpec, problems: &mut Problems) -> Result<()> {
+        if before.spec.model == spec.model && before.spec.regions.iter().all(|r| spec.regions.contains(r)) {
+            return Ok(());
         }
-        let Some(release) = self.store.live_release().await? else {
-            return Ok("Changes no stack: no release is live yet.".to_owned());
-        };
-        let edited = Tier { spec, ..before };
-        let facts = self.store.planning_facts().await?;
-        let (mut stacks, mut tenants) = (0, 0);
-        for facts in facts.iter().filter(|f| f.tier == id) {
-            if matches!(facts.step(&release, &edited).0.change, domain::plan::Change::Update) {
-                stacks += 1;
-                tenants += facts.tenants.len();
-            }
+        let homes = self.store.tier_homes(before.id).await?;
+        let all = homes.iter().map(|(_, n)| n).sum::<i64>();
+        if all > 0 && before.spec.model != spec.model {
+            let who = plural(usize::try_from(all).unwrap_or(usize::MAX), "tenant");
+            problems.note(
+                "model",
+                format!("cannot change while {who} live on this tier; make another tier for it"),
+            );
         }
-        Ok(format!(
-            "This changes {} with {}, once it is rolled out.",
-            plural(stacks, "stack"),
-            plural(tenants, "tenant")
-        ))
+        for (region, n) in homes.iter().filter(|(region, _)| !spec.regions.contains(region)) {
+            let who = plural(usize::try_from(*n).unwrap_or(usize::MAX), "tenant");
+            problems.note("regions", format!("must keep {region}, where {who} live"));
+        }
+        Ok(())
     }
 
     async fn tier_is_empty(&self, tier: &Tier) -> Result<bool> {
@@ -174,7 +174,7 @@ impl Service {
 }
 
 impl TierForm {
-    fn spec(self, before: Option<&TierSpec>, problems: &mut Problems) -> Option<TierSpec> {
+    pub(crate) fn spec(self, before: Option<&TierSpec>, problems: &mut Problems) -> Option<TierSpec> {
         let name = problems.take("name", self.name.parse::<DisplayName>());
         let signup = problems.take("signup", self.signup.parse::<SignupPolicy>());
         let mut regions: Vec<Region> = vec![];

@@ -5,8 +5,11 @@ use crate::{Error, Result, Service, strategies};
 use domain::access::Permission;
 use domain::process::ProcessKind;
 use domain::release::Release;
-use domain::{Actor, MailId};
-use store::{Activity, ActivityFilter, Behind, Message, OpenGate, ProcessRow, Signup, TierVersions};
+use domain::{Actor, MailId, Timestamp};
+use store::{
+    Activity, ActivityFilter, Behind, Message, OpenGate, ProcessRow, Signup, StackHealth, TenantFilter,
+    TenantRow, TierVersions,
+};
 
 /// The first page.
 #[derive(Clone, Debug)]
@@ -25,8 +28,16 @@ pub struct Overview {
     pub stuck: Vec<ProcessRow>,
     /// Registrations that wait for a person.
     pub signups: Vec<Signup>,
-    /// The catch-up list.
+    /// The catch-up list, at most 50 of it.
     pub behind: Vec<Behind>,
+    /// How many are on the catch-up list.
+    pub behind_in_all: i64,
+    /// Since when each of them is behind, in the same order: since a rollout passed it by, not since its own last change.
+    pub behind_since: Vec<Timestamp>,
+    /// How the stacks are.
+    pub health: StackHealth,
+    /// The newest tenants.
+    pub newest: Vec<TenantRow>,
     /// What happened last.
     pub activity: Vec<Activity>,
     /// What is still to be done in a new installation.
@@ -65,14 +76,23 @@ impl Service {
         let checklist = Checklist { tiers, release: live.is_some(), tenants: !states.is_empty() };
         let done = checklist.tiers && checklist.release && checklist.tenants;
         let filter = ActivityFilter { headlines: true, limit: 12, ..ActivityFilter::default() };
+        let behind = self.store.behind(50).await?;
+        let rollout = open.iter().find(|p| p.kind == ProcessKind::Rollout).cloned();
+        let ends = if behind.is_empty() { vec![] } else { self.store.rollout_ends().await? };
+        let missed = |b: &Behind| ends.iter().rev().copied().find(|end| *end > b.since).unwrap_or(b.since);
+        let newest = TenantFilter { newest: true, limit: 5, ..TenantFilter::default() };
         Ok(Overview {
+            behind_since: behind.iter().map(missed).collect(),
+            health: self.store.stack_health().await?,
+            newest: self.store.tenants(&newest).await?,
             versions: self.store.tier_versions().await?,
             states,
-            rollout: open.iter().find(|p| p.kind == ProcessKind::Rollout).cloned(),
+            rollout,
             stuck: open.into_iter().filter(|p| p.summary.waits_for_person).collect(),
             gates: self.store.asking_gates().await?,
             signups: self.store.waiting_signups().await?,
-            behind: self.store.behind(50).await?,
+            behind_in_all: self.store.count_behind().await?,
+            behind,
             activity: self.store.activity(&filter).await?,
             checklist: (!done).then_some(checklist),
             live,

@@ -141,12 +141,16 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn activity(&self, filter: &ActivityFilter) -> Result<Vec<Activity>, StoreError> {
-        let like = |text: &Option<String>| text.as_ref().map(|t| format!("%{}%", escape(t)));
+        // The actor is JSON, in which the words for what they may do would be found too; the engines read its
+        // name in different ways.
+        let name =
+            if self.is_postgres() { "actor::json ->> 'name'" } else { "json_extract(actor, '$.name')" };
+        let search = filter.search.as_ref().map(|t| format!("%{}%", escape(&t.to_lowercase())));
         let sql = format!(
             "select position, stream, at, kind, actor, sentence from events
              where ($1 is null or stream like $1 escape '!')
                and ($2 is null or subject = $2)
-               and ($3 is null or lower(sentence) like lower($3) escape '!' or lower(actor) like lower($3) escape '!')
+               and ($3 is null or lower(sentence) like $3 escape '!' or lower({name}) like $3 escape '!')
                and position < $4 {}
              order by position desc limit $5",
             if filter.headlines { HEADLINES } else { "" }
@@ -155,7 +159,7 @@ impl Store {
         let bound = args![
             stream,
             filter.subject.clone(),
-            like(&filter.search),
+            search,
             filter.before.unwrap_or(i64::MAX),
             filter.limit.clamp(1, 500)
         ];

@@ -68,7 +68,8 @@ impl Store {
         self.fetch(&sql, vec![]).await?[0].int(0)
     }
 
-    /// Tiers × versions, counted in tenants.
+    /// Tiers × versions, counted in tenants. A hybrid tenant counts once, by its own stack: a shared one with
+    /// components is the other half of it.
     ///
     /// # Errors
     /// The database failed.
@@ -76,7 +77,8 @@ impl Store {
         let sql = "select tr.key, s.version, count(distinct t.id) from tenants t join tiers tr on tr.id = t.tier
                    left join tenant_stacks ts on ts.tenant = t.id
                    left join stacks s on s.id = ts.stack
-                   where t.state in ('active', 'suspended') group by tr.key, s.version order by tr.key, s.version";
+                   where t.state in ('active', 'suspended')
+                     and (s.id is null or s.kind = 'silo' or s.components = '[]') group by tr.key, s.version order by tr.key, s.version";
         let rows = self.fetch(sql, vec![]).await?;
         rows.iter()
             .map(|r| Ok(TierVersions { tier: r.text(0)?, version: r.text_or_null(1)?, tenants: r.int(2)? }))

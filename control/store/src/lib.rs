@@ -9,6 +9,7 @@ mod desire;
 mod error;
 mod events;
 mod fleet;
+mod glance;
 mod migrate;
 mod outbox;
 mod pages;
@@ -27,13 +28,14 @@ pub use deliveries::{AttemptEnd, Delivery, DeliveryState, DueDelivery};
 pub use error::{Conflict, StoreError};
 pub use events::{Activity, ActivityFilter, NewEvent, StoredEvent};
 pub use fleet::{Behind, TierVersions};
+pub use glance::StackHealth;
 pub use outbox::{Addressing, Message, OpenGate};
 pub use people::{ApiToken, User};
 pub use processes::{Append, ProcessRow, stream};
 pub use running::{Running, begin};
 pub use signups::{Signup, SignupState};
 pub use stacks::{Brief, OperationRow, PoolPlace, Route};
-pub use tenants::{TenantFilter, TenantRow};
+pub use tenants::{TenantFilter, TenantOrder, TenantRow};
 
 use sql::{Arg, Row};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -175,6 +177,11 @@ impl Store {
             Pool::Sqlite { write, .. } => sql::execute_sqlite(write, sql, args).await,
             Pool::Postgres { write, .. } => sql::execute_postgres(write, sql, args).await,
         }
+    }
+
+    /// Whether this is PostgreSQL, where a few statements differ.
+    pub(crate) const fn is_postgres(&self) -> bool {
+        matches!(self.pool, Pool::Postgres { .. })
     }
 
     fn listen(&self) {

@@ -107,6 +107,16 @@ impl Store {
         self.fetch(sql, args![signup.to_string(), since]).await?[0].int(0)
     }
 
+    /// How many links an address was sent after `since`, for whatever it registered.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn links_to(&self, email: &Email, since: Timestamp) -> Result<i64, StoreError> {
+        let sql = "select count(*) from signups s join signup_links l on l.signup = s.id
+                   where lower(s.email) = $1 and l.created_at > $2";
+        self.fetch(sql, args![email.as_str().to_lowercase(), since]).await?[0].int(0)
+    }
+
     /// The registration behind a link.
     ///
     /// # Errors

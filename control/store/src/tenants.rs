@@ -2,7 +2,7 @@
 
 use crate::events::escape;
 use crate::records::erased::Json as _;
-use crate::sql::{Row, args};
+use crate::sql::{Arg, Row, args};
 use crate::{Store, StoreError, Tx};
 use domain::tenant::{Tenant, TenantState};
 use domain::{Reason, Slug, TenantId};
@@ -22,12 +22,26 @@ pub struct TenantFilter {
     pub region: Option<String>,
     /// A tag.
     pub tag: Option<String>,
-    /// Newest first instead of by slug.
+    /// The order, unless `newest`.
+    pub order: TenantOrder,
+    /// Newest first.
     pub newest: bool,
     /// The `cursor` of the last row of the page before.
     pub after: Option<String>,
     /// At most so many, up to 500.
     pub limit: u32,
+}
+
+/// The order of a list of tenants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum TenantOrder {
+    /// By name.
+    #[default]
+    Name,
+    /// By tier, then by name.
+    Tier,
+    /// By the version that their stack runs, those without one first, then by name.
+    Version,
 }
 
 /// A tenant with where it lives.
@@ -51,11 +65,9 @@ const TENANT: &str =
     "t.id, t.slug, t.name, t.email, t.tier, t.region, t.tags, t.overrides, t.state, t.reason, t.created_at";
 
 // A hybrid tenant has two stacks; its own one answers.
-const LIST: &str = "from tenants t join tiers tr on tr.id = t.tier
-    left join stacks s on s.id = (select ts.stack from tenant_stacks ts join stacks st on st.id = ts.stack
-        where ts.tenant = t.id order by st.kind desc limit 1)
-    where ($1 is null or t.search like $1 escape '!') and ($2 is null or tr.key = $2) and ($3 is null or t.state = $3)
-      and ($4 is null or s.version = $4) and ($5 is null or t.region = $5) and ($6 is null or t.tags like $6 escape '!')";
+const STACK: &str =
+    "left join stacks s on s.id = (select ts.stack from tenant_stacks ts join stacks st on st.id = ts.stack
+    where ts.tenant = t.id order by st.kind desc limit 1)";
 
 impl Tx {
     /// Adds a tenant.
@@ -145,30 +157,39 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn tenants(&self, filter: &TenantFilter) -> Result<Vec<TenantRow>, StoreError> {
-        // Ids are UUID v7: newest first is by id.
-        let (order, after) = if filter.newest {
-            ("t.id desc", "($7 is null or t.id < $7)")
-        } else {
-            ("t.slug", "($7 is null or t.slug > $7)")
+        let mut ask = Ask::of(filter);
+        // Slugs are unique, ids are UUID v7: every order is total, and a page begins after the last row's place.
+        let keys: &[&str] = match filter.order {
+            _ if filter.newest => &["t.id"],
+            TenantOrder::Name => &["lower(t.name)", "t.slug"],
+            TenantOrder::Tier => &["tr.key", "lower(t.name)", "t.slug"],
+            TenantOrder::Version => &["coalesce(s.version, '')", "lower(t.name)", "t.slug"],
         };
+        ask.stack |= !filter.newest && filter.order == TenantOrder::Version;
+        ask.tier = !filter.newest && filter.order == TenantOrder::Tier;
+        let order = if filter.newest { "t.id desc".to_owned() } else { keys.join(", ") };
+        if let Some(after) = &filter.after {
+            ask.after(keys, filter.newest, after);
+        }
+        let limit = ask.bind(filter.limit.clamp(1, 500));
+        // The page is found first: only its rows are joined with what they show.
         let sql = format!(
             "select {TENANT}, tr.key, s.name, s.version, cast(case when s.actual is not null and s.actual = s.desired then 1 else 0 end as bigint)
-             {LIST} and {after} order by {order} limit $8"
+             from (select t.id {} order by {order} limit {limit}) page
+             join tenants t on t.id = page.id join tiers tr on tr.id = t.tier {STACK} order by {order}",
+            ask.selection()
         );
-        let mut bound = filters(filter);
-        bound.extend(args![filter.after.clone(), filter.limit.clamp(1, 500)]);
-        let rows = self.fetch(&sql, bound).await?;
+        let rows = self.fetch(&sql, ask.bound).await?;
         rows.iter()
             .map(|r| {
                 let tenant = tenant(r)?;
-                let cursor = if filter.newest { tenant.id.to_string() } else { tenant.slug.to_string() };
                 Ok(TenantRow {
+                    cursor: tenant.slug.to_string(),
                     tenant,
                     tier_key: r.text(11)?,
                     stack: r.text_or_null(12)?,
                     version: r.text_or_null(13)?,
                     in_sync: r.int(14)? != 0,
-                    cursor,
                 })
             })
             .collect()
@@ -179,7 +200,9 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn count_tenants(&self, filter: &TenantFilter) -> Result<i64, StoreError> {
-        self.fetch(&format!("select count(*) {LIST}"), filters(filter)).await?[0].int(0)
+        let ask = Ask::of(filter);
+        let sql = format!("select count(*) {}", ask.selection());
+        self.fetch(&sql, ask.bound).await?[0].int(0)
     }
 
     /// The tenants of a stack, by slug.
@@ -194,17 +217,57 @@ impl Store {
     }
 }
 
-fn filters(filter: &TenantFilter) -> Vec<crate::sql::Arg> {
-    let search = filter.search.as_ref().map(|t| format!("%{}%", escape(&t.to_lowercase())));
-    let tag = filter.tag.as_ref().map(|t| format!("%\"{}\"%", escape(t)));
-    args![
-        search,
-        filter.tier.clone(),
-        filter.state.map(|s| s.word().to_owned()),
-        filter.version.clone(),
-        filter.region.clone(),
-        tag
-    ]
+/// The part of a statement that selects tenants: only the conditions that are asked for, so that an index serves.
+struct Ask {
+    conditions: Vec<String>,
+    bound: Vec<Arg>,
+    stack: bool,
+    tier: bool,
+}
+
+impl Ask {
+    fn of(filter: &TenantFilter) -> Self {
+        let mut ask =
+            Self { conditions: vec![], bound: vec![], stack: filter.version.is_some(), tier: false };
+        let search = filter.search.as_ref().map(|t| format!("%{}%", escape(&t.to_lowercase())));
+        let tag = filter.tag.as_ref().map(|t| format!("%\"{}\"%", escape(t)));
+        ask.when("t.search like ? escape '!'", search);
+        ask.when("t.tier = (select id from tiers where key = ?)", filter.tier.clone());
+        ask.when("t.state = ?", filter.state.map(|s| s.word().to_owned()));
+        ask.when("s.version = ?", filter.version.clone());
+        ask.when("t.region = ?", filter.region.clone());
+        ask.when("t.tags like ? escape '!'", tag);
+        ask
+    }
+
+    fn when(&mut self, condition: &str, value: Option<String>) {
+        if let Some(value) = value {
+            let place = self.bind(value);
+            self.conditions.push(condition.replace('?', &place));
+        }
+    }
+
+    fn bind(&mut self, value: impl Into<Arg>) -> String {
+        self.bound.push(value.into());
+        format!("${}", self.bound.len())
+    }
+
+    /// Only what comes after the tenant with this slug, in the order of `keys`.
+    fn after(&mut self, keys: &[&str], newest: bool, slug: &str) {
+        let (keys, beyond) = (keys.join(", "), if newest { "<" } else { ">" });
+        let slug = self.bind(slug);
+        let last = format!(
+            "select {keys} from tenants t join tiers tr on tr.id = t.tier {STACK} where t.slug = {slug}"
+        );
+        self.conditions.push(format!("({keys}) {beyond} ({last})"));
+    }
+
+    fn selection(&self) -> String {
+        let stack = if self.stack { STACK } else { "" };
+        let tier = if self.tier { "join tiers tr on tr.id = t.tier" } else { "" };
+        let all = if self.conditions.is_empty() { "true".to_owned() } else { self.conditions.join(" and ") };
+        format!("from tenants t {tier} {stack} where {all}")
+    }
 }
 
 fn search(t: &Tenant) -> String {

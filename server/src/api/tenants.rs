@@ -44,6 +44,7 @@ pub async fn list(
         version: q.version,
         region: q.region,
         tag: q.tag,
+        order: store::TenantOrder::Name,
         newest: false,
         after: q.after,
         limit: limit + 1,

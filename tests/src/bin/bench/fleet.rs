@@ -194,6 +194,20 @@ impl Fleet {
     }
 }
 
+/// 3,000 tenants on 309 stacks, one rollout behind them and one that waits at its gate; prints the admin's password.
+pub async fn seed(folder: &std::path::Path) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let fleet = Fleet::open(&format!("sqlite:{}", folder.join("tidegate.db").display())).await?;
+    fleet.people(9, 300, 3_000).await?;
+    fleet.rollout("1.1.0", "Fast", "succeeded").await?;
+    fleet.rollout("1.5.0", "Asking", "asking").await?;
+    let first = fleet.service.first_admin(&"admin@localhost".parse()?).await?;
+    let (email, password) = first.context("there is an admin already")?;
+    fleet.close().await;
+    println!("{email} {password}");
+    Ok(())
+}
+
 fn resident_megabytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|l| l.starts_with("VmHWM")).unwrap_or_default().to_owned();

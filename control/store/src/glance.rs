@@ -1,0 +1,64 @@
+//! Small questions that pages ask of the whole fleet, each one cheap statement.
+
+use crate::sql::args;
+use crate::{Store, StoreError};
+use domain::{Region, Tag, TierId, Timestamp};
+use std::collections::BTreeSet;
+
+/// Stacks by how they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StackHealth {
+    /// All that are not deleted.
+    pub all: i64,
+    /// Whose last operation failed.
+    pub failed: i64,
+    /// On which an operation works now.
+    pub busy: i64,
+}
+
+impl Store {
+    /// Where the tenants of a tier live, and how many in each region.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn tier_homes(&self, tier: TierId) -> Result<Vec<(Region, i64)>, StoreError> {
+        let sql = "select region, count(*) from tenants where tier = $1 and state <> 'offboarded'
+                   group by region order by region";
+        let rows = self.fetch(sql, args![tier.to_string()]).await?;
+        rows.iter().map(|r| Ok((r.parse(0)?, r.int(1)?))).collect()
+    }
+
+    /// Every tag that some tenant has, in order.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn tenant_tags(&self) -> Result<Vec<Tag>, StoreError> {
+        let rows = self.fetch("select distinct tags from tenants where tags <> '[]'", vec![]).await?;
+        let mut all = BTreeSet::new();
+        for row in rows {
+            all.extend(row.json::<Vec<Tag>>(0)?);
+        }
+        Ok(all.into_iter().collect())
+    }
+
+    /// How the stacks are.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn stack_health(&self) -> Result<StackHealth, StoreError> {
+        let sql = "select count(*), count(case when status = 'failed' or reason is not null then 1 end), count(operation)
+                   from stacks where status <> 'deleted'";
+        let row = &self.fetch(sql, vec![]).await?[0];
+        Ok(StackHealth { all: row.int(0)?, failed: row.int(1)?, busy: row.int(2)? })
+    }
+
+    /// When the last rollouts reached everyone, newest first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn rollout_ends(&self) -> Result<Vec<Timestamp>, StoreError> {
+        let sql = "select ended_at from processes where kind = 'rollout' and status = 'succeeded' and ended_at is not null
+                   order by ended_at desc limit 50";
+        self.fetch(sql, vec![]).await?.iter().map(|r| r.at(0)).collect()
+    }
+}
