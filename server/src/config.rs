@@ -136,6 +136,9 @@ fn base(url: &str) -> Result<Base> {
     let uri: Uri = url.parse().map_err(|_| wrong())?;
     let https = uri.scheme_str() == Some("https");
     let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(wrong)?.to_owned();
+    if !has_good_port(&uri) {
+        return Err(wrong());
+    }
     if !matches!(uri.path(), "" | "/") || uri.query().is_some() || url.contains('@') {
         bail!("--base-url “{url}” must be a name and a port alone; the console answers at its root");
     }
@@ -144,12 +147,21 @@ fn base(url: &str) -> Result<Base> {
     Ok(Base { url: url.trim_end_matches('/').to_owned(), https, host, port })
 }
 
+/// Whether what follows the name is a port: the parser leaves that open.
+fn has_good_port(uri: &Uri) -> bool {
+    let authority = uri.authority().map_or("", |a| a.as_str());
+    let place = authority.rsplit('@').next().unwrap_or_default();
+    let rest = uri.host().and_then(|host| place.strip_prefix(host)).unwrap_or(place);
+    rest.is_empty() || rest.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok())
+}
+
 /// Never echoes the address: it may hold a password.
 fn check_smtp(url: &str) -> Result<()> {
     let uri = url.parse::<Uri>().ok();
     let scheme = uri.as_ref().and_then(Uri::scheme_str);
     let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
-    if !matches!(scheme, Some("smtp" | "smtps")) || host.is_empty() {
+    let port = uri.as_ref().is_some_and(has_good_port);
+    if !matches!(scheme, Some("smtp" | "smtps")) || host.is_empty() || !port {
         bail!("--smtp is not a mail server's address; write it like smtp://user:password@host:587");
     }
     Ok(())

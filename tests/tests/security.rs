@@ -211,6 +211,14 @@ async fn names_lead_to_the_console_or_to_tenants() {
         let (answered, text) = ask(host).await;
         assert!(answered == status && text.contains("Nobody is here"), "{host}: {answered}");
     }
+    for path in ["/healthz", "/api/v1/openapi.json"] {
+        let request = http().get(format!("{}{path}", server.base)).header("host", "tidegate.internal");
+        assert_eq!(
+            request.send().await.unwrap().status(),
+            StatusCode::OK,
+            "programs may know it by another name"
+        );
+    }
 }
 
 #[tokio::test]

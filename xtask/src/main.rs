@@ -96,7 +96,7 @@ fn test(only: Option<&str>) -> Result<()> {
         command
     };
     if wants("unit") {
-        let all = ["domain", "store", "service", "drivers", "engine", "sample", "server"];
+        let all = ["app", "domain", "store", "service", "drivers", "engine", "sample", "server"];
         run("Running the unit tests", &mut suite(&all))?;
     }
     if wants("system") {

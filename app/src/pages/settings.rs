@@ -53,11 +53,12 @@ fn people(flash: &Flash, users: &[User]) -> AnyView {
                         <input name="groups" aria-label=format!("Groups of {}", u.email) placeholder="groups" value=u.groups.join(", ") />
                         <label class="check"><input type="checkbox" name="disabled" value="true" checked=u.disabled /><span>"barred"</span></label>
                         <button class="btn btn-small" type="submit">"Save"</button>
-                    </form></td>
+                    </form>
+                        <details><summary><small>"Forgot their password?"</small></summary>
+                            <p class="hint">"They get another one, which you see once. Their sessions end."</p>
+                            {post("reset_password", "Make a new password", "btn btn-small btn-danger", &[("id", id)])}
+                        </details></td>
                     <td data-label="Since">{time(u.created_at)}</td>
-                    <td class="cell-actions"><details class="disclosure"><summary>"Password…"</summary>
-                        {post("reset_password", "Make a new one", "btn btn-small btn-danger", &[("id", id)])}
-                    </details></td>
                 </tr>
             }
         })
@@ -66,7 +67,7 @@ fn people(flash: &Flash, users: &[User]) -> AnyView {
     view! {
         <section class="section"><header class="section-head"><h2>"People"</h2></header>
             <div class="table-wrap"><table class="table"><caption class="visually-hidden">"People"</caption>
-                <thead><tr><th scope="col">"Person"</th><th scope="col">"Role and groups"</th><th scope="col">"Since"</th><th scope="col"><span class="visually-hidden">"Actions"</span></th></tr></thead><tbody>{rows}</tbody></table></div>
+                <thead><tr><th scope="col">"Person"</th><th scope="col">"Role and groups"</th><th scope="col">"Since"</th></tr></thead><tbody>{rows}</tbody></table></div>
             <details class="disclosure" open=open><summary>"Add a person"</summary>
                 <form class="form" method="post" action="/do/add_user">
                     {field(flash, "email", "E-mail", "", "", "email")}

@@ -55,22 +55,34 @@ impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
             let text = "the body must be JSON; send the header Content-Type: application/json";
             return Err(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", text, vec![]));
         }
-        read(if bytes.is_empty() { b"{}" } else { &bytes }).map(Self)
+        match read(if bytes.is_empty() { b"{}" } else { &bytes }) {
+            Ok(value) => Ok(Self(value)),
+            Err(Unread::NoJson(why)) => {
+                let text = format!("the body is no JSON: {why}");
+                Err(problem(StatusCode::BAD_REQUEST, "bad_json", &text, vec![]))
+            }
+            Err(Unread::Unfit { field, message }) => Err(unfit(&field, &message)),
+        }
     }
 }
 
-fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Response> {
+/// Why a body is not what an endpoint takes.
+enum Unread {
+    NoJson(String),
+    Unfit { field: String, message: String },
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unread> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let refuse = |error: &serde_json::Error| {
-        problem(StatusCode::BAD_REQUEST, "bad_json", &format!("the body is no JSON: {error}"), vec![])
-    };
+    let no_json = |error: &serde_json::Error| Unread::NoJson(error.to_string());
     match serde_path_to_error::deserialize(&mut json) {
-        Ok(value) => json.end().map(|()| value).map_err(|error| refuse(&error)),
-        Err(error) if !error.inner().is_data() => Err(refuse(error.inner())),
+        Ok(value) => json.end().map(|()| value).map_err(|error| no_json(&error)),
+        Err(error) if !error.inner().is_data() => Err(no_json(error.inner())),
         Err(error) => {
             let text = error.inner().to_string();
             let message = text.rsplit_once(" at line ").map_or(&*text, |(message, _)| message);
-            Err(unfit(&field_of(&error.path().to_string(), message), message))
+            let field = field_of(&error.path().to_string(), message);
+            Err(Unread::Unfit { field, message: message.to_owned() })
         }
     }
 }
