@@ -10,11 +10,12 @@ use crate::{Actor, Timestamp};
 pub(super) fn choices(rollout: &Rollout, now: Timestamp) -> Vec<Choice> {
     let comment = String::new;
     let settling = matches!(rollout.state, State::Settling { .. });
+    // What comes and goes stands first: at the right end of a row nothing moves under a finger.
     let all = [
+        ("rollback", Command::Rollback { comment: comment() }, anything_to_take_back(rollout)),
+        ("retry", Command::Retry, true),
         ("pause", Command::Pause { comment: comment() }, !settling),
         ("resume", Command::Resume, true),
-        ("retry", Command::Retry, true),
-        ("rollback", Command::Rollback { comment: comment() }, anything_to_take_back(rollout)),
         ("stop", Command::Stop { rollback: false, comment: comment() }, !settling),
     ];
     let engine = Actor::engine();
