@@ -106,7 +106,9 @@ fn test(only: Option<&str>) -> Result<()> {
         let folder = root().join("tests/browser");
         packages::browser(&folder)?;
         let mut node = Command::new("node");
-        node.args(["--test", "--test-timeout=300000", "--test-concurrency=1"]).args(["main-job.test.mjs", "timeline.test.mjs"]).current_dir(&folder);
+        node.args(["--test", "--test-timeout=300000", "--test-concurrency=1"])
+            .args(["main-job.test.mjs", "timeline.test.mjs"])
+            .current_dir(&folder);
         run("Running the browser suite", node.env("TIDEGATE_BIN", &binary))?;
     }
     drop(postgres);

@@ -100,8 +100,7 @@ impl Channel {
     /// The browser tries again by itself, unless the server answered with a refusal.
     fn lost(&self) {
         self.0.link.set(Link::Reconnecting);
-        let refused =
-            self.0.source.borrow().as_ref().is_some_and(|s| s.ready_state() == EventSource::CLOSED);
+        let refused = self.0.source.borrow().as_ref().is_some_and(|s| s.ready_state() == EventSource::CLOSED);
         if !refused {
             return;
         }

@@ -46,8 +46,11 @@ fn item(gate: &OpenGate, others: Option<&String>, now: Timestamp) -> impl IntoVi
     let who = gate.group.clone().map(|g| format!(" from {g}")).unwrap_or_default();
     let left = gate.expires_at.map(|at| format!(" · {} left", at - now)).unwrap_or_default();
     let why = others.map(|why| view! { <p class="muted">{capital(why)} "."</p> });
-    let (text, class) =
-        if others.is_none() { ("Review", "btn btn-primary btn-small") } else { ("See the gate", "btn btn-small") };
+    let (text, class) = if others.is_none() {
+        ("Review", "btn btn-primary btn-small")
+    } else {
+        ("See the gate", "btn btn-small")
+    };
     view! {
         <li class="inbox-item" data-state="gated" data-key=href.clone()>
             <div>
@@ -173,7 +176,8 @@ fn standing(standing: &Standing) -> impl IntoView + use<> {
             ("alert alert-success", "You approved this wave, and it goes on.".to_owned())
         }
         Standing::Answered { verdict: Verdict::Approve, missing } => {
-            let people = if *missing == 1 { "one more person".to_owned() } else { format!("{missing} more people") };
+            let people =
+                if *missing == 1 { "one more person".to_owned() } else { format!("{missing} more people") };
             ("alert alert-success", format!("You approved this wave. It waits for {people}."))
         }
         Standing::Answered { verdict: Verdict::Reject, .. } => {

@@ -48,10 +48,9 @@ pub async fn drawer(
     let found = async {
         let stack = id(&text, "the stack")?;
         let place = match within.rollout {
-            Some(rollout) => Some((
-                rollout,
-                ui.service.stack_in_rollout(&member.actor, rollout, stack).await?,
-            )),
+            Some(rollout) => {
+                Some((rollout, ui.service.stack_in_rollout(&member.actor, rollout, stack).await?))
+            }
             None => None,
         };
         Ok::<_, service::Error>((ui.service.stack(&member.actor, stack).await?, place))
@@ -62,7 +61,8 @@ pub async fn drawer(
             let html = Owner::new().with(|| {
                 let place = found.map(|(rollout, found)| place(rollout, &found, steer));
                 let page = format!("/stacks/{}", data.stack.id);
-                view! { {place} {body(&data)} <p><a href=page>"Open the page of this stack"</a></p> }.to_html()
+                view! { {place} {body(&data)} <p><a href=page>"Open the page of this stack"</a></p> }
+                    .to_html()
             });
             ([(http::header::CACHE_CONTROL, "no-store")], Html(html)).into_response()
         }

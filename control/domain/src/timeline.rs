@@ -9,9 +9,7 @@ mod steering;
 pub use cells::{CELL_STATES, StackInRollout, cells, rank, stack_in_rollout, state_label};
 
 use crate::operation::Run;
-use crate::rollout::{
-    Rollout, State, StepState, WaveState, missing, tenants_reached, time_left, waits_for,
-};
+use crate::rollout::{Rollout, State, StepState, WaveState, missing, tenants_reached, time_left, waits_for};
 use crate::strategy::WaveSpec;
 use crate::{OperationId, ProcessId, Span, StackId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -21,7 +19,7 @@ pub const DENSE: usize = 500;
 /// So many failures stand on the page; the others are in the list of stacks.
 const FAILURES: usize = 20;
 /// So many lines of what happened.
-pub const LINES: usize = 40;
+pub const LINES: usize = 25;
 
 /// Everything on the page but the drawer.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

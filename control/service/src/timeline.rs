@@ -80,8 +80,7 @@ impl Service {
             ..ActivityFilter::default()
         };
         let all = self.store.activity(&filter).await?.into_iter();
-        let lines =
-            all.map(|a| Line { position: a.position, at: a.at, kind: a.kind, sentence: a.sentence });
+        let lines = all.map(|a| Line { position: a.position, at: a.at, kind: a.kind, sentence: a.sentence });
         Ok(lines.collect())
     }
 

@@ -92,7 +92,8 @@ pub(super) fn drawer(page: Page) -> impl IntoView {
             close();
         }
     };
-    let note = move || match content.get() {
+    let note = move || {
+        match content.get() {
         Content::Loading => Some(view! { <p class="muted" role="status">"Loading…"</p> }.into_any()),
         Content::Shown => None,
         Content::Failed => Some(view! {
@@ -106,6 +107,7 @@ pub(super) fn drawer(page: Page) -> impl IntoView {
         Content::SignedOut => Some(view! {
             <p class="alert alert-warning" role="alert">"You are signed out. " <a href=sign_in_url()>"Sign in again"</a></p>
         }.into_any()),
+    }
     };
     view! {
         <dialog

@@ -15,7 +15,8 @@ pub(super) fn gate(i: usize, page: Page) -> impl IntoView {
     });
     let chips = page.part(move |v| v.waves.get(i).map(|w| w.gate.clone()).unwrap_or_default());
     let chips = move || chips.get().into_iter().map(|c| chip(c, page.now)).collect::<Vec<_>>();
-    let asks = page.part(move |v| v.waves.get(i).and_then(|w| w.asks.clone().map(|asks| yours(&asks, v, page))));
+    let asks =
+        page.part(move |v| v.waves.get(i).and_then(|w| w.asks.clone().map(|asks| yours(&asks, v, page))));
     let review = move || {
         asks.get().map(|yours| {
             let (text, class) = if yours {

@@ -137,8 +137,13 @@ fn bar(page: Page) -> impl IntoView {
     let failed = width(|v| v.failed_tenants);
     let rest = width(|v| v.tenants.1.saturating_sub(v.tenants.0 + v.failed_tenants));
     let note = page.part(|v| {
-        let mut text =
-            format!("{} of {} · {} of {}", v.tenants.0, plural(v.tenants.1, "tenant"), v.stacks.0, plural(v.stacks.1, "stack"));
+        let mut text = format!(
+            "{} of {} · {} of {}",
+            v.tenants.0,
+            plural(v.tenants.1, "tenant"),
+            v.stacks.0,
+            plural(v.stacks.1, "stack")
+        );
         if v.failed > 0 {
             text += &format!(" · {} failed", v.failed);
         }
@@ -174,14 +179,14 @@ fn bar(page: Page) -> impl IntoView {
 }
 
 fn wave(i: usize, page: Page) -> impl IntoView {
-    let part = move |read: fn(&WaveView) -> String| {
-        page.part(move |v| v.waves.get(i).map(read).unwrap_or_default())
-    };
+    let part =
+        move |read: fn(&WaveView) -> String| page.part(move |v| v.waves.get(i).map(read).unwrap_or_default());
     let state = part(|w| w.state.clone());
     let number = i + 1;
     let counts = part(|w| {
-        let tenants = plural(w.tenants, "tenant");
-        format!("{} of {tenants} · {} of {}", w.reached, w.done.0, plural(w.done.1, "stack"))
+        let there = w.counts.iter().find(|(state, _)| state == "succeeded").map_or(0, |(_, n)| *n);
+        let (tenants, stacks) = (plural(w.tenants, "tenant"), plural(w.done.1, "stack"));
+        format!("{} of {tenants} · {there} of {stacks}", w.reached)
     });
     let dense = page.part(move |v| v.waves.get(i).is_some_and(|w| w.done.1 > DENSE as u64));
     let cells = page.cells.with_value(|c| c[i]);

@@ -49,19 +49,24 @@ fn find(view: &Timeline, page: Page) -> Vec<Need> {
     let mut all = vec![];
     let steer = page.viewer.with_value(|v| v.steer);
     if steer && matches!(view.status.as_str(), "halted" | "paused") {
-        let word = |c: &domain::timeline::Choice| c.label.to_lowercase();
-        let can = view.steering.iter().map(word).collect::<Vec<_>>().join(", ");
+        let can: Vec<_> = view.steering.iter().map(|c| c.label.to_lowercase()).collect();
+        let can = match can.split_last() {
+            Some((last, [])) => last.clone(),
+            Some((last, others)) => format!("{} or {last}", others.join(", ")),
+            None => "look".to_owned(),
+        };
         let state = if view.status == "halted" { "halted" } else { "paused" };
-        all.push(Need { state, sentence: format!("It is {state}. You can: {can}."), gate: None });
+        all.push(Need {
+            state,
+            sentence: format!("It is {state} and waits for a decision: {can}."),
+            gate: None,
+        });
     }
     for (i, wave) in view.waves.iter().enumerate() {
         let Some(asks) = &wave.asks else { continue };
         let who = asks.group.as_ref().map(|g| format!(" from {g}")).unwrap_or_default();
-        let said = if asks.said.is_empty() {
-            String::new()
-        } else {
-            format!("; {} answered", asks.said.join(", "))
-        };
+        let said =
+            if asks.said.is_empty() { String::new() } else { format!("; {} answered", asks.said.join(", ")) };
         let number = i + 1;
         all.push(Need {
             state: "gated",
@@ -89,7 +94,9 @@ fn failed(page: Page) -> impl IntoView {
     let ended = page.part(|v| v.steering.is_empty());
     let key = |f: &Failure| (f.stack, f.attempt, f.again_at, f.sentence.clone(), f.open);
     let shown = failures;
-    let more = move || total.get().saturating_sub(shown.with(|f| f.iter().filter(|f| f.again_at.is_none()).count() as u64));
+    let more = move || {
+        total.get().saturating_sub(shown.with(|f| f.iter().filter(|f| f.again_at.is_none()).count() as u64))
+    };
     let body = move || {
         view! {
             <section class="failed">

@@ -24,9 +24,8 @@ pub(super) fn buttons(page: Page) -> impl IntoView {
     let id = page.view.with_untracked(|v| v.id);
     let may = page.viewer.with_value(|v| v.steer);
     // By verb and label: what would happen changes with every stack, the buttons do not.
-    let choices = page.part(|v| {
-        v.steering.iter().map(|c| (c.verb.clone(), c.label.clone())).collect::<Vec<_>>()
-    });
+    let choices =
+        page.part(|v| v.steering.iter().map(|c| (c.verb.clone(), c.label.clone())).collect::<Vec<_>>());
     let button = move |verb: String, label: String| {
         let class = class(&verb);
         if asks(&verb) {

@@ -68,9 +68,12 @@ pub fn cells(rollout: &Rollout, wave: usize) -> Vec<Cell> {
 /// A stack's place in a rollout; `None` if it is in no wave.
 #[must_use]
 pub fn stack_in_rollout(rollout: &Rollout, stack: StackId, now: Timestamp) -> Option<StackInRollout> {
-    let (wave, place) = rollout.plan.waves.iter().enumerate().find_map(|(i, planned)| {
-        Some((i, planned.steps.iter().position(|s| s.stack == stack)?))
-    })?;
+    let (wave, place) = rollout
+        .plan
+        .waves
+        .iter()
+        .enumerate()
+        .find_map(|(i, planned)| Some((i, planned.steps.iter().position(|s| s.stack == stack)?)))?;
     let planned = &rollout.plan.waves[wave];
     let (step, state) = (&planned.steps[place], &rollout.waves[wave].steps[place]);
     let from = step.from.as_ref().and_then(|d| rollout.plan.configurations.get(d));
