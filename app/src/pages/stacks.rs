@@ -58,6 +58,11 @@ pub async fn drawer(
     let steer = member.actor.may(Permission::Rollouts);
     match found.await {
         Ok((data, found)) => {
+            let mut data = data;
+            if found.is_some() {
+                // Its place in the rollout says why it failed.
+                data.stack.reason = None;
+            }
             let html = Owner::new().with(|| {
                 let place = found.map(|(rollout, found)| place(rollout, &found, steer));
                 let page = format!("/stacks/{}", data.stack.id);
