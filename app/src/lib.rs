@@ -20,7 +20,7 @@ mod pages;
 #[cfg(feature = "ssr")]
 pub use pages::router;
 #[cfg(feature = "ssr")]
-pub use session::{FRAGMENT, USER_KEY, Ui, signed_in};
+pub use session::{FRAGMENT, Ui, signed_in};
 
 /// Keeps the islands linked into the module that the browser loads.
 pub const fn register() {}

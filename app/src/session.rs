@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use tower_sessions::Session;
 
 /// Where a session keeps who is signed in.
-pub const USER_KEY: &str = "user";
+const USER_KEY: &str = "user";
 /// Where it keeps which password they signed in with.
 const PROOF_KEY: &str = "proof";
 /// Where it keeps when they were last here.

@@ -5,7 +5,7 @@ use axum::extract::{FromRef, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use domain::{Actor, ProcessId, UserId};
+use domain::{Actor, ProcessId};
 use futures::StreamExt as _;
 use serde::Deserialize;
 use service::Service;
@@ -30,12 +30,8 @@ pub struct Live {
 }
 
 async fn viewer(service: &Service, session: &Session) -> Result<Actor, Response> {
-    let id = session.get::<UserId>(app::USER_KEY).await.ok().flatten();
-    let actor = match id {
-        Some(id) => service.console_actor(id).await.ok().flatten(),
-        None => None,
-    };
-    actor.map(|(actor, _)| actor).ok_or_else(|| StatusCode::UNAUTHORIZED.into_response())
+    let found = app::signed_in(service, session).await.ok().flatten();
+    found.map(|(actor, _)| actor).ok_or_else(|| StatusCode::UNAUTHORIZED.into_response())
 }
 
 /// Ends when the server does, or when whoever listens is signed out or may no longer look.

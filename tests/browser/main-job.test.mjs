@@ -167,7 +167,7 @@ test('customers sign up: a shared workspace and environments of their own', asyn
 test('a release goes through three waves; the approver opens the gate from the message', async () => {
   await release('1.1.0');
   const url = await rollOut('1.1.0');
-  await admin.waitForSelector('text=Review', { timeout: 40_000 });
+  await admin.waitForSelector('.gate >> text=See the gate', { timeout: 40_000 });
   await admin.screenshot({ path: process.env.TIDEGATE_PICTURE ? new URL('./timeline.png', import.meta.url).pathname : `${output}timeline.png` });
   assert.equal(await named('acme-books'), '1.1.0');
   assert.equal(await named('birch-bikes'), '1.0.0', 'nothing of wave 2 before its gate');
@@ -226,7 +226,7 @@ test('the server is killed in the middle of a rollout and loses nothing', async 
   await admin.waitForSelector('.cell[data-state=in_progress]');
   await server.killAndStartAgain();
   await until('tenants are served again', async () => (await named('birch-bikes')) === '1.1.0');
-  await admin.waitForSelector('text=Review', { timeout: 60_000 });
+  await admin.waitForSelector('.gate >> text=See the gate', { timeout: 60_000 });
   await approver.goto(`${server.base}/approvals`);
   await approver.click('text=Review');
   await approver.click('button:text-is("Approve")');

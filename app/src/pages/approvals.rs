@@ -135,7 +135,6 @@ fn condition(chip: &Chip, now: Timestamp) -> impl IntoView + use<> {
     let word = match state {
         "passed" => "holds",
         "failed" => "does not hold",
-        _ if chip.until.is_some() => "runs",
         _ => "waits",
     };
     let until = chip.until.map(|at| {
@@ -173,6 +172,9 @@ fn consequence(panel: &GatePanel) -> String {
 fn standing(standing: &Standing) -> impl IntoView + use<> {
     let (class, text) = match standing {
         Standing::Asked { .. } => return None,
+        Standing::Answered { verdict: Verdict::Approve, missing: 0 } => {
+            ("alert alert-success", "You approved this wave, and it goes on.".to_owned())
+        }
         Standing::Answered { verdict: Verdict::Approve, missing } => {
             let people =
                 if *missing == 1 { "one more person".to_owned() } else { format!("{missing} more people") };

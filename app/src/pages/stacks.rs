@@ -58,6 +58,11 @@ pub async fn drawer(
     let steer = member.actor.may(Permission::Rollouts);
     match found.await {
         Ok((data, found)) => {
+            let mut data = data;
+            if found.is_some() {
+                // Its place in the rollout says why it failed.
+                data.stack.reason = None;
+            }
             let html = Owner::new().with(|| {
                 let place = found.map(|(rollout, found)| place(rollout, &found, steer));
                 let page = format!("/stacks/{}", data.stack.id);
@@ -147,7 +152,7 @@ fn body(data: &StackView) -> impl IntoView + use<> {
     let log: Vec<_> = data
         .log
         .iter()
-        .map(|(at, line)| view! { <span class="log-line"><time>{at.clock()}</time>" "{line.clone()}"\n"</span> })
+        .map(|(at, line)| view! { <span class="log-line"><time>{at.rfc3339().get(11..19).unwrap_or_default().to_owned()}</time>" "{line.clone()}"\n"</span> })
         .collect();
     let failure = stack
         .reason
@@ -169,6 +174,7 @@ fn body(data: &StackView) -> impl IntoView + use<> {
     });
     view! {
         {failure}
+        <section data-key="last"><h3>"Last operation"</h3>{log}</section>
         <dl class="facts" data-key="facts">
             <div><dt>"State"</dt><dd>{state_as(tone(stack.status), stack.status.word())}</dd></div>
             <div><dt>"Runs"</dt><dd>{version}</dd></div>
@@ -176,7 +182,6 @@ fn body(data: &StackView) -> impl IntoView + use<> {
             <div><dt>"Region"</dt><dd>{stack.region.to_string()}</dd></div>
             <div><dt>"Driver"</dt><dd>{stack.driver.word()}</dd></div>
         </dl>
-        <section data-key="last"><h3>"Last operation"</h3>{log}</section>
         <section data-key="history"><h3>"History"</h3>{history}</section>
         <details class="disclosure" data-key="parameters"><summary>"Parameters"</summary><dl class="facts">{parameters}</dl></details>
         {outputs}

@@ -18,7 +18,7 @@ pub const DENSE: usize = 500;
 /// So many failures stand on the page; the others are in the list of stacks.
 const FAILURES: usize = 20;
 /// So many lines of what happened.
-pub const LINES: usize = 40;
+pub const LINES: usize = 25;
 
 /// Everything on the page but the drawer.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

@@ -178,7 +178,7 @@ fn a_big_wave_is_counted_and_its_failures_are_named() {
     let failure = &view.failures[0];
     assert_eq!((failure.attempt, failure.of, &*failure.code, failure.open), (1, 2, "limit_exceeded", true));
     let verbs: Vec<_> = view.steering.iter().map(|c| (c.verb.as_str(), c.label.as_str())).collect();
-    assert_eq!(verbs, [("retry", "Retry failed"), ("rollback", "Roll back"), ("stop", "Close")]);
+    assert_eq!(verbs, [("rollback", "Roll back"), ("retry", "Retry failed"), ("stop", "Close")]);
     let place = stack_in_rollout(&rollout, failure.stack, Timestamp(2)).unwrap();
     assert!(place.retry);
     assert_eq!(place.versions, (Some("1.0.0".to_owned()), "1.1.0".to_owned()));
@@ -193,10 +193,10 @@ fn whatever_is_offered_is_accepted() {
     };
     assert_eq!(offers(&rollout), ["pause", "stop"], "nothing was changed that could go back");
     run(&mut rollout, &mut log, Timestamp(1), |_| false);
-    assert_eq!(offers(&rollout), ["pause", "rollback", "stop"]);
+    assert_eq!(offers(&rollout), ["rollback", "pause", "stop"]);
     let pause = Command::Pause { comment: "lunch".into() };
     for event in rollout.command(&actor(), pause, Timestamp(1)).unwrap() {
         rollout.apply(&event, Timestamp(1)).unwrap();
     }
-    assert_eq!(offers(&rollout), ["resume", "rollback", "stop"]);
+    assert_eq!(offers(&rollout), ["rollback", "resume", "stop"]);
 }

@@ -61,7 +61,8 @@ impl Service {
         for gate in self.store.asking_gates().await? {
             let running = self.rollout_state(actor, gate.rollout).await?;
             match standing(&running.process, actor, gate.wave, self.now()) {
-                Standing::Asked { .. } => inbox.yours.push(gate),
+                Standing::Asked { only_reject: None } => inbox.yours.push(gate),
+                Standing::Asked { only_reject: Some(why) } => inbox.others.push((gate, why)),
                 Standing::Answered { .. } => {
                     inbox.others.push((gate, "you have decided; it waits for somebody else".to_owned()));
                 }

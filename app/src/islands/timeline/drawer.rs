@@ -78,8 +78,19 @@ pub(super) fn drawer(page: Page) -> impl IntoView {
             load(stack);
         }
     });
-    let name = move || cell.with(|c| c.as_ref().map_or_else(|| "Stack".to_owned(), |c| c.name.clone()));
-    let state = move || cell.with(|c| c.as_ref().map_or_else(|| "unknown".to_owned(), |c| c.state.clone()));
+    // A stack without a cell is known from the list of failures that it was opened from.
+    let known = move || {
+        cell.with(|c| c.as_ref().map(|c| (c.name.clone(), c.state.clone()))).or_else(|| {
+            let stack = page.open.get()?;
+            page.view.with(|v| {
+                let failure = v.failures.iter().find(|f| f.stack == stack)?;
+                let state = if failure.again_at.is_some() { "waiting" } else { "failed" };
+                Some((failure.name.clone(), state.to_owned()))
+            })
+        })
+    };
+    let name = move || known().map_or_else(|| "Stack".to_owned(), |(name, _)| name);
+    let state = move || known().map_or_else(|| "unknown".to_owned(), |(_, state)| state);
     let label = move || state_label(&state()).to_owned();
     let close = move || {
         if let Some(dialog) = dialog.get_untracked() {

@@ -184,8 +184,9 @@ fn wave(i: usize, page: Page) -> impl IntoView {
     let state = part(|w| w.state.clone());
     let number = i + 1;
     let counts = part(|w| {
-        let tenants = plural(w.tenants, "tenant");
-        format!("{} of {tenants} · {} of {}", w.reached, w.done.0, plural(w.done.1, "stack"))
+        let there = w.counts.iter().find(|(state, _)| state == "succeeded").map_or(0, |(_, n)| *n);
+        let (tenants, stacks) = (plural(w.tenants, "tenant"), plural(w.done.1, "stack"));
+        format!("{} of {tenants} · {there} of {stacks}", w.reached)
     });
     let dense = page.part(move |v| v.waves.get(i).is_some_and(|w| w.done.1 > DENSE as u64));
     let cells = page.cells.with_value(|c| c[i]);

@@ -49,10 +49,18 @@ fn find(view: &Timeline, page: Page) -> Vec<Need> {
     let mut all = vec![];
     let steer = page.viewer.with_value(|v| v.steer);
     if steer && matches!(view.status.as_str(), "halted" | "paused") {
-        let word = |c: &domain::timeline::Choice| c.label.to_lowercase();
-        let can = view.steering.iter().map(word).collect::<Vec<_>>().join(", ");
+        let can: Vec<_> = view.steering.iter().map(|c| c.label.to_lowercase()).collect();
+        let can = match can.split_last() {
+            Some((last, [])) => last.clone(),
+            Some((last, others)) => format!("{} or {last}", others.join(", ")),
+            None => "look".to_owned(),
+        };
         let state = if view.status == "halted" { "halted" } else { "paused" };
-        all.push(Need { state, sentence: format!("It is {state}. You can: {can}."), gate: None });
+        all.push(Need {
+            state,
+            sentence: format!("It is {state} and waits for a decision: {can}."),
+            gate: None,
+        });
     }
     for (i, wave) in view.waves.iter().enumerate() {
         let Some(asks) = &wave.asks else { continue };

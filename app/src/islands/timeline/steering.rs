@@ -48,13 +48,15 @@ pub(super) fn buttons(page: Page) -> impl IntoView {
             .into_any()
         }
     };
-    move || {
-        let all = choices.get();
-        (may && !all.is_empty()).then(|| {
-            let all = all.into_iter().map(|(verb, label)| button(verb, label)).collect::<Vec<_>>();
-            view! { <div class="actions">{all}</div> }
-        })
-    }
+    let some = Memo::new(move |_| may && choices.with(|c| !c.is_empty()));
+    let body = move || {
+        view! {
+            <div class="actions">
+                <For each=move || choices.get() key=Clone::clone let((verb, label))>{button(verb, label)}</For>
+            </div>
+        }
+    };
+    move || some.get().then(body)
 }
 
 pub(super) fn dialog(page: Page) -> impl IntoView {

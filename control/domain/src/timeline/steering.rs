@@ -10,11 +10,12 @@ use crate::{Actor, Timestamp};
 pub(super) fn choices(rollout: &Rollout, now: Timestamp) -> Vec<Choice> {
     let comment = String::new;
     let settling = matches!(rollout.state, State::Settling { .. });
+    // What comes and goes stands first: at the right end of a row nothing moves under a finger.
     let all = [
+        ("rollback", Command::Rollback { comment: comment() }, anything_to_take_back(rollout)),
+        ("retry", Command::Retry, true),
         ("pause", Command::Pause { comment: comment() }, !settling),
         ("resume", Command::Resume, true),
-        ("retry", Command::Retry, true),
-        ("rollback", Command::Rollback { comment: comment() }, anything_to_take_back(rollout)),
         ("stop", Command::Stop { rollback: false, comment: comment() }, !settling),
     ];
     let engine = Actor::engine();
@@ -46,8 +47,7 @@ fn choice(rollout: &Rollout, verb: &str) -> Choice {
             n => ("Retry failed", format!("The {n} stacks that failed are tried again.")),
         },
         "rollback" => {
-            let from = rollout.before.as_ref().map(|b| b.version.clone()).filter(|v| v != version);
-            let to = from.map_or_else(|| "what they ran before".to_owned(), |v| v.to_string());
+            let to = former_version(rollout).unwrap_or_else(|| "what they ran before".to_owned());
             let verb = if stacks == 1 { "goes" } else { "go" };
             let what = if stacks == 0 {
                 "What was begun is taken back.".to_owned()
@@ -68,6 +68,16 @@ fn choice(rollout: &Rollout, verb: &str) -> Choice {
         }
     };
     Choice { verb: verb.to_owned(), label: label.to_owned(), effect }
+}
+
+/// The version that everything which was changed came from, if it was one.
+fn former_version(rollout: &Rollout) -> Option<String> {
+    let steps = rollout.plan.waves.iter().zip(&rollout.waves).flat_map(|(p, w)| p.steps.iter().zip(&w.steps));
+    let changed = steps.filter(|(_, state)| matches!(state.run, Run::Succeeded { .. }));
+    let mut versions =
+        changed.filter_map(|(step, _)| Some(&rollout.plan.configurations.get(step.from.as_ref()?)?.version));
+    let first = versions.next()?;
+    versions.all(|version| version == first).then(|| first.to_string())
 }
 
 /// Whether a rollback has anything to do: a first creation cannot be taken back.
