@@ -52,7 +52,7 @@ async fn what_is_told_is_told_to_a_person() {
     let lost = admin.submit("add_token", &[("form[name]", "x"), ("form[days][oops]", "1")]).await;
     assert_eq!(lost.headers()["location"], "/settings");
     let text = admin.open("/settings").await.text().await.unwrap();
-    assert!(text.contains("a field of this form is missing or cannot be read"));
+    assert!(text.contains("A field of this form is missing or cannot be read"));
 }
 
 async fn a_new_password_ends_other_sessions(db: Db) {
@@ -147,7 +147,7 @@ async fn answers_carry_their_headers() {
     // People get pages, whatever they typed.
     for (path, status) in [
         ("/nowhere", StatusCode::NOT_FOUND),
-        ("/activity?before=x", StatusCode::BAD_REQUEST),
+        ("/rollouts?before=x", StatusCode::BAD_REQUEST),
         ("/do/sign_out", StatusCode::METHOD_NOT_ALLOWED),
     ] {
         let answer = admin.open(path).await;
@@ -250,5 +250,5 @@ async fn floods_are_slowed_down() {
     }
     visitor.sign_in("admin@localhost", server.password.as_deref().unwrap()).await;
     let page = visitor.open("/sign-in").await.text().await.unwrap();
-    assert!(page.contains("too many wrong passwords for this address; wait"), "{page}");
+    assert!(page.contains("Too many wrong passwords for this address; wait"), "{page}");
 }

@@ -293,10 +293,80 @@ pub struct Timeline {
     stacks: [u64; 2],
     /// Stacks that failed.
     failed: u64,
+    /// Tenants on stacks that failed.
+    failed_tenants: u64,
     /// About how long this wave still takes, in milliseconds.
     left: Option<i64>,
     /// In order.
     waves: Vec<Wave>,
+    /// What can be done now.
+    steering: Vec<Choice>,
+    /// What failed, and what is tried again: the first twenty.
+    failures: Vec<Failure>,
+    /// What happened, newest first; only on the page's own stream.
+    activity: Vec<Line>,
+}
+
+/// Something that can be done with a rollout now.
+#[derive(Serialize, ToSchema)]
+pub struct Choice {
+    /// `pause`, `resume`, `retry`, `rollback`, `stop`.
+    verb: String,
+    /// What it is called.
+    label: String,
+    /// What happens then.
+    effect: String,
+}
+
+/// A stack that failed, or waits to be tried again.
+#[derive(Serialize, ToSchema)]
+pub struct Failure {
+    /// Its id.
+    stack: String,
+    /// Its name.
+    name: String,
+    /// Its wave, from 0.
+    wave: usize,
+    /// Why, for people.
+    sentence: String,
+    /// Why, for machines.
+    code: String,
+    /// Attempts made.
+    attempt: u32,
+    /// Attempts that its wave allows by itself.
+    of: u32,
+    /// Tenants on it.
+    tenants: u32,
+    /// When it is tried again by itself, in milliseconds since 1970 UTC.
+    again_at: Option<i64>,
+    /// Whether it failed on the way back.
+    back: bool,
+    /// Whether a retry of the rollout repeats it.
+    open: bool,
+}
+
+/// Something that happened.
+#[derive(Serialize, ToSchema)]
+pub struct Line {
+    /// Its place in the record.
+    position: i64,
+    /// When, in milliseconds since 1970 UTC.
+    at: i64,
+    /// The event's tag.
+    kind: String,
+    /// What, with who did it.
+    sentence: String,
+}
+
+/// What a gate asks of people.
+#[derive(Serialize, ToSchema)]
+pub struct Asks {
+    /// Whom; none for anyone who may decide.
+    group: Option<String>,
+    /// How many approvals are missing.
+    missing: u32,
+    /// Who has decided already.
+    said: Vec<String>,
 }
 
 /// A wave of a rollout.
@@ -312,13 +382,19 @@ pub struct Wave {
     sentence: String,
     /// Tenants in it.
     tenants: u64,
+    /// Of these, those on the target.
+    reached: u64,
     /// Stacks that have ended, and all.
     done: [u64; 2],
+    /// Stacks in each state; states that none is in are left out.
+    counts: Vec<(String, u64)>,
     /// The gate's conditions.
     gate: Vec<Chip>,
     /// Whether people are asked now.
     asking: bool,
-    /// One for each stack.
+    /// What they are asked.
+    asks: Option<Asks>,
+    /// One for each stack; none in a wave of more than 500.
     cells: Vec<Cell>,
 }
 
