@@ -36,11 +36,23 @@ pub fn Refine(form: String) -> impl IntoView {
                 event.prevent_default();
                 ask(0);
             });
+            // What was typed before this page woke up counts too.
+            if typed(&element) {
+                ask(0);
+            }
         });
     }
     #[cfg(not(feature = "hydrate"))]
     let _ = form;
     view! { <span hidden></span> }
+}
+
+/// Whether the search field holds something else than the server put there.
+#[cfg(feature = "hydrate")]
+fn typed(form: &web_sys::Element) -> bool {
+    let Some(field) = form.query_selector("input[type=search]").ok().flatten() else { return false };
+    let now = js_sys::Reflect::get(&field, &"value".into()).ok().and_then(|v| v.as_string());
+    now.unwrap_or_default() != field.get_attribute("value").unwrap_or_default()
 }
 
 #[cfg(feature = "hydrate")]

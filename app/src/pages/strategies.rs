@@ -127,7 +127,7 @@ async fn edit_with(
             <header class="page-head"><div><h1>{heading.clone()}</h1>
                 <p class="lede">"Who is in a wave: " <code>"everyone"</code> ", or words like " <code>"tier:premium"</code> " " <code>"region:eu"</code> " " <code>"tag:pilot"</code> " " <code>"tenant:acme"</code> " " <code>"10%"</code> ". Each stack goes with the first wave that selects it."</p></div></header>
             <form class="form form-wide" id="strategy-form" method="post" action="/do/save_strategy">
-                {may.then(|| view! { <button class="visually-hidden" type="submit" tabindex="-1" aria-hidden="true">"Save"</button> })}
+                {may.then(|| view! { <button class="visually-hidden" type="submit" tabindex="-1" aria-hidden="true"></button> })}
                 {known.as_ref().map(|s| view! { <input type="hidden" name="id" value=s.id.to_string() /> })}
                 <input type="hidden" name="seen" value=seen.clone() />
                 <fieldset class="plain" disabled=!may><legend class="visually-hidden">"Strategy"</legend>

@@ -182,7 +182,7 @@ async fn edit_with(ui: Ui, member: Member, text: String, posted: Option<TierEdit
 
 /// Enter in a field presses a form's first button: this one saves, the visible first one may take a row away.
 fn first_button() -> impl IntoView {
-    view! { <button class="visually-hidden" type="submit" name="then" value="save" tabindex="-1" aria-hidden="true">"Save"</button> }
+    view! { <button class="visually-hidden" type="submit" name="then" value="save" tabindex="-1" aria-hidden="true"></button> }
 }
 
 fn again(flash: &Flash) -> Option<TierEdit> {
