@@ -155,14 +155,17 @@ fn mail_folder(config: &Config) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// Whoever started it may have stopped listening: that ends nothing.
 fn announce(base: &str, address: &SocketAddr, first: Option<&(domain::Email, String)>) {
-    println!("Tidegate listens on http://{address}");
-    println!("  console   {base}/");
-    println!("  sign-up   {base}/signup");
+    use std::io::Write as _;
+    let mut text =
+        format!("Tidegate listens on http://{address}\n  console   {base}/\n  sign-up   {base}/signup\n");
     if let Some((email, password)) = first {
-        println!("  sign in as {email} with the password {password}");
-        println!("  (made at this first start and shown only now)");
+        text += &format!(
+            "  sign in as {email} with the password {password}\n  (made at this first start and shown only now)\n"
+        );
     }
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 async fn tidy(store: Store, clock: engine::Clock, shutdown: CancellationToken) {

@@ -197,31 +197,3 @@ pub(crate) async fn probe(context: &Context, stacks: Vec<(StackId, String, Drive
     }
     samples
 }
-
-/// Progress lines on their way to the database. They may be lost in a crash: no decision is read from them.
-#[derive(Default)]
-pub(crate) struct Log {
-    lines: Vec<(OperationId, i64, Timestamp, String)>,
-    next: HashMap<OperationId, i64>,
-}
-
-impl Log {
-    pub(crate) fn add(&mut self, operation: OperationId, at: Timestamp, line: String) {
-        if self.next.len() > 10_000 {
-            self.next.clear();
-        }
-        // They go on from the time, so that lines after a restart stand behind those before it.
-        let next = self.next.entry(operation).or_insert(at.0);
-        self.lines.push((operation, *next, at, line));
-        *next += 1;
-    }
-
-    pub(crate) async fn flush(&mut self, store: &Store) {
-        let lines = std::mem::take(&mut self.lines);
-        if !lines.is_empty()
-            && let Err(error) = store.log(&lines).await
-        {
-            tracing::warn!(%error, "progress lines are lost");
-        }
-    }
-}

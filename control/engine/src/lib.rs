@@ -6,6 +6,7 @@
 
 mod drive;
 mod health;
+mod log;
 mod mailer;
 mod members;
 mod place;
@@ -75,7 +76,7 @@ pub async fn run(store: Store, drivers: Arc<Drivers>, clock: Clock, shutdown: Ca
         tasks.spawn(forward(driver.events(), news_in.clone(), shutdown.clone()));
     }
     let mut tick = tokio::time::interval(Duration::from_secs(1));
-    let mut log = drive::Log::default();
+    let mut log = log::Log::default();
     loop {
         let look = tokio::select! {
             () = shutdown.cancelled() => break,

@@ -304,18 +304,15 @@ impl Store {
         self.fetch(sql, args![stack.to_string(), limit]).await?.iter().map(operation).collect()
     }
 
-    /// Adds progress lines of operations; at most 500 are kept for each.
+    /// Adds progress lines of operations.
     ///
     /// # Errors
     /// The database failed.
     pub async fn log(&self, lines: &[(OperationId, i64, Timestamp, String)]) -> Result<(), StoreError> {
         for chunk in lines.chunks(100) {
             let mut bound: Vec<Arg> = vec![];
-            for (operation, seq, at, line) in chunk.iter().filter(|(_, seq, ..)| *seq < 500) {
+            for (operation, seq, at, line) in chunk {
                 bound.extend(args![operation.to_string(), *seq, *at, line.as_str()]);
-            }
-            if bound.is_empty() {
-                continue;
             }
             let sql = format!(
                 "insert into operation_log (operation, seq, at, line) values {} on conflict do nothing",
