@@ -73,14 +73,10 @@ fn wave_running(
     let changing = rollout.changing(wave);
     let tolerated = spec.tolerance.of(changing);
     if failed > tolerated {
-        let reason = Reason::new(
-            "tolerance_exceeded",
-            format!(
-                "{failed} of {changing} stacks failed in wave {} “{}”, where {tolerated} may",
-                wave + 1,
-                spec.name
-            ),
-        );
+        let may = if tolerated == 0 { "none".to_owned() } else { format!("at most {tolerated}") };
+        let sentence =
+            format!("{failed} of {changing} stacks failed in wave {} “{}”; {may} may", wave + 1, spec.name);
+        let reason = Reason::new("tolerance_exceeded", sentence);
         let then = Then::by_policy(rollout.on_halt);
         return next.events.push(Event::Settling { reason, then, wave: Some(wave), by: None });
     }
@@ -308,6 +304,7 @@ pub(super) fn probed(rollout: &Rollout, wave: usize, samples: &[Sample]) -> Vec<
             let down: Vec<_> =
                 samples.iter().filter_map(|s| s.down.as_ref().map(|why| (s.stack, why))).collect();
             let sentence = match down.first() {
+                None if samples.is_empty() => "nothing was changed".to_owned(),
                 None if samples.len() == 1 => "its stack answers".to_owned(),
                 None => format!("all {} stacks answer", samples.len()),
                 Some((stack, why)) => {

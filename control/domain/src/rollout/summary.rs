@@ -116,9 +116,9 @@ fn paused_by(paused: &Paused) -> String {
     format!("paused by {}{why}", paused.by)
 }
 
-/// The clock within a day, the date beyond; absolute, so that it is still true when it is read later.
+/// The clock on the same day, the date beyond; absolute, so that it is still true when it is read later.
 fn at(when: Timestamp, now: Timestamp) -> String {
-    if when - now < Span::days(1) { format!("{} UTC", when.clock()) } else { format!("{} UTC", when.human()) }
+    if when.day() == now.day() { format!("{} UTC", when.clock()) } else { format!("{} UTC", when.human()) }
 }
 
 fn plural(n: usize, what: &str) -> String {
