@@ -15,6 +15,7 @@ mod signup;
 mod stacks;
 mod strategies;
 mod strategy_form;
+mod tenant;
 mod tenant_bulk;
 mod tenants;
 mod tier_form;
@@ -41,9 +42,9 @@ pub fn router(ui: Ui) -> Router {
         .route("/", get(overview::show))
         .route("/sign-in", get(sign_in::show))
         .route("/tenants", get(tenants::list))
-        .route("/tenants/new", get(tenants::new))
+        .route("/tenants/new", get(tenant::new))
         .route("/tenants/bulk", get(tenant_bulk::show))
-        .route("/tenants/{id}", get(tenants::show))
+        .route("/tenants/{id}", get(tenant::show))
         .route("/stacks/{id}", get(stacks::show))
         .route("/stacks/{id}/drawer", get(stacks::drawer))
         .route("/tiers", get(tiers::list))

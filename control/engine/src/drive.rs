@@ -4,7 +4,7 @@ use crate::Context;
 use crate::questions::Answer;
 use domain::process::{Order, Outcome, Sample, Seen};
 use domain::release::DriverKind;
-use domain::{OperationId, Reason, ReleaseId, StackId, Timestamp};
+use domain::{OperationId, Reason, ReleaseId, StackId};
 use drivers::{Change, Driver, Goal, Observation, Served, Submitted};
 use futures::StreamExt as _;
 use std::collections::{BTreeMap, HashMap};

@@ -5,8 +5,8 @@
 mod access;
 mod answers;
 mod error;
-mod facts;
 mod gates;
+mod kept;
 mod lists;
 mod people;
 mod releases;
@@ -39,6 +39,7 @@ pub use tiers::{TierCard, TierForm, default_parameters};
 pub use timeline::{StackFilter, StackList, cell_states};
 pub use views::{Checklist, Overview, Settings};
 
+use domain::plan::StackFacts;
 use domain::process::Process;
 use domain::release::DriverKind;
 use domain::{Actor, Invalid, ProcessId, Timestamp};
@@ -61,7 +62,8 @@ pub struct Service {
     /// How a tenant's address is written, with `{slug}` in it.
     tenant_url: Arc<str>,
     attempts: Arc<access::Attempts>,
-    facts: facts::Facts,
+    facts: kept::Kept<Vec<StackFacts>>,
+    overview: kept::Kept<Overview>,
 }
 
 impl Service {
@@ -79,7 +81,8 @@ impl Service {
             artifacts: Arc::new(artifacts),
             tenant_url: tenant_url.into(),
             attempts: Arc::default(),
-            facts: facts::Facts::default(),
+            facts: kept::Kept::default(),
+            overview: kept::Kept::default(),
         }
     }
 
@@ -131,6 +134,11 @@ impl Service {
             }
         }
         Err(Error::refused("busy", "it changes too fast just now; try again"))
+    }
+
+    /// Every stack as the planner sees it now; for previews. What is decided is planned from the tables themselves.
+    async fn facts(&self) -> Result<Arc<Vec<StackFacts>>> {
+        self.facts.get(&self.store, async { Ok(self.store.planning_facts().await?) }).await
     }
 
     fn event(&self, kind: &'static str, sentence: String, body: &impl serde::Serialize) -> NewEvent {

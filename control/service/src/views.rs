@@ -69,15 +69,19 @@ impl Service {
     /// Needs `view`.
     pub async fn overview(&self, actor: &Actor) -> Result<Overview> {
         actor.require(Permission::View)?;
+        let known = self.overview.get(&self.store, self.look()).await?;
+        // Registrations are answered without an event of their own.
+        Ok(Overview { signups: self.store.waiting_signups().await?, ..(*known).clone() })
+    }
+
+    async fn look(&self) -> Result<Overview> {
         let live = self.store.live_release().await?;
-        let open = self.store.open_processes().await?;
         let states = self.store.tenant_states().await?;
         let tiers = !self.store.tiers().await?.is_empty();
         let checklist = Checklist { tiers, release: live.is_some(), tenants: !states.is_empty() };
         let done = checklist.tiers && checklist.release && checklist.tenants;
         let filter = ActivityFilter { headlines: true, limit: 12, ..ActivityFilter::default() };
         let behind = self.store.behind(50).await?;
-        let rollout = open.iter().find(|p| p.kind == ProcessKind::Rollout).cloned();
         let ends = if behind.is_empty() { vec![] } else { self.store.rollout_ends().await? };
         let missed = |b: &Behind| ends.iter().rev().copied().find(|end| *end > b.since).unwrap_or(b.since);
         let newest = TenantFilter { newest: true, limit: 5, ..TenantFilter::default() };
@@ -87,10 +91,10 @@ impl Service {
             newest: self.store.tenants(&newest).await?,
             versions: self.store.tier_versions().await?,
             states,
-            rollout,
-            stuck: open.into_iter().filter(|p| p.summary.waits_for_person).collect(),
+            rollout: self.store.open_rollout().await?,
+            stuck: self.store.stuck_processes(100).await?,
             gates: self.store.asking_gates().await?,
-            signups: self.store.waiting_signups().await?,
+            signups: vec![],
             behind_in_all: self.store.count_behind().await?,
             behind,
             activity: self.store.activity(&filter).await?,

@@ -139,6 +139,18 @@ impl Store {
         self.fetch_one(&sql, vec![]).await?.map(|r| row(&r)).transpose()
     }
 
+    /// Processes that wait for a person, longest first, at most `limit` of them.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn stuck_processes(&self, limit: u32) -> Result<Vec<ProcessRow>, StoreError> {
+        let sql = format!(
+            "select {COLUMNS} from processes where ended_at is null and waits_for_person = 1
+             order by started_at, id limit $1"
+        );
+        self.fetch(&sql, args![limit]).await?.iter().map(row).collect()
+    }
+
     /// The open process about a tenant or a stack.
     ///
     /// # Errors

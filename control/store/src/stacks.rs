@@ -265,9 +265,11 @@ impl Store {
                 );
             }
             let sql = format!(
-                "select ts.stack, t.id, t.slug, t.name from tenant_stacks ts join tenants t on t.id = ts.tenant
-                 where t.state in ('active', 'provisioning')
-                   and ts.stack in (select v.column1 from (values {list}) as v) order by t.slug"
+                // In this order: from the stacks to their tenants, never from all tenants to a few stacks.
+                "select ts.stack, t.id, t.slug, t.name from (values {list}) as v
+                 cross join tenant_stacks ts cross join tenants t
+                 where ts.stack = v.column1 and t.id = ts.tenant and t.state in ('active', 'provisioning')
+                 order by t.slug"
             );
             for row in self.fetch(&sql, bound()).await? {
                 if let Some(brief) = briefs.get_mut(&row.parse(0)?) {
