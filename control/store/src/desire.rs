@@ -19,11 +19,11 @@ impl Tx {
     pub(crate) async fn settle_desires(&mut self) -> Result<(), StoreError> {
         let Some(release) = self.live_release().await? else { return Ok(()) };
         let tiers = self.live_tiers().await?;
-        let sql = "select s.id, s.tier, s.components, s.desired,
-                          case when s.kind = 'silo' then
-                            (select max(t.overrides) from tenant_stacks ts join tenants t on t.id = ts.tenant
-                             where ts.stack = s.id) end
-                   from stacks s where s.status not in ('deleting', 'deleted')";
+        let sql = "select s.id, s.tier, s.components, s.desired, own.overrides from stacks s
+                   left join (select ts.stack, max(t.overrides) as overrides from stacks x
+                              join tenant_stacks ts on ts.stack = x.id join tenants t on t.id = ts.tenant
+                              where x.kind = 'silo' group by ts.stack) own on own.stack = s.id
+                   where s.status not in ('deleting', 'deleted')";
         let mut rendered: HashMap<(TierId, String, String), Configuration> = HashMap::new();
         let mut wrong: Vec<(String, String)> = vec![];
         for row in self.fetch(sql, vec![]).await? {
