@@ -12,11 +12,15 @@ use super::sighting::Sighting;
 use super::work::Turn;
 use super::{now, reasons};
 use crate::Change;
+use domain::Span;
 use domain::process::{OperationKind, Outcome};
 use std::collections::BTreeMap;
 
 /// More moves in a row mean that the provider says one thing and does another: look again later.
 const MOVES: usize = 8;
+
+/// A shorter wait for the budget is nobody's concern.
+const WORTH_SAYING: Span = Span::seconds(3);
 
 /// What is known of the stack at the moment.
 pub enum Look {
@@ -121,6 +125,14 @@ impl Inner {
             turn.forgotten = true;
             return Answer::Rest;
         };
+        let pressure = self.calls.gate.pressure();
+        if pressure.eta > WORTH_SAYING {
+            let line = format!(
+                "waits for the rate budget of the account: {} calls before it, about {}",
+                pressure.waiting, pressure.eta
+            );
+            self.say(turn, line);
+        }
         let before = turn.work.step.clone();
         let (sent, next) = match what {
             Move::Create | Move::Update => {

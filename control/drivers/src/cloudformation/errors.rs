@@ -4,6 +4,7 @@
 //! the code and the stable part of the message count, never a variant.
 
 use super::status::Status;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
 
 /// What went wrong with a call.
@@ -102,21 +103,25 @@ pub fn of<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkErro
             let answer = service.err();
             classify(service.raw().status().as_u16(), answer.code(), answer.message())
         }
-        // Never sent. Credentials that cannot be had are reported so too.
-        SdkError::ConstructionFailure(_) => Trouble::Expired(root_of(error)),
+        // Never sent: there was nothing to sign it with.
+        other if causes(other).any(|cause| cause.is::<CredentialsError>()) => {
+            Trouble::Expired(root_of(other))
+        }
+        SdkError::ConstructionFailure(_) => Trouble::Refused(root_of(error)),
         // Whatever may have been sent may have arrived.
-        SdkError::DispatchFailure(failure) if failure.is_user() => Trouble::Refused(root_of(error)),
         _ => Trouble::Unknown(root_of(error)),
     }
 }
 
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |cause| cause.source())
+}
+
 /// The first cause, which names what a person can act upon.
-fn root_of(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
+fn root_of(error: &(dyn std::error::Error + 'static)) -> String {
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
 }
 
 /// The status in `… is in UPDATE_IN_PROGRESS state …`.

@@ -174,6 +174,13 @@ impl Inner {
     }
 }
 
+impl Drop for Inner {
+    /// Whoever watches looks up and finds that the driver is gone.
+    fn drop(&mut self) {
+        self.changed.notify_one();
+    }
+}
+
 fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
