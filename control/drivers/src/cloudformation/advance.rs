@@ -71,7 +71,7 @@ impl Inner {
                 }
                 Move::Events => {
                     let stack = seen.as_ref().map_or(turn.work.name.as_str(), |s| s.id.as_str());
-                    match self.calls.events(class, stack, |e| e.begins(&token)).await {
+                    match self.calls.events(class, stack, |e| events::suffice(e, &token)).await {
                         Ok(events) => read = Some(events),
                         Err(trouble) => return self.trouble(turn, &trouble),
                     }

@@ -144,12 +144,12 @@ impl Calls {
         }
     }
 
-    /// A stack's events, newest first, back to the one that `is_enough` says is enough.
+    /// A stack's events, newest first, as far back as `is_enough` asks for.
     pub async fn events(
         &self,
         class: Class,
         stack: &str,
-        is_enough: impl Fn(&StackEvent) -> bool,
+        is_enough: impl Fn(&[StackEvent]) -> bool,
     ) -> Result<Vec<StackEvent>, Trouble> {
         let mut events = vec![];
         let mut next: Option<String> = None;
@@ -159,11 +159,9 @@ impl Calls {
                 Err(Trouble::Missing) => return Ok(events),
                 other => other?,
             };
-            let page = answer.stack_events().iter().map(StackEvent::of);
-            let before = events.len();
-            events.extend(page);
+            events.extend(answer.stack_events().iter().map(StackEvent::of));
             next = answer.next_token.filter(|token| !token.is_empty());
-            if next.is_none() || events[before..].iter().any(&is_enough) {
+            if next.is_none() || is_enough(&events) {
                 break;
             }
         }

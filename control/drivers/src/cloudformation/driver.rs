@@ -136,7 +136,7 @@ impl Inner {
     async fn adopt(&self, token: OperationId, seen: &Sighting) -> Result<(), Reason> {
         let text = token.to_string();
         if seen.marks.operation != Some(token) {
-            let events = self.calls.events(Class::Sweep, &seen.id, |e| e.begins(&text)).await;
+            let events = self.calls.events(Class::Sweep, &seen.id, |e| events::suffice(e, &text)).await;
             let events = events.map_err(|trouble| reasons::refused(&trouble, &seen.name).0)?;
             match events::verdict(&events, &text) {
                 events::Verdict::Silent | events::Verdict::Tokenless => return Ok(()),

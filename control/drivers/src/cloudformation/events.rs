@@ -48,12 +48,6 @@ impl StackEvent {
         }
     }
 
-    /// Whether it is the first event of the operation with this token.
-    #[must_use]
-    pub fn begins(&self, token: &str) -> bool {
-        self.is_stack && self.token.as_deref() == Some(token) && self.is_beginning()
-    }
-
     /// A line for people.
     #[must_use]
     pub fn line(&self) -> String {
@@ -64,6 +58,16 @@ impl StackEvent {
     fn is_beginning(&self) -> bool {
         matches!(self.status.as_str(), "CREATE_IN_PROGRESS" | "UPDATE_IN_PROGRESS" | "DELETE_IN_PROGRESS")
     }
+}
+
+/// An operation is among the last few, or it never arrived: more are not read back through.
+const OPERATIONS: usize = 3;
+
+/// Whether these events, newest first, reach back far enough to judge the operation with this token.
+#[must_use]
+pub fn suffice(events: &[StackEvent], token: &str) -> bool {
+    let mut beginnings = events.iter().filter(|e| e.is_stack && e.is_beginning());
+    beginnings.clone().any(|e| e.token.as_deref() == Some(token)) || beginnings.nth(OPERATIONS - 1).is_some()
 }
 
 /// What the events say of an operation.
@@ -191,6 +195,15 @@ mod tests {
         let events =
             script("DELETE_FAILED Stack new\nDELETE_IN_PROGRESS Stack new\nCREATE_COMPLETE Stack old");
         assert_eq!(verdict(&events, "new"), Verdict::Failed);
+    }
+
+    #[test]
+    fn events_are_read_back_to_the_operation_but_not_for_ever() {
+        let own = "UPDATE_COMPLETE Stack new\nUPDATE_IN_PROGRESS Stack new";
+        assert!(suffice(&script(own), "new"));
+        assert!(!suffice(&script("UPDATE_COMPLETE Stack new"), "new"));
+        assert!(!suffice(&script(own), "older"));
+        assert!(suffice(&script(&[own, own, own].join("\n")), "never arrived"));
     }
 
     #[test]

@@ -114,6 +114,38 @@ async fn what_the_credentials_may_not_do_is_told_at_once() {
     assert!(sentence.contains("is not authorized"), "{sentence}");
 }
 
+/// The provider shows each stack for a while as it was before: `UPDATE_COMPLETE` is the previous update's.
+#[tokio::test]
+async fn what_was_true_before_proves_nothing() {
+    let world = World::new().await;
+    let driver = world.driver().await;
+    let acme = stack(1, "acme");
+    perform(&driver, &acme.create(1, 30)).await;
+    for (n, visibility, runs_then) in [
+        (2, 60, "digest-60"),
+        (3, TOO_LONG, "failed"),
+        // Now the former failure is what is shown.
+        (4, 90, "digest-90"),
+        (5, TOO_LONG, "failed"),
+    ] {
+        let mut looks = 0;
+        world.proxy.follow(move |call| {
+            looks += usize::from(call.action.starts_with("Describe"));
+            if call.action.starts_with("Describe") && looks <= 2 { Fault::Stale } else { Fault::None }
+        });
+        let outcome = perform(&driver, &acme.update(n, visibility)).await;
+        if runs_then == "failed" {
+            let (code, sentence, _, running) = failure(outcome);
+            assert_eq!(code, "update_failed", "{sentence}");
+            assert!(sentence.starts_with("Orders (AWS::SQS::Queue) failed"), "{sentence}");
+            assert_eq!(running.as_deref(), Some(if n == 3 { "digest-60" } else { "digest-90" }));
+        } else {
+            assert_eq!(runs(&outcome), runs_then);
+        }
+        assert!(accepted(&world.proxy.take_log(), "UpdateStack") == 1);
+    }
+}
+
 #[derive(Debug)]
 struct NoCredentials;
 

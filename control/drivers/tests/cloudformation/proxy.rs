@@ -1,5 +1,6 @@
 //! A fault proxy between the driver and the emulator: it keeps a log of every call and breaks them as it is told.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -25,6 +26,8 @@ pub enum Fault {
     AcceptedThenLate(Duration),
     /// The connection is cut before the emulator hears of it.
     Cut,
+    /// It is answered as the same call was answered last: a replica that is behind.
+    Stale,
     /// It is answered in the emulator's place: the code and message of a 400.
     Refuse(&'static str, &'static str),
 }
@@ -47,6 +50,8 @@ type Script = dyn FnMut(&Call) -> Fault + Send;
 struct Shared {
     script: Mutex<Box<Script>>,
     log: Mutex<Vec<Call>>,
+    /// The last answer to each action on each stack.
+    last: Mutex<HashMap<(String, String), Vec<u8>>>,
     emulator: SocketAddr,
 }
 
@@ -62,6 +67,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             script: Mutex::new(Box::new(|_| Fault::None)),
             log: Mutex::default(),
+            last: Mutex::default(),
             emulator,
         });
         let serving = shared.clone();
@@ -112,15 +118,22 @@ async fn serve(mut stream: TcpStream, shared: &Shared) {
             Call { action: field("Action"), stack: field("StackName"), accepted: false, fault: Fault::None };
         call.fault = (shared.script.lock().unwrap())(&call);
         let fault = call.fault.clone();
-        let reaches = !matches!(fault, Fault::Throttle | Fault::Broken | Fault::Cut | Fault::Refuse(..));
+        let key = (call.action.clone(), call.stack.clone());
+        let last = shared.last.lock().unwrap().get(&key).cloned().filter(|_| fault == Fault::Stale);
+        let reaches = last.is_none()
+            && !matches!(fault, Fault::Throttle | Fault::Broken | Fault::Cut | Fault::Refuse(..));
         if let Fault::Delay(pause) = fault {
             tokio::time::sleep(pause).await;
         }
         let answer = if reaches { Some(forward(shared.emulator, &head, &body).await) } else { None };
         call.accepted = answer.as_ref().is_some_and(|a| a.starts_with(b"HTTP/1.1 200"));
+        if let Some(answer) = &answer {
+            shared.last.lock().unwrap().insert(key, answer.clone());
+        }
         shared.log.lock().unwrap().push(call);
         let answer = match fault {
             Fault::None | Fault::Delay(_) => answer.unwrap_or_default(),
+            Fault::Stale => last.or(answer).unwrap_or_default(),
             Fault::Throttle => error("Throttling", "Rate exceeded"),
             Fault::Refuse(code, message) => error(code, message),
             Fault::Broken | Fault::AcceptedThenBroken => {
