@@ -10,6 +10,19 @@ use std::time::{Duration, Instant};
 
 const PACKAGES: &[&str] = &["ministack==1.5.33", "aws-sam-translator==1.115.0"];
 
+/// Runs the emulator, and ends it when the test's process is gone: a killed test runs no destructors.
+const RUN: &str = "
+import os, threading, time
+from ministack.app import main
+parent = os.getppid()
+def watch():
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+threading.Thread(target=watch, daemon=True).start()
+main()
+";
+
 /// A running emulator; it ends with this value, also when the test panics.
 pub struct Emulator {
     child: Child,
@@ -25,6 +38,7 @@ impl Emulator {
         let log = folder.join("emulator.log");
         let output = File::create(&log).unwrap();
         let child = Command::new(&program)
+            .args(["-c", RUN])
             .current_dir(&folder)
             .env("BIND_HOST", "127.0.0.1")
             .env("GATEWAY_PORT", port.to_string())
@@ -65,11 +79,11 @@ impl Drop for Emulator {
     }
 }
 
-/// The emulator's program; installed if it is not there. Tests run in processes of their own: one installs.
+/// The Python that has the emulator; installed if it is not there. Tests run in processes of their own: one installs.
 fn installed() -> PathBuf {
     let target = target();
     let venv = target.join("ministack-1.5.33");
-    let program = venv.join("bin/ministack");
+    let program = venv.join("bin/python");
     let marker = venv.join("installed");
     let lock = File::create(target.join("ministack.lock")).unwrap();
     lock.lock().unwrap();
