@@ -9,6 +9,7 @@ use super::errors::Trouble;
 use super::events::{self, StackEvent, Verdict};
 use super::judge::{self, Case, End, Move, Sent, Step};
 use super::sighting::Sighting;
+use super::status::{Action, Phase};
 use super::work::Turn;
 use super::{now, reasons};
 use crate::Change;
@@ -60,7 +61,7 @@ impl Inner {
             let token = token_of(turn);
             let verdict = read.as_ref().map(|events| events::verdict(events, &token));
             match self.decide(turn, seen.as_ref(), verdict.clone()) {
-                Move::Stay => return self.stay(turn, seen.as_ref()),
+                Move::Stay => return self.stay(turn, seen.as_ref()).await,
                 Move::Wait(status) => {
                     turn.work.step = Step::Waiting;
                     return self.say(turn, reasons::waits(&status));
@@ -107,15 +108,31 @@ impl Inner {
         })
     }
 
-    fn stay(&self, turn: &mut Turn<'_>, seen: Option<&Sighting>) {
+    async fn stay(&self, turn: &mut Turn<'_>, seen: Option<&Sighting>) {
         let Some(seen) = seen else { return };
+        let phase = seen.status.row().own;
         if let Step::Sent(sent) = &mut turn.work.step
             && seen.marks.operation == Some(turn.work.token)
-            && !matches!(seen.status.row().own, super::status::Phase::Succeeded)
+            && phase != Phase::Succeeded
         {
             sent.witnessed = true;
         }
         self.say(turn, format!("CloudFormation: {}", seen.status));
+        if phase == Phase::GoingBack && matches!(turn.work.step, Step::Sent(_)) && !turn.work.cause_told {
+            self.tell_cause(turn, &seen.id).await;
+        }
+    }
+
+    /// Going back takes as long as going forth: people hear at once what failed.
+    async fn tell_cause(&self, turn: &mut Turn<'_>, stack: &str) {
+        let token = token_of(turn);
+        let class = class_of(turn.work.kind);
+        // Without an answer, the end will tell it.
+        let Ok(read) = self.calls.events(class, stack, |e| events::suffice(e, &token)).await else { return };
+        if let Some(cause) = events::first_failure(&read, &token) {
+            turn.work.cause_told = true;
+            self.say(turn, format!("goes back: {cause}"));
+        }
     }
 
     async fn send(&self, turn: &mut Turn<'_>, what: Move, seen: Option<&Sighting>) -> Answer {
@@ -213,9 +230,7 @@ impl Inner {
     /// The provider compared the stack with what was asked and found no difference: that is what it runs.
     async fn unchanged(&self, turn: &mut Turn<'_>, change: &Change) -> Answer {
         match self.calls.describe(class_of(change.kind), &turn.work.name).await {
-            Ok(Some(seen))
-                if seen.status.is_live() && seen.status.row().update != super::status::Action::Wait =>
-            {
+            Ok(Some(seen)) if seen.status.is_live() && seen.status.row().update != Action::Wait => {
                 self.memory.note_begun(&turn.work.name, seen.updated);
                 let digest = change.to.as_ref().map(|goal| goal.configuration.digest.clone());
                 self.end(turn, Outcome::Succeeded { digest, outputs: seen.outputs }, &[]);

@@ -41,6 +41,7 @@ impl Driver for Cloudformation {
             step: Step::Fresh,
             ended: None,
             said: String::new(),
+            cause_told: false,
         };
         // Whoever works on it now goes on: the operation is accepted.
         let Some(mut turn) = self.inner.memory.take(change.token, new) else {
@@ -154,6 +155,7 @@ impl Inner {
             step: Step::Sent(Sent { id: seen.id.clone(), at: now(), before: None, witnessed: false }),
             ended: None,
             said: String::new(),
+            cause_told: false,
         };
         if let Some(mut turn) = self.memory.take(token, new) {
             self.advance(&mut turn, Look::Seen(Some(seen.clone()))).await;

@@ -189,3 +189,27 @@ async fn an_update_that_could_not_go_back_is_continued_by_the_next() {
     let log = world.proxy.take_log();
     assert_eq!(accepted(&log, "ContinueUpdateRollback"), 1, "{log:#?}");
 }
+
+#[tokio::test]
+async fn what_failed_is_told_while_the_stack_still_goes_back() {
+    let world = World::new().await;
+    let driver = world.driver().await;
+    let slowly_back = "new == '30' and __import__('time').sleep(2)";
+    let acme = refusing(&format!("kind == 'Update' and (new == '60' or {slowly_back})"));
+    perform(&driver, &acme.create(1, 30)).await;
+    let mut events = driver.events();
+    let update = acme.update(2, 60);
+    assert_eq!(driver.submit(&update).await.unwrap(), Submitted::Accepted);
+    loop {
+        match events.recv().await.unwrap() {
+            DriverEvent::Progress { line, .. } if line.starts_with("goes back: Keeper (Custom::Keeper)") => {
+                break;
+            }
+            DriverEvent::Progress { .. } => {}
+            DriverEvent::Ended { .. } => panic!("it was told too late"),
+        }
+    }
+    assert_eq!(observe(&driver, &update).await, Observation::InProgress);
+    let (code, ..) = failure(end_of(&driver, &update, &mut events).await);
+    assert_eq!(code, "update_failed");
+}
