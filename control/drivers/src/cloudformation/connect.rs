@@ -17,6 +17,8 @@ pub struct Role {
     pub arn: String,
     /// What its trust policy asks for.
     pub external_id: Option<String>,
+    /// Another address of STS than AWS's own, for emulators.
+    pub endpoint: Option<String>,
 }
 
 /// How to reach CloudFormation, in one account and region.
@@ -69,7 +71,10 @@ pub async fn client(settings: &Settings) -> Client {
     }
     let mut config = loader.load().await;
     if let Some(role) = &settings.role {
-        let mut assumed = AssumeRoleProvider::builder(&role.arn).session_name("tidegate").configure(&config);
+        let mut sts = config.to_builder();
+        sts.set_endpoint_url(role.endpoint.clone());
+        let mut assumed =
+            AssumeRoleProvider::builder(&role.arn).session_name("tidegate").configure(&sts.build());
         if let Some(id) = &role.external_id {
             assumed = assumed.external_id(id);
         }

@@ -69,3 +69,31 @@ impl Drop for Place<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt as _;
+
+    #[tokio::test]
+    async fn who_gives_up_leaves_the_queue() {
+        let gate = Gate::new(Limits { per_second: 0.001, burst: 1.0 });
+        gate.pass(Class::Sweep).await;
+        {
+            let mut waiting = Box::pin(gate.pass(Class::Onboarding));
+            assert!((&mut waiting).now_or_never().is_none());
+            assert_eq!(gate.pressure().waiting, 1);
+        }
+        assert_eq!(gate.pressure().waiting, 0);
+    }
+
+    #[tokio::test]
+    async fn everybody_gets_through_at_the_rate() {
+        let gate = Gate::new(Limits { per_second: 200.0, burst: 1.0 });
+        let begin = std::time::Instant::now();
+        let classes = [Class::Sweep, Class::Rollout, Class::Onboarding];
+        futures::future::join_all((0..60).map(|n| gate.pass(classes[n % 3]))).await;
+        assert!(begin.elapsed() >= Duration::from_millis(280), "{:?}", begin.elapsed());
+        assert_eq!(gate.pressure().waiting, 0);
+    }
+}

@@ -3,6 +3,7 @@
 use crate::proxy::accepted;
 use crate::world::*;
 use domain::process::Outcome;
+use drivers::cloudformation::{Cloudformation, Role, Settings};
 use drivers::{Driver, DriverEvent, Observation, Submitted};
 
 #[tokio::test]
@@ -177,4 +178,19 @@ async fn a_template_by_its_address_is_read_once_and_its_parameters_are_checked()
     let missing = serde_json::json!({ "template_url": format!("{url}.gone") });
     let wrong = driver.check_parameters(&missing, &tier).await.unwrap_err().sentence();
     assert!(wrong.starts_with("template_url: "), "{wrong}");
+}
+
+#[tokio::test]
+async fn stacks_live_in_another_account_by_its_role() {
+    let world = World::new().await;
+    let settings = world.settings();
+    let role = Role {
+        arn: "arn:aws:iam::210987654321:role/tidegate".into(),
+        external_id: Some("tg-7".into()),
+        endpoint: settings.endpoint.clone(),
+    };
+    let driver = Cloudformation::connect(Settings { role: Some(role), ..settings }).await;
+    let made = perform(&driver, &stack(1, "acme").create(1, 30)).await;
+    assert_eq!(runs(&made), "digest-30");
+    assert_eq!(accepted(&world.proxy.take_log(), "AssumeRole"), 1);
 }
