@@ -68,7 +68,8 @@ impl Inner {
                 }
                 Move::Adopt => {
                     let id = seen.as_ref().map(|s| s.id.clone()).unwrap_or_default();
-                    turn.work.step = Step::Sent(Sent { id, at: now(), before: None, witnessed: false });
+                    let before = self.memory.begun(&turn.work.name);
+                    turn.work.step = Step::Sent(Sent { id, at: now(), before, witnessed: false });
                 }
                 Move::Events => {
                     let stack = seen.as_ref().map_or(turn.work.name.as_str(), |s| s.id.as_str());

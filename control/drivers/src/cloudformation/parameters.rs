@@ -106,7 +106,9 @@ pub fn render(
         let value = match origin {
             Some(Origin::Constant(text)) => Some(text),
             Some(Origin::Fact(fact)) => Some(fact.of(goal, stack)),
-            Some(Origin::Tier(of)) => goal.configuration.parameters.get(&of).map(text_of),
+            Some(Origin::Tier(of)) => {
+                goal.configuration.parameters.get(&of).map(|v| text_of(v, &declared.allowed))
+            }
             None => None,
         };
         match value {
@@ -132,9 +134,18 @@ pub fn render(
     Err(Reason::new("parameter_missing", sentence))
 }
 
-fn text_of(value: &Value) -> String {
+/// A switch is `true` or `false`, or whichever of the template's own words means it.
+fn text_of(value: &Value, allowed: &[String]) -> String {
     match value {
-        Value::Boolean(on) => on.to_string(),
+        Value::Boolean(on) => {
+            let words: &[&str] = if *on {
+                &["true", "on", "yes", "enabled", "1"]
+            } else {
+                &["false", "off", "no", "disabled", "0"]
+            };
+            let own = allowed.iter().find(|a| words.contains(&a.to_ascii_lowercase().as_str()));
+            own.cloned().unwrap_or_else(|| on.to_string())
+        }
         Value::Integer(n) => n.to_string(),
         Value::Text(text) => text.clone(),
     }
@@ -218,11 +229,21 @@ mod tests {
     fn what_is_missing_or_not_allowed_is_named() {
         let reason = rendered("Vpc: {Type: String}, Zone: {Type: String}", json!({}), "pool").unwrap_err();
         assert!(reason.code == "parameter_missing" && reason.sentence.contains("Vpc, Zone"), "{reason}");
-        let reason =
-            rendered("Burst: {Type: String, AllowedValues: ['on', 'off']}", json!({}), "pool").unwrap_err();
-        assert!(
-            reason.sentence.contains("Burst may not be “true”; set the tier to one of on, off"),
-            "{reason}"
-        );
+        let declares = "MemoryMb: {Type: Number, AllowedValues: [128, 256]}";
+        let reason = rendered(declares, json!({}), "pool").unwrap_err();
+        let told = "MemoryMb may not be “512”; set the tier to one of 128, 256";
+        assert!(reason.sentence.contains(told), "{reason}");
+    }
+
+    #[test]
+    fn a_switch_is_told_in_the_templates_words() {
+        for (allowed, wanted) in [
+            ("", "true"),
+            (", AllowedValues: ['on', 'off']", "on"),
+            (", AllowedValues: ['No', 'Yes']", "Yes"),
+        ] {
+            let declares = format!("Burst: {{Type: String{allowed}}}");
+            assert_eq!(rendered(&declares, json!({}), "pool").unwrap(), pairs(&[("Burst", wanted)]));
+        }
     }
 }
