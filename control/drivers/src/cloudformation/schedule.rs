@@ -15,7 +15,7 @@ const FIRST: f64 = 20.0;
 /// More is not saved.
 const MOST: f64 = 40.0;
 /// The shortest pause, and the longest.
-const SHORT: Span = Span(400);
+const SHORT: Span = Span(200);
 const LONG: Span = Span::seconds(30);
 
 /// See the module.
@@ -85,7 +85,7 @@ mod tests {
             schedule.looked(1, false, now);
             looks.push((now - begin).0);
         }
-        assert_eq!(looks[0], 400);
+        assert_eq!(looks[0], 200);
         assert!(looks[4] < 6_000, "{looks:?}");
         assert!(looks.len() < 60, "{} looks in ten minutes", looks.len());
     }
