@@ -96,6 +96,7 @@ fn test(only: Option<&str>) -> Result<()> {
         command
     };
     if wants("unit") {
+        packages::python()?;
         let all = ["app", "domain", "store", "service", "drivers", "engine", "sample", "server"];
         run("Running the unit tests", &mut suite(&all))?;
     }

@@ -63,6 +63,12 @@ pub fn debian(there: bool, packages: &[&str]) -> Result<()> {
     .with_context(|| format!("{names} could not be installed; install it yourself and run this again"))
 }
 
+/// Python with what makes virtual environments: the CloudFormation emulator runs in one.
+pub fn python() -> Result<()> {
+    let there = Command::new("python3").args(["-c", "import ensurepip, venv"]).output();
+    debian(there.is_ok_and(|o| o.status.success()), &["python3", "python3-venv"])
+}
+
 /// Chromium, Node 20, and the browser driver from npm.
 pub fn browser(folder: &Path) -> Result<()> {
     debian(has("chromium"), &["chromium"])?;

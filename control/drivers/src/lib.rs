@@ -3,6 +3,7 @@
 //! Keeps law 2 of DESIGN §3: an operation has succeeded only when its driver proves a terminal success of that
 //! very operation, by its own token, with the wanted digest and a healthy answer after it.
 
+pub mod cloudformation;
 pub mod local;
 pub mod scripted;
 

@@ -99,8 +99,8 @@ pub(crate) fn standing(rollout: &Rollout, actor: &Actor, wave: usize, now: Times
         WaveState::Gated(gate) => {
             // A yes to a former plan is none to this one.
             let counts = |d: &&Decision| d.verdict == Verdict::Reject || d.plan_hash == rollout.plan.hash;
-            let by_them = gate.decisions.iter().filter(|d| d.by.user.is_some() && d.by.user == actor.user);
-            let mine = by_them.filter(counts).next_back();
+            let theirs = |d: &&Decision| d.by.user.is_some() && d.by.user == actor.user;
+            let mine = gate.decisions.iter().rfind(|d| theirs(d) && counts(d));
             if let Some(mine) = mine {
                 return Standing::Answered {
                     verdict: mine.verdict,

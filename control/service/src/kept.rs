@@ -7,7 +7,10 @@ use store::Store;
 use tokio::sync::Mutex;
 
 /// Something as it stood at a position of the log. Whatever changes it appends an event in its transaction.
-pub(crate) struct Kept<T>(Arc<Mutex<Option<(i64, Arc<T>)>>>);
+pub(crate) struct Kept<T>(Arc<Mutex<Option<At<T>>>>);
+
+/// A position, and what stood there.
+type At<T> = (i64, Arc<T>);
 
 impl<T> Clone for Kept<T> {
     fn clone(&self) -> Self {

@@ -1,0 +1,301 @@
+//! Takes one operation as far as it goes now.
+//!
+//! Intent before effect: an operation counts as lost from before its call until the call's answer, so that a
+//! call that was cut off is looked for and not repeated (DESIGN §3, law 7).
+
+use super::Inner;
+use super::budget::Class;
+use super::errors::Trouble;
+use super::events::{self, StackEvent, Verdict};
+use super::judge::{self, Case, End, Move, Sent, Step};
+use super::sighting::Sighting;
+use super::status::{Action, Phase};
+use super::work::Turn;
+use super::{now, reasons};
+use crate::Change;
+use domain::Span;
+use domain::process::{OperationKind, Outcome};
+use std::collections::BTreeMap;
+
+/// More moves in a row mean that the provider says one thing and does another: look again later.
+const MOVES: usize = 8;
+
+/// A shorter wait for the budget is nobody's concern.
+const WORTH_SAYING: Span = Span::seconds(3);
+
+/// What is known of the stack at the moment.
+pub enum Look {
+    /// Nothing yet.
+    Unseen,
+    /// This; `None` if it is not there.
+    Seen(Option<Sighting>),
+}
+
+/// What a sent call led to.
+enum Answer {
+    /// Nothing more to do now.
+    Rest,
+    /// The stack must be looked at.
+    Look,
+}
+
+impl Inner {
+    /// Moves the operation on until it has ended or must be waited for.
+    pub async fn advance(&self, turn: &mut Turn<'_>, mut look: Look) {
+        let (class, kind) = (class_of(turn.work.kind), turn.work.kind);
+        if matches!(look, Look::Unseen) && turn.work.step == Step::Fresh && kind != OperationKind::Delete {
+            let first = if kind == OperationKind::Create { Move::Create } else { Move::Update };
+            if matches!(self.send(turn, first, None).await, Answer::Rest) {
+                return;
+            }
+        }
+        let mut read: Option<Vec<StackEvent>> = None;
+        for _ in 0..MOVES {
+            let seen = match look {
+                Look::Seen(seen) => seen,
+                Look::Unseen => match self.calls.describe(class, &turn.work.name).await {
+                    Ok(seen) => seen,
+                    Err(trouble) => return self.trouble(turn, &trouble),
+                },
+            };
+            let token = token_of(turn);
+            let verdict = read.as_ref().map(|events| events::verdict(events, &token));
+            match self.decide(turn, seen.as_ref(), verdict.clone()) {
+                Move::Stay => return self.stay(turn, seen.as_ref()).await,
+                Move::Wait(status) => {
+                    turn.work.step = Step::Waiting;
+                    return self.say(turn, reasons::waits(&status));
+                }
+                Move::Adopt => {
+                    let id = seen.as_ref().map(|s| s.id.clone()).unwrap_or_default();
+                    let before = self.memory.begun(&turn.work.name);
+                    turn.work.step = Step::Sent(Sent { id, at: now(), before, witnessed: false });
+                }
+                Move::Events => {
+                    let stack = seen.as_ref().map_or(turn.work.name.as_str(), |s| s.id.as_str());
+                    match self.calls.events(class, stack, |e| events::suffice(e, &token)).await {
+                        Ok(events) => read = Some(events),
+                        Err(trouble) => return self.trouble(turn, &trouble),
+                    }
+                }
+                Move::End(end) => {
+                    let begun = seen.as_ref().and_then(|s| s.updated);
+                    self.memory.note_begun(&turn.work.name, begun);
+                    let events = read.unwrap_or_default();
+                    return self.end(turn, outcome(turn, end, &events), &events);
+                }
+                sending => match self.send(turn, sending, seen.as_ref()).await {
+                    Answer::Rest => return,
+                    Answer::Look => {
+                        (look, read) = (Look::Unseen, None);
+                        continue;
+                    }
+                },
+            }
+            look = Look::Seen(seen);
+        }
+    }
+
+    fn decide(&self, turn: &Turn<'_>, seen: Option<&Sighting>, verdict: Option<Verdict>) -> Move {
+        let work = &turn.work;
+        judge::decide(&Case {
+            kind: work.kind,
+            token: work.token,
+            stack: work.stack(),
+            step: &work.step,
+            seen,
+            verdict,
+            now: now(),
+        })
+    }
+
+    async fn stay(&self, turn: &mut Turn<'_>, seen: Option<&Sighting>) {
+        let Some(seen) = seen else { return };
+        let phase = seen.status.row().own;
+        if let Step::Sent(sent) = &mut turn.work.step
+            && seen.marks.operation == Some(turn.work.token)
+            && phase != Phase::Succeeded
+        {
+            sent.witnessed = true;
+        }
+        self.say(turn, format!("CloudFormation: {}", seen.status));
+        if phase == Phase::GoingBack && matches!(turn.work.step, Step::Sent(_)) && !turn.work.cause_told {
+            self.tell_cause(turn, &seen.id).await;
+        }
+    }
+
+    /// Going back takes as long as going forth: people hear at once what failed.
+    async fn tell_cause(&self, turn: &mut Turn<'_>, stack: &str) {
+        let token = token_of(turn);
+        let class = class_of(turn.work.kind);
+        // Without an answer, the end will tell it.
+        let Ok(read) = self.calls.events(class, stack, |e| events::suffice(e, &token)).await else { return };
+        if let Some(cause) = events::first_failure(&read, &token) {
+            turn.work.cause_told = true;
+            self.say(turn, format!("goes back: {cause}"));
+        }
+    }
+
+    async fn send(&self, turn: &mut Turn<'_>, what: Move, seen: Option<&Sighting>) -> Answer {
+        let class = class_of(turn.work.kind);
+        let Some(change) = turn.work.change.clone() else {
+            // Found after a restart, and not to be found any more: whoever asks again brings what is to be done.
+            turn.forgotten = true;
+            return Answer::Rest;
+        };
+        let pressure = self.calls.gate.pressure();
+        if pressure.eta > WORTH_SAYING {
+            let line = format!(
+                "waits for the rate budget of the account: {} calls before it, about {}",
+                pressure.waiting, pressure.eta
+            );
+            self.say(turn, line);
+        }
+        let before = turn.work.step.clone();
+        let (sent, next) = match what {
+            Move::Create | Move::Update => {
+                let wish = match self.wish(class, &change, &turn.work.name).await {
+                    Ok(wish) => wish,
+                    Err(None) => return Answer::Rest,
+                    Err(Some(reason)) => {
+                        let running = judge::running(seen, turn.work.token);
+                        self.end(turn, Outcome::Failed { reason, retryable: false, running }, &[]);
+                        return Answer::Rest;
+                    }
+                };
+                turn.work.step = Step::Lost;
+                let sent = if what == Move::Create {
+                    self.calls.create(class, &wish).await
+                } else {
+                    self.calls.update(class, &wish).await
+                };
+                let before = self.memory.begun(&turn.work.name);
+                (sent.map(|id| Step::Sent(Sent { id, at: now(), before, witnessed: false })), "accepted")
+            }
+            Move::Delete(id) => {
+                turn.work.step = Step::Lost;
+                let token = change.token.to_string();
+                let sent = self.calls.delete(class, &id, &token).await;
+                (
+                    sent.map(|()| Step::Sent(Sent { id, at: now(), before: None, witnessed: false })),
+                    "accepted",
+                )
+            }
+            Move::Clear(id) => {
+                let token = reasons::preparing(change.token, "clear");
+                let sent = self.calls.delete(class, &id, &token).await;
+                (sent.map(|()| Step::Clearing { id, at: now() }), "deletes what is left of a failed create")
+            }
+            Move::Continue(id) => {
+                let token = reasons::preparing(change.token, "continue");
+                let sent = self.calls.continue_rollback(class, &id, &token).await;
+                (sent.map(|()| Step::Continuing { at: now() }), "lets a former update finish going back")
+            }
+            Move::Stay | Move::Wait(_) | Move::Adopt | Move::Events | Move::End(_) => return Answer::Rest,
+        };
+        match sent {
+            Ok(step) => {
+                turn.work.step = step;
+                self.sent();
+                self.say(turn, format!("CloudFormation: {next}"));
+                Answer::Rest
+            }
+            Err(Trouble::NoUpdates) => self.unchanged(turn, &change).await,
+            Err(Trouble::Exists) => Answer::Look,
+            Err(Trouble::Busy(_) | Trouble::Missing) => {
+                turn.work.step = Step::Waiting;
+                Answer::Look
+            }
+            Err(Trouble::Unknown(what)) => {
+                self.sent();
+                self.say(turn, reasons::silent(&what).sentence);
+                Answer::Rest
+            }
+            Err(refused) => {
+                // Nothing was begun: what ran before still runs.
+                turn.work.step = before;
+                let seen = match (seen, change.kind) {
+                    (None, OperationKind::Update) => {
+                        self.calls.describe(class, &turn.work.name).await.ok().flatten()
+                    }
+                    (seen, _) => seen.cloned(),
+                };
+                let running = judge::running(seen.as_ref(), turn.work.token);
+                let (reason, retryable) = reasons::refused(&refused, &turn.work.name);
+                self.end(turn, Outcome::Failed { reason, retryable, running }, &[]);
+                Answer::Rest
+            }
+        }
+    }
+
+    /// The provider compared the stack with what was asked and found no difference: that is what it runs.
+    async fn unchanged(&self, turn: &mut Turn<'_>, change: &Change) -> Answer {
+        match self.calls.describe(class_of(change.kind), &turn.work.name).await {
+            Ok(Some(seen)) if seen.status.is_live() && seen.status.row().update != Action::Wait => {
+                self.memory.note_begun(&turn.work.name, seen.updated);
+                let digest = change.to.as_ref().map(|goal| goal.configuration.digest.clone());
+                self.end(turn, Outcome::Succeeded { digest, outputs: seen.outputs }, &[]);
+                Answer::Rest
+            }
+            Ok(_) => Answer::Look,
+            Err(trouble) => {
+                self.trouble(turn, &trouble);
+                Answer::Rest
+            }
+        }
+    }
+
+    /// A reading call failed: what the operation waits for is as unknown as before.
+    fn trouble(&self, turn: &mut Turn<'_>, trouble: &Trouble) {
+        let (reason, _) = reasons::refused(trouble, &turn.work.name);
+        match trouble {
+            // Nothing can have been sent with credentials that were never valid.
+            Trouble::Denied(_) | Trouble::Expired(_) | Trouble::Refused(_)
+                if matches!(turn.work.step, Step::Fresh) =>
+            {
+                let retryable = matches!(trouble, Trouble::Expired(_));
+                self.end(turn, Outcome::Failed { reason, retryable, running: None }, &[]);
+            }
+            _ => self.say(turn, reason.sentence),
+        }
+    }
+
+    fn end(&self, turn: &mut Turn<'_>, outcome: Outcome, events: &[StackEvent]) {
+        for event in events::of_operation(events, &turn.work.token.to_string()) {
+            self.say_at(turn, event.at, event.line());
+        }
+        turn.work.ended = Some(outcome);
+        self.ended(turn.work.token);
+    }
+}
+
+/// A create is a customer who waits; a rollout is nobody in particular.
+pub const fn class_of(kind: OperationKind) -> Class {
+    match kind {
+        OperationKind::Create => Class::Onboarding,
+        OperationKind::Update | OperationKind::Delete => Class::Rollout,
+    }
+}
+
+/// The token whose events tell of the present step.
+fn token_of(turn: &Turn<'_>) -> String {
+    match turn.work.step {
+        Step::Clearing { .. } => reasons::preparing(turn.work.token, "clear"),
+        Step::Continuing { .. } => reasons::preparing(turn.work.token, "continue"),
+        Step::Fresh | Step::Lost | Step::Waiting | Step::Sent(_) => turn.work.token.to_string(),
+    }
+}
+
+fn outcome(turn: &Turn<'_>, end: End, events: &[StackEvent]) -> Outcome {
+    let (name, kind) = (&turn.work.name, turn.work.kind);
+    match end {
+        End::Succeeded { digest: _, outputs: _ } if kind == OperationKind::Delete => {
+            Outcome::Succeeded { digest: None, outputs: BTreeMap::new() }
+        }
+        End::Succeeded { digest, outputs } => Outcome::Succeeded { digest, outputs },
+        End::Failed { left, running } => reasons::failed(kind, &left, events, &token_of(turn), running),
+        End::Vanished => reasons::vanished(name),
+        End::Foreign => reasons::foreign(name),
+        End::Ask(question) => reasons::asked(question, name),
+    }
+}

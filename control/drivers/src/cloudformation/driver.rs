@@ -1,0 +1,193 @@
+//! What the engine sees of the driver.
+
+use super::advance::Look;
+use super::artifact::Artifact;
+use super::budget::Class;
+use super::judge::{Sent, Step};
+use super::sighting::Sighting;
+use super::status::Status;
+use super::work::Work;
+use super::{Cloudformation, Inner, events, now, reasons};
+use crate::{Change, Driver, DriverEvent, Observation, Served, Submitted};
+use async_trait::async_trait;
+use domain::process::{OperationKind, Sample};
+use domain::release::DriverKind;
+use domain::{Invalid, OperationId, Reason, StackId};
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use tokio::sync::broadcast;
+
+/// CloudFormation's own limit.
+const LONGEST_NAME: usize = 128;
+
+#[async_trait]
+impl Driver for Cloudformation {
+    fn kind(&self) -> DriverKind {
+        DriverKind::Cloudformation
+    }
+
+    fn check_artifact(&self, artifact: &serde_json::Value) -> Result<(), Invalid> {
+        Artifact::parse(artifact).map(drop)
+    }
+
+    async fn submit(&self, change: &Change) -> Result<Submitted, Reason> {
+        let name = self.inner.name(&change.name);
+        check_name(&name)?;
+        let new = || Work {
+            token: change.token,
+            name: name.clone(),
+            kind: change.kind,
+            change: None,
+            step: Step::Fresh,
+            ended: None,
+            said: String::new(),
+            cause_told: false,
+        };
+        // Whoever works on it now goes on: the operation is accepted.
+        let Some(mut turn) = self.inner.memory.take(change.token, new) else {
+            return Ok(Submitted::Accepted);
+        };
+        if let Some(outcome) = &turn.work.ended {
+            return Ok(Submitted::Ended(outcome.clone()));
+        }
+        if turn.work.change.is_none() {
+            turn.work.kind = change.kind;
+            turn.work.change = Some(change.clone());
+            self.inner.advance(&mut turn, Look::Unseen).await;
+        }
+        let ended = turn.work.ended.clone();
+        drop(turn);
+        self.inner.changed.notify_one();
+        Ok(ended.map_or(Submitted::Accepted, Submitted::Ended))
+    }
+
+    async fn observe(&self, tokens: &[(OperationId, String)]) -> Result<Vec<Observation>, Reason> {
+        let unknown = tokens.iter().filter(|(token, _)| self.inner.memory.get(*token).is_none());
+        let unknown: Vec<_> = unknown.map(|(token, name)| (*token, self.inner.name(name))).collect();
+        if !unknown.is_empty() {
+            self.inner.find(unknown).await?;
+        }
+        let seen = tokens.iter().map(|(token, _)| match self.inner.memory.get(*token) {
+            None => Observation::NeverArrived,
+            Some(Work { ended: Some(outcome), .. }) => Observation::Ended(outcome),
+            Some(_) => Observation::InProgress,
+        });
+        Ok(seen.collect())
+    }
+
+    /// Tells whether the stacks are in a status in which they can serve. The application itself is not asked.
+    async fn probe(&self, stacks: &[(StackId, String)]) -> Vec<Sample> {
+        let names: HashSet<String> = stacks.iter().map(|(_, name)| self.inner.name(name)).collect();
+        let looked = self.inner.glance(&names).await;
+        let sample = |(stack, name): &(StackId, String)| {
+            let down = match &looked {
+                Err(trouble) => Some(reasons::refused(trouble, name).0.sentence),
+                Ok(looked) => match looked.stacks.get(&self.inner.name(name)) {
+                    Some(Some(seen)) if serves(&seen.status) => None,
+                    Some(Some(seen)) => Some(format!("its stack is in {}", seen.status)),
+                    Some(None) | None => Some("its stack is not there".to_owned()),
+                },
+            };
+            Sample { stack: *stack, down, requests: 0, errors: 0 }
+        };
+        stacks.iter().map(sample).collect()
+    }
+
+    /// A stack is not told whom it serves: what it needs to know is in its parameters.
+    async fn serve(&self, _stack: &str, _tenants: &[Served]) -> Result<(), Reason> {
+        Ok(())
+    }
+
+    /// Stacks answer at the addresses in their outputs, not here.
+    fn endpoint(&self, _stack: &str) -> Option<SocketAddr> {
+        None
+    }
+
+    async fn log_tail(&self, stack: &str, lines: usize) -> Result<String, Reason> {
+        let name = self.inner.name(stack);
+        let events = self.inner.calls.events(Class::Sweep, &name, |_| true).await;
+        let events = events.map_err(|trouble| reasons::refused(&trouble, &name).0)?;
+        if events.is_empty() {
+            return Err(Reason::new("no_log", "CloudFormation has no events of this stack"));
+        }
+        let tail = events.iter().take(lines).rev();
+        let tail: Vec<_> = tail.map(|e| format!("{} {}", e.at.rfc3339(), e.line())).collect();
+        Ok(tail.join("\n"))
+    }
+
+    fn events(&self) -> broadcast::Receiver<DriverEvent> {
+        self.inner.events.subscribe()
+    }
+}
+
+impl Inner {
+    /// Looks for operations that this driver does not remember, and remembers those that the provider has.
+    async fn find(&self, unknown: Vec<(OperationId, String)>) -> Result<(), Reason> {
+        let names: HashSet<String> = unknown.iter().map(|(_, name)| name.clone()).collect();
+        let looked = self.look(&names).await.map_err(|trouble| reasons::refused(&trouble, "").0)?;
+        let found =
+            unknown.iter().filter_map(|(token, name)| Some((*token, looked.stacks.get(name)?.as_ref()?)));
+        let finding: Vec<_> = found.map(|(token, seen)| self.adopt(token, seen)).collect();
+        futures::future::try_join_all(finding).await?;
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Remembers the operation if the stack's tags or events know it.
+    async fn adopt(&self, token: OperationId, seen: &Sighting) -> Result<(), Reason> {
+        let text = token.to_string();
+        if seen.marks.operation != Some(token) {
+            let events = self.calls.events(Class::Sweep, &seen.id, |e| events::suffice(e, &text)).await;
+            let events = events.map_err(|trouble| reasons::refused(&trouble, &seen.name).0)?;
+            match events::verdict(&events, &text) {
+                events::Verdict::Silent | events::Verdict::Tokenless => return Ok(()),
+                events::Verdict::Working
+                | events::Verdict::GoingBack
+                | events::Verdict::Succeeded
+                | events::Verdict::Failed => {}
+            }
+        }
+        let new = || Work {
+            token,
+            name: seen.name.clone(),
+            kind: kind_in(&seen.status),
+            change: None,
+            step: Step::Sent(Sent { id: seen.id.clone(), at: now(), before: None, witnessed: false }),
+            ended: None,
+            said: String::new(),
+            cause_told: false,
+        };
+        if let Some(mut turn) = self.memory.take(token, new) {
+            self.advance(&mut turn, Look::Seen(Some(seen.clone()))).await;
+        }
+        Ok(())
+    }
+}
+
+/// What was done to a stack in this status.
+const fn kind_in(status: &Status) -> OperationKind {
+    match status {
+        Status::CreateInProgress
+        | Status::CreateFailed
+        | Status::CreateComplete
+        | Status::RollbackInProgress
+        | Status::RollbackFailed
+        | Status::RollbackComplete => OperationKind::Create,
+        Status::DeleteInProgress | Status::DeleteFailed | Status::DeleteComplete => OperationKind::Delete,
+        _ => OperationKind::Update,
+    }
+}
+
+/// Whether what the stack runs is whole, be it the former or the next.
+fn serves(status: &Status) -> bool {
+    status.is_live() || matches!(status, Status::UpdateInProgress | Status::UpdateRollbackInProgress)
+}
+
+fn check_name(name: &str) -> Result<(), Reason> {
+    let letters = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    if !letters || !name.starts_with(|c: char| c.is_ascii_alphabetic()) || name.len() > LONGEST_NAME {
+        let remedy = "use letters, digits and hyphens, starting with a letter, at most 128";
+        return Err(Reason::new("bad_name", format!("“{name}” cannot name a stack; {remedy}")));
+    }
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! The `cloudformation` driver: a stack is an AWS CloudFormation stack in one account and region.
+//!
+//! Nothing that matters is kept here. A stack's tags name the operation that wrote it last, its events carry the
+//! operation's token, and the driver's memory only saves calls: after `kill -9` everything is read again.
+//!
+//! How it is put together: [`status`] is the table of what to do in which status, [`judge`] decides the next
+//! move, `advance` makes it, `watch` looks at many stacks with few calls, and every call waits for [`budget`].
+
+mod advance;
+mod artifact;
+pub mod budget;
+mod calls;
+mod connect;
+mod driver;
+pub mod errors;
+mod events;
+mod gate;
+mod judge;
+mod parameters;
+mod reasons;
+mod schedule;
+mod sighting;
+pub mod status;
+mod tags;
+mod template;
+mod watch;
+mod wish;
+mod work;
+
+pub use connect::{Role, Settings};
+
+use crate::DriverEvent;
+use artifact::{Artifact, Source};
+use budget::Pressure;
+use domain::{Invalid, OperationId, Reason, Timestamp};
+use schedule::Schedule;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use template::Template;
+use tokio::sync::{Notify, broadcast};
+use work::Turn;
+
+/// See the module.
+#[derive(Clone)]
+pub struct Cloudformation {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: Settings,
+    calls: calls::Calls,
+    memory: work::Memory,
+    schedule: Mutex<Schedule>,
+    /// How many pages the last sweep had: beyond as many stacks a sweep is cheaper than a call each.
+    pages: Mutex<usize>,
+    templates: Mutex<HashMap<String, Template>>,
+    /// What gates were last told.
+    glance: tokio::sync::Mutex<Option<(Timestamp, Arc<watch::Looked>)>>,
+    events: broadcast::Sender<DriverEvent>,
+    changed: Arc<Notify>,
+}
+
+impl Cloudformation {
+    /// Connects to CloudFormation; nothing is called yet.
+    pub async fn connect(settings: Settings) -> Self {
+        let client = connect::client(&settings).await;
+        let gate = gate::Gate::new(settings.limits);
+        let (events, _) = broadcast::channel(4096);
+        let changed = Arc::new(Notify::new());
+        let inner = Arc::new(Inner {
+            calls: calls::Calls::new(client, gate),
+            memory: work::Memory::default(),
+            schedule: Mutex::new(Schedule::new(now())),
+            pages: Mutex::new(3),
+            templates: Mutex::default(),
+            glance: tokio::sync::Mutex::default(),
+            events,
+            changed: changed.clone(),
+            settings,
+        });
+        tokio::spawn(watch::watch(Arc::downgrade(&inner), changed));
+        Self { inner }
+    }
+
+    /// Looks at every stack of the account once and says how many are Tidegate's. Worth its few calls before a
+    /// rollout after a restart: each stack that was seen before saves a call.
+    ///
+    /// # Errors
+    /// CloudFormation cannot be asked.
+    pub async fn survey(&self) -> Result<usize, Reason> {
+        self.inner.survey().await.map_err(|trouble| reasons::refused(&trouble, "").0)
+    }
+
+    /// What waits for the rate budget, for people.
+    #[must_use]
+    pub fn pressure(&self) -> Pressure {
+        self.inner.calls.gate.pressure()
+    }
+
+    /// Checks what a release brings against the parameters that a tier has: what nothing would fill is named.
+    /// A template that is given by its address is read for that, once.
+    ///
+    /// # Errors
+    /// The parameters that do not fit, by name; or CloudFormation cannot read the template.
+    pub async fn check_parameters(
+        &self,
+        artifact: &serde_json::Value,
+        tier: &BTreeSet<String>,
+    ) -> Result<(), Invalid> {
+        let artifact = Artifact::parse(artifact)?;
+        match &artifact.source {
+            Source::Body(_, template) => artifact.check(template, tier),
+            Source::Url(url) => {
+                let template = match self.inner.known_template(url) {
+                    Some(known) => known,
+                    None => {
+                        self.inner.calls.template(budget::Class::Rollout, url).await.map_err(|trouble| {
+                            Invalid::new("template_url", reasons::refused(&trouble, url).0.sentence)
+                        })?
+                    }
+                };
+                self.inner.know_template(url, &template);
+                artifact.check(&template, tier)
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// The stack's name at the provider.
+    fn name(&self, stack: &str) -> String {
+        format!("{}{stack}", self.settings.prefix)
+    }
+
+    fn pages(&self) -> usize {
+        *self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_pages(&self, pages: usize) {
+        *self.pages.lock().unwrap_or_else(PoisonError::into_inner) = pages.max(1);
+    }
+
+    fn schedule(&self) -> MutexGuard<'_, Schedule> {
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sent(&self) {
+        self.schedule().sent(now());
+    }
+
+    fn known_template(&self, url: &str) -> Option<Template> {
+        self.templates.lock().unwrap_or_else(PoisonError::into_inner).get(url).cloned()
+    }
+
+    fn know_template(&self, url: &str, template: &Template) {
+        let mut templates = self.templates.lock().unwrap_or_else(PoisonError::into_inner);
+        templates.insert(url.to_owned(), template.clone());
+    }
+
+    /// Says a line of progress, unless it was the last one already.
+    fn say(&self, turn: &mut Turn<'_>, line: String) {
+        if turn.work.said != line {
+            turn.work.said.clone_from(&line);
+            self.say_at(turn, now(), line);
+        }
+    }
+
+    fn say_at(&self, turn: &Turn<'_>, at: Timestamp, line: String) {
+        let _ = self.events.send(DriverEvent::Progress { token: turn.work.token, at, line });
+    }
+
+    fn ended(&self, token: OperationId) {
+        let _ = self.events.send(DriverEvent::Ended { token });
+    }
+}
+
+impl Drop for Inner {
+    /// Whoever watches looks up and finds that the driver is gone.
+    fn drop(&mut self) {
+        self.changed.notify_one();
+    }
+}
+
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

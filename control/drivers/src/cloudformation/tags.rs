@@ -1,0 +1,66 @@
+//! What a stack's tags say: whose it is, and which operation wrote it last.
+//!
+//! Tags are written by the very request that begins an operation, so they name it even when its answer was lost.
+
+use crate::Change;
+use std::str::FromStr;
+
+/// Whose stack.
+pub const STACK: &str = "tidegate:stack";
+/// The tenant that owns it; absent from shared stacks.
+pub const TENANT: &str = "tidegate:tenant";
+/// The tier's key.
+pub const TIER: &str = "tidegate:tier";
+/// The release's version.
+pub const RELEASE: &str = "tidegate:release";
+/// The configuration's digest.
+pub const DIGEST: &str = "tidegate:digest";
+/// The operation.
+pub const OPERATION: &str = "tidegate:operation";
+
+/// The tags that a change writes; none for a delete.
+#[must_use]
+pub fn of(change: &Change) -> Vec<(&'static str, String)> {
+    let Some(goal) = &change.to else { return vec![] };
+    let mut tags = vec![
+        (STACK, change.stack.to_string()),
+        (TIER, goal.tier.clone()),
+        (RELEASE, goal.configuration.version.to_string()),
+        (DIGEST, goal.configuration.digest.to_string()),
+        (OPERATION, change.token.to_string()),
+    ];
+    if goal.model != "pool"
+        && let Some(tenant) = goal.tenants.first()
+    {
+        tags.push((TENANT, tenant.slug.clone()));
+    }
+    tags
+}
+
+/// What the tags of a stack say, as far as they say it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Marks {
+    /// Whose stack.
+    pub stack: Option<domain::StackId>,
+    /// Which operation wrote it last.
+    pub operation: Option<domain::OperationId>,
+    /// What that operation led it to.
+    pub digest: Option<domain::Digest>,
+}
+
+impl Marks {
+    /// Reads tags; those of others are passed over.
+    #[must_use]
+    pub fn read<'a>(tags: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut marks = Self::default();
+        for (key, value) in tags {
+            match key {
+                STACK => marks.stack = FromStr::from_str(value).ok(),
+                OPERATION => marks.operation = FromStr::from_str(value).ok(),
+                DIGEST => marks.digest = Some(domain::Digest(value.to_owned())),
+                _ => {}
+            }
+        }
+        marks
+    }
+}

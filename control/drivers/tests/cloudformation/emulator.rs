@@ -1,0 +1,119 @@
+//! The emulator: installed once under `target/`, started by each test on a port of its own.
+//!
+//! A test without its emulator fails and says what to do: it never passes in silence.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const PACKAGES: &[&str] = &["ministack==1.5.33", "aws-sam-translator==1.115.0"];
+
+/// Runs the emulator, and ends it when the test's process is gone: a killed test runs no destructors.
+const RUN: &str = "
+import os, threading, time
+from ministack.app import main
+parent = os.getppid()
+def watch():
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+threading.Thread(target=watch, daemon=True).start()
+main()
+";
+
+/// A running emulator; it ends with this value, also when the test panics.
+pub struct Emulator {
+    child: Child,
+    pub address: SocketAddr,
+    log: PathBuf,
+}
+
+impl Emulator {
+    pub fn start() -> Self {
+        let program = installed();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let folder = tempfile::tempdir().unwrap().keep();
+        let log = folder.join("emulator.log");
+        let output = File::create(&log).unwrap();
+        let child = Command::new(&program)
+            .args(["-c", RUN])
+            .current_dir(&folder)
+            .env("BIND_HOST", "127.0.0.1")
+            .env("GATEWAY_PORT", port.to_string())
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .unwrap_or_else(|e| panic!("{} cannot be started: {e}", program.display()));
+        let mut emulator = Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)), log };
+        emulator.wait_until_ready();
+        emulator
+    }
+
+    fn wait_until_ready(&mut self) {
+        let begin = Instant::now();
+        while std::net::TcpStream::connect(self.address).is_err() {
+            let ended = self.child.try_wait().unwrap();
+            let late = begin.elapsed() > Duration::from_secs(60);
+            assert!(ended.is_none() && !late, "the emulator did not start ({ended:?}):\n{}", self.said());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the emulator's log: {}", self.log.display());
+        } else if let Some(folder) = self.log.parent() {
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+}
+
+/// The Python that has the emulator; installed if it is not there. Tests run in processes of their own: one installs.
+fn installed() -> PathBuf {
+    let target = target();
+    let venv = target.join("ministack-1.5.33");
+    let program = venv.join("bin/python");
+    let marker = venv.join("installed");
+    let lock = File::create(target.join("ministack.lock")).unwrap();
+    lock.lock().unwrap();
+    if marker.exists() {
+        return program;
+    }
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv));
+    run(Command::new(venv.join("bin/pip"))
+        .args(["install", "--quiet", "--disable-pip-version-check"])
+        .args(PACKAGES));
+    File::create(marker).unwrap();
+    program
+}
+
+fn run(command: &mut Command) {
+    let remedy = "these tests need Python 3.10 or later with venv and pip, and PyPI for the first run";
+    match command.output() {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => panic!(
+            "{command:?} failed; {remedy}:\n{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        ),
+        Err(e) => panic!("{command:?} cannot be started ({e}); {remedy}"),
+    }
+}
+
+/// The folder that Cargo builds in.
+fn target() -> PathBuf {
+    let executable = std::env::current_exe().unwrap();
+    let target = executable.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
+    target.unwrap_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR"))).to_owned()
+}
