@@ -51,7 +51,7 @@ fn people(flash: &Flash, users: &[User]) -> AnyView {
                         <input type="hidden" name="id" value=id.clone() />
                         <select name="role" aria-label=label>{options}</select>
                         <input name="groups" aria-label=format!("Groups of {}", u.email) placeholder="groups" value=u.groups.join(", ") />
-                        <label class="check"><input type="checkbox" name="disabled" value="true" checked=u.disabled /><span>"barred"</span></label>
+                        <label class="check"><input type="checkbox" name="disabled" value="true" checked=u.disabled /><span>"may not sign in"</span></label>
                         <button class="btn btn-small" type="submit">"Save"</button>
                     </form>
                         <details><summary><small>"Forgot their password?"</small></summary>

@@ -158,7 +158,7 @@ impl Service {
         (user.role, user.groups, user.disabled) = (role, names, disabled);
         let mut tx = self.store.begin().await?;
         tx.save_user(&user).await?;
-        let what = if disabled { "barred".to_owned() } else { format!("changed to {role}") };
+        let what = if disabled { "kept from signing in".to_owned() } else { format!("changed to {role}") };
         let event = self.event("user_changed", format!("{}: {} {what}", actor.name, user.email), &role);
         tx.record(&format!("user/{id}"), Some(id.to_string()), actor, event).await?;
         Ok(tx.commit().await?)

@@ -133,6 +133,7 @@ impl Service {
     /// # Errors
     /// Needs `tenants`; no reason is given; the tenant is not active.
     pub async fn suspend_with_reason(&self, actor: &Actor, id: TenantId, comment: &str) -> Result<()> {
+        actor.require(Permission::Tenants)?;
         if comment.trim().is_empty() {
             return Err(Error::field("comment", "is missing; say why, so that others know"));
         }

@@ -5,8 +5,13 @@
 use domain::access::{Channel, Permission, Role};
 use domain::rollout::{Command, Verdict};
 use domain::strategy::StrategySpec;
-use domain::{Actor, ApiTokenId, ProcessId, SignupId, Span, StackId, StrategyId, TenantId, TierId, UserId};
-use service::{Error, NewRelease, NewTenant, NewToken, NewUser, Service, StartRollout, TierForm};
+use domain::{
+    Actor, ApiTokenId, MailId, ProcessId, SignupId, Span, StackId, StrategyId, TenantId, TierId, UserId,
+};
+use service::{
+    BulkChange, BulkVerb, Error, NewRelease, NewTenant, NewToken, NewUser, Service, StackFilter,
+    StartRollout, TenantEdit, TierEdit, TierForm,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::{ActivityFilter, Store, TenantFilter};
@@ -61,6 +66,21 @@ const NEEDED: &[(&str, Permission)] = &[
     ("tokens", Permission::View),
     ("users", Permission::Settings),
     ("waiting_signups", Permission::View),
+    ("change_many", Permission::Tenants),
+    ("edit_tenant", Permission::Tenants),
+    ("inbox", Permission::View),
+    ("preview_bulk", Permission::Tenants),
+    ("rollout_stacks", Permission::View),
+    ("rollout_state", Permission::View),
+    ("rollouts_before", Permission::View),
+    ("save_strategy_seen", Permission::Strategies),
+    ("save_tier_edit", Permission::Tiers),
+    ("send_again", Permission::Settings),
+    ("set_suspended", Permission::Tenants),
+    ("stack_in_rollout", Permission::View),
+    ("suspend_with_reason", Permission::Tenants),
+    ("tenant_tags", Permission::View),
+    ("timeline", Permission::View),
 ];
 
 /// Calls a method on an installation where nothing is: what is let through finds nothing, or finds its input wrong.
@@ -90,7 +110,7 @@ async fn call(s: &Service, actor: &Actor, name: &str) -> Result<(), Error> {
         "overview" => s.overview(actor).await.map(drop),
         "position" => s.position(actor).await.map(drop),
         "preview" => s.preview(actor, &StartRollout::default()).await.map(drop),
-        "preview_tier" => s.preview_tier(actor, tier, service::TierEdit::default()).await.map(drop),
+        "preview_tier" => s.preview_tier(actor, tier, TierEdit::default()).await.map(drop),
         "release" => s.release(actor, "1.0.0").await.map(drop),
         "releases" => s.releases(actor).await.map(drop),
         "releases_page" => s.releases_page(actor, None, 1).await.map(drop),
@@ -117,8 +137,27 @@ async fn call(s: &Service, actor: &Actor, name: &str) -> Result<(), Error> {
         "tokens" => s.tokens(actor).await.map(drop),
         "users" => s.users(actor).await.map(drop),
         "waiting_signups" => s.waiting_signups(actor).await.map(drop),
+        "change_many" => s.change_many(actor, &bulk()).await.map(drop),
+        "edit_tenant" => s.edit_tenant(actor, tenant, &TenantEdit::default()).await.map(drop),
+        "inbox" => s.inbox(actor).await.map(drop),
+        "preview_bulk" => s.preview_bulk(actor, BulkVerb::Suspend, &[tenant], None).await.map(drop),
+        "rollout_stacks" => s.rollout_stacks(actor, process, &StackFilter::default()).await.map(drop),
+        "rollout_state" => s.rollout_state(actor, process).await.map(drop),
+        "rollouts_before" => s.rollouts_before(actor, None, 1).await.map(drop),
+        "save_strategy_seen" => s.save_strategy_seen(actor, None, spec(), None).await.map(drop),
+        "save_tier_edit" => s.save_tier_edit(actor, None, TierEdit::default()).await.map(drop),
+        "send_again" => s.send_again(actor, MailId(Uuid::from_u128(8))).await,
+        "set_suspended" => s.set_suspended(actor, tenant, true, "").await,
+        "stack_in_rollout" => s.stack_in_rollout(actor, process, stack).await.map(drop),
+        "suspend_with_reason" => s.suspend_with_reason(actor, tenant, "").await,
+        "tenant_tags" => s.tenant_tags(actor).await.map(drop),
+        "timeline" => s.timeline(actor, process).await.map(drop),
         other => panic!("{other} is not called"),
     }
+}
+
+fn bulk() -> BulkChange {
+    BulkChange { verb: BulkVerb::Suspend, tenants: vec![], comment: String::new(), tags: String::new() }
 }
 
 fn spec() -> StrategySpec {
@@ -151,6 +190,28 @@ async fn table(service: &Service, who: &str, permissions: &[Permission], channel
         assert_eq!(forbidden, !permissions.contains(needed), "{who} calls {method}: {result:?}");
         assert!(!matches!(result, Err(Error::Internal(_))), "{who} calls {method}: {result:?}");
     }
+}
+
+/// What anybody who is signed in does to what is their own; the actor, not a permission, decides.
+const OWN: &[&str] = &["add_token", "change_password", "delete_token", "tokens"];
+
+#[test]
+fn no_method_is_forgotten() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for method in text.split("pub async fn ").skip(1) {
+            let (name, rest) = method.split_once('(').unwrap();
+            if rest.trim_start().starts_with("&self, actor: &Actor") {
+                found += 1;
+                let listed = NEEDED.iter().any(|(listed, _)| *listed == name) || OWN.contains(&name);
+                assert!(listed, "{name} takes an actor, and no permission of it is tested");
+            }
+        }
+    }
+    assert!(found > 50, "only {found} methods were found");
 }
 
 #[tokio::test]
