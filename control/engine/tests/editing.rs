@@ -120,6 +120,11 @@ async fn tenants_are_edited_and_changed_in_bulk(db: Db) {
         TenantEdit { name: "Alpha".into(), email: "a@example.com".into(), ..TenantEdit::default() };
     form.overrides.insert("workers".into(), "3".into());
     assert!(app.service.edit_tenant(&app.admin, ids[1], &form).await.unwrap(), "its own stack differs now");
+    let behind = app.store.behind(9).await.unwrap();
+    assert_eq!(behind.len(), 1, "it is on the catch-up list, and nobody else is (law 1)");
+    let repair = app.service.converge(&app.admin, behind[0].stack).await.unwrap();
+    app.until(repair, "succeeded").await;
+    assert!(app.store.behind(9).await.unwrap().is_empty());
     form.overrides.insert("workers".into(), "300".into());
     assert_eq!(app.service.edit_tenant(&app.admin, ids[1], &form).await.unwrap_err().status(), 422);
     let change = |verb, comment: &str, tags: &str| BulkChange {

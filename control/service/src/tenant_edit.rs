@@ -124,8 +124,9 @@ impl Service {
             }
         }
         let sentence = format!("{} changed {}: {}", actor.name, after.name, what.join(", "));
-        self.save_tenant(actor, &after, sentence).await?;
-        Ok(after.overrides != before.overrides && tier.spec.model.has_dedicated())
+        let differs = after.overrides != before.overrides;
+        self.save_tenant(actor, &after, sentence, differs).await?;
+        Ok(differs && tier.spec.model.has_dedicated())
     }
 
     /// Stops service for a tenant; people are told why.
@@ -232,13 +233,24 @@ impl Service {
             list(&before),
             list(&tenant.tags)
         );
-        self.save_tenant(actor, &tenant, sentence).await?;
+        self.save_tenant(actor, &tenant, sentence, false).await?;
         Ok(true)
     }
 
-    async fn save_tenant(&self, actor: &Actor, tenant: &Tenant, sentence: String) -> Result<()> {
+    /// Where overrides differ, the tenant's stack should run something else from now on: it is on the catch-up list.
+    async fn save_tenant(
+        &self,
+        actor: &Actor,
+        tenant: &Tenant,
+        sentence: String,
+        overrides: bool,
+    ) -> Result<()> {
         let mut tx = self.store.begin().await?;
+        tx.take_turn().await?;
         tx.update_tenant(tenant).await?;
+        if overrides && self.store.open_rollout().await?.is_none() {
+            tx.settle_desires().await?;
+        }
         let body = (&tenant.name, &tenant.email, &tenant.tags, &tenant.overrides);
         let event = self.event("tenant_changed", sentence, &body);
         let stream = format!("tenant/{}", tenant.id);

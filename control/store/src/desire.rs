@@ -15,8 +15,12 @@ use domain::{Configuration, TierId};
 use std::collections::HashMap;
 
 impl Tx {
-    /// Sets what each stack should run to what is live, its tier's live revision and its tenant's overrides.
-    pub(crate) async fn settle_desires(&mut self) -> Result<(), StoreError> {
+    /// Sets what each stack should run to what is live, its tier's live revision and its tenant's overrides. While a
+    /// rollout is open that is the rollout's to say.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn settle_desires(&mut self) -> Result<(), StoreError> {
         let Some(release) = self.live_release().await? else { return Ok(()) };
         let tiers = self.live_tiers().await?;
         let sql = "select s.id, s.tier, s.components, s.desired, own.overrides from stacks s

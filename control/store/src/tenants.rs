@@ -94,28 +94,24 @@ impl Tx {
         self.execute(sql, bound).await.map(drop)
     }
 
-    /// Changes what may change of a tenant outside of processes.
+    /// Changes what people may change of a tenant; its state is not among it, see [`Tx::change_state`].
     ///
     /// # Errors
     /// The database failed.
     pub async fn update_tenant(&mut self, t: &Tenant) -> Result<(), StoreError> {
-        let sql = "update tenants set name = $2, email = $3, search = $4, tags = $5, overrides = $6, state = $7, reason = $8
-                   where id = $1";
+        let sql =
+            "update tenants set name = $2, email = $3, search = $4, tags = $5, overrides = $6 where id = $1";
         let bound = args![
             t.id.to_string(),
             t.name.as_str(),
             t.email.as_str(),
             search(t),
             t.tags.json(),
-            t.overrides.json(),
-            t.state.word(),
-            t.reason.as_ref().map(crate::records::erased::Json::json)
+            t.overrides.json()
         ];
         self.execute(sql, bound).await.map(drop)
     }
-}
 
-impl Tx {
     /// Takes a tenant from one state to another; false if it is in neither of them, or in a third by now.
     ///
     /// # Errors
