@@ -122,8 +122,12 @@ fn bench() -> Result<()> {
     let postgres = postgres::Cluster::start()?;
     let mut command = cargo();
     command.args(["run", "--release", "-p", "system-tests", "--bin", "bench"]);
-    command.env("TIDEGATE_TEST_POSTGRES", postgres.url()).env("TIDEGATE_BIN", binary);
-    run("Measuring", &mut command)
+    command.env("TIDEGATE_TEST_POSTGRES", postgres.url()).env("TIDEGATE_BIN", &binary);
+    run("Measuring", &mut command)?;
+    let folder = root().join("tests/browser");
+    packages::browser(&folder)?;
+    let mut node = Command::new("node");
+    run("Measuring in a browser", node.arg("hydrate.mjs").current_dir(&folder).env("TIDEGATE_BIN", binary))
 }
 
 fn check() -> Result<()> {

@@ -53,6 +53,13 @@ pub fn sign_in_url() -> String {
     format!("/sign-in?to={}", String::from(here))
 }
 
+/// Notes in the browser's own timeline that an island is at work: the bench reads when a page is.
+pub fn at_work() {
+    if let Some(performance) = window().performance() {
+        let _ = performance.mark("hydrated");
+    }
+}
+
 /// Whether the page is in front.
 pub fn visible() -> bool {
     document().visibility_state() == web_sys::VisibilityState::Visible

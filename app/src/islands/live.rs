@@ -4,7 +4,7 @@
 //! The attribute names the kinds of streams that concern the region (`data-live="rollout,tenant"`); without
 //! any, everything does.
 
-use super::browser::{Fetched, fetch_part, later};
+use super::browser::{Fetched, at_work, fetch_part, later};
 use super::channel::{Channel, Link, sign, signed_out};
 use super::morph;
 use leptos::prelude::*;
@@ -16,6 +16,7 @@ use web_sys::Element;
 pub fn Live() -> impl IntoView {
     let link = RwSignal::new(Link::Off);
     Effect::new(move || {
+        at_work();
         let regions = regions();
         if regions.is_empty() {
             return;

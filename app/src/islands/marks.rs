@@ -7,6 +7,7 @@ use leptos::prelude::*;
 pub fn Marks(form: String) -> impl IntoView {
     #[cfg(feature = "hydrate")]
     Effect::new(move || {
+        super::browser::at_work();
         let Some(document) = web_sys::window().and_then(|w| w.document()) else { return };
         let Some(element) = document.get_element_by_id(&form) else { return };
         super::browser::hear(&element, "input", |event| mark(&event));

@@ -37,6 +37,7 @@ pub fn Preview(form: String, url: String) -> impl IntoView {
         });
     };
     Effect::new(move || {
+        super::browser::at_work();
         if let Some(element) = document().get_element_by_id(&form.get_value()) {
             hear(&element, "input", move |_| ask());
             ask();

@@ -29,6 +29,7 @@ pub fn Refine(form: String) -> impl IntoView {
             });
         };
         Effect::new(move || {
+            super::browser::at_work();
             let Some(document) = web_sys::window().and_then(|w| w.document()) else { return };
             let Some(element) = document.get_element_by_id(&form.get_value()) else { return };
             hear(&element, "input", move |_| ask(200));

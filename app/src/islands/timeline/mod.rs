@@ -85,7 +85,10 @@ pub fn TimelineIsland(initial: Timeline, viewer: Viewer) -> impl IntoView {
         open: RwSignal::new(None),
         asked: RwSignal::new(None),
     };
-    Effect::new(move || feed::connect(page));
+    Effect::new(move || {
+        super::browser::at_work();
+        feed::connect(page);
+    });
     let view = page.view;
     let waves = (0..view.with_untracked(|v| v.waves.len())).map(|i| wave(i, page)).collect::<Vec<_>>();
     let status = page.part(|v| v.status.clone());
