@@ -314,3 +314,13 @@ pub fn post(action: &str, label: &str, class: &str, values: &[(&str, String)]) -
     }
     .into_any()
 }
+
+/// How a step of an onboarding is drawn, and whether it is the one at work.
+pub fn step(state: &str) -> (&'static str, Option<&'static str>) {
+    match state {
+        "running" => ("current", Some("step")),
+        "waiting" => ("todo", None),
+        "failed" => ("failed", None),
+        _ => ("done", None),
+    }
+}

@@ -187,12 +187,7 @@ fn body(progress: &Progress, token: &str) -> impl IntoView + use<> {
         .steps
         .iter()
         .map(|s| {
-            let (state, current) = match s.state.as_str() {
-                "running" => ("current", Some("step")),
-                "waiting" => ("todo", None),
-                "failed" => ("failed", None),
-                _ => ("done", None),
-            };
+            let (state, current) = crate::parts::step(&s.state);
             view! { <li data-state=state aria-current=current><h2>{s.label.clone()}</h2><p>{s.detail.clone()}</p></li> }
         })
         .collect();

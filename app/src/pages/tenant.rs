@@ -116,12 +116,7 @@ fn body(data: &TenantDetail, may: bool) -> impl IntoView + use<> {
         .progress
         .iter()
         .map(|s| {
-            let (state, current) = match s.state.as_str() {
-                "running" => ("current", Some("step")),
-                "waiting" => ("todo", None),
-                "failed" => ("failed", None),
-                _ => ("done", None),
-            };
+            let (state, current) = crate::parts::step(&s.state);
             view! { <li data-state=state aria-current=current><h3>{s.label.clone()}</h3><p>{s.detail.clone()}</p></li> }
         })
         .collect();
