@@ -45,6 +45,9 @@ pub struct Config {
     /// What happens to local stacks when the server ends in good order.
     #[arg(long, env = "TIDEGATE_ON_EXIT", default_value = "stop")]
     pub on_exit: OnExit,
+    /// The set-up file: the targets that stacks are made in. Without it, stacks are processes on this machine.
+    #[arg(long, env = "TIDEGATE_SETUP")]
+    pub setup: Option<PathBuf>,
     /// What is logged, like `info` or `engine=debug,warn`.
     #[arg(long, env = "TIDEGATE_LOG", default_value = "warn,tidegate=info")]
     pub log: String,

@@ -13,7 +13,9 @@ mod router;
 mod security;
 mod serve;
 mod sessions;
+mod setup;
 mod tenants;
+mod wired;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;

@@ -8,17 +8,16 @@ use crate::live::Live;
 use crate::router::{Doors, router};
 use crate::security::{Guard, Limits};
 use crate::sessions::Sessions;
+use crate::setup::Setup;
 use crate::tenants::Tenants;
+use crate::wired::Wired;
 use anyhow::{Context as _, Result, bail};
 use app::Ui;
 use axum::serve::ListenerExt as _;
-use domain::release::DriverKind;
-use drivers::Driver;
 use drivers::local::{Local, Program};
-use engine::{Drivers, MailConfig, Mailer};
+use engine::{MailConfig, Mailer};
 use leptos::config::LeptosOptions;
-use service::{ArtifactCheck, Service};
-use std::collections::BTreeMap;
+use service::Service;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +29,7 @@ use tokio_util::task::TaskTracker;
 /// Runs the server until it is told to end.
 pub async fn run(config: Config) -> Result<()> {
     let Checked { admin, proxies, base: public } = config.check()?;
+    let setup = config.setup.as_deref().map(Setup::read).transpose()?.unwrap_or_default();
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_new(&config.log).context("--log")?)
         .with_target(false)
@@ -48,22 +48,20 @@ pub async fn run(config: Config) -> Result<()> {
     let store = Store::open(&config.database()).await?;
     let clock = engine::system_clock();
     let local = open_driver(&config).await?;
-    let driver: Arc<dyn Driver> = Arc::new(local.clone());
-    let drivers: Arc<Drivers> = Arc::new(BTreeMap::from([(DriverKind::Local, driver.clone())]));
+    let wired = Wired::open(&setup, &local).await?;
+    let targets = wired.targets();
     let port = address.port();
     let base = public.as_ref().map_or_else(|| format!("http://localhost:{port}"), |base| base.url.clone());
     let https = public.as_ref().is_some_and(|base| base.https);
     let hosts = Hosts::new(public.as_ref().map_or("localhost", |base| &base.host), &config.tenant_domain);
     let tenant_url = config.tenant_url(public.as_ref(), port);
-    let check: ArtifactCheck = Arc::new(move |artifact| driver.check_artifact(artifact));
-    let checks = BTreeMap::from([(DriverKind::Local, check)]);
-    let service = Service::new(store.clone(), clock.clone(), checks, &tenant_url);
+    let service = Service::new(store.clone(), clock.clone(), Arc::new(wired), &tenant_url);
     let first = service.first_admin(&admin).await?;
     service.first_strategy().await?;
 
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
-    tasks.spawn(engine::run(store.clone(), drivers.clone(), clock.clone(), shutdown.clone()));
+    tasks.spawn(engine::run(store.clone(), targets.clone(), clock.clone(), shutdown.clone()));
     let mailer = Mailer {
         config: mail,
         from: config.mail_from.clone(),
@@ -85,7 +83,7 @@ pub async fn run(config: Config) -> Result<()> {
     let doors = Doors {
         ui: Ui { service: service.clone(), options, secure: https },
         live: Live { service, hub: Hub::default(), shutdown: shutdown.clone() },
-        tenants: Tenants::new(store.clone(), drivers, hosts, proxies.clone(), https),
+        tenants: Tenants::new(store.clone(), targets, hosts, proxies.clone(), https),
         sessions: Sessions { store, clock },
         folder,
         guard: Guard { proxies, https, limits: Limits::default() },

@@ -8,12 +8,10 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use domain::release::DriverKind;
 use domain::tenant::TenantState;
-use engine::Drivers;
+use engine::Targets;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
-use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
 
@@ -38,7 +36,7 @@ const HOP_BY_HOP: &[&str] = &[
 #[derive(Clone)]
 pub struct Tenants {
     store: Store,
-    drivers: Arc<Drivers>,
+    targets: Targets,
     hosts: Hosts,
     proxies: Proxies,
     https: bool,
@@ -47,9 +45,9 @@ pub struct Tenants {
 
 impl Tenants {
     /// For tenants at the names of `hosts`, which people reach over HTTPS if `https`.
-    pub fn new(store: Store, drivers: Arc<Drivers>, hosts: Hosts, proxies: Proxies, https: bool) -> Self {
+    pub fn new(store: Store, targets: Targets, hosts: Hosts, proxies: Proxies, https: bool) -> Self {
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { store, drivers, hosts, proxies, https, client }
+        Self { store, targets, hosts, proxies, https, client }
     }
 
     /// Tells the stack who asks, in words that only this server or a trusted proxy can have written.
@@ -120,8 +118,12 @@ impl Tenants {
                 return page(StatusCode::GONE, "This workspace was closed", "It is not served any more.");
             }
         }
-        let driver = self.drivers.get(&DriverKind::Local);
-        let Some(at) = route.stack.as_deref().and_then(|stack| driver?.endpoint(stack)) else {
+        let served = route.served.as_ref();
+        if let Some(address) = served.and_then(|served| served.address.as_deref()) {
+            return elsewhere(address, request.uri());
+        }
+        let endpoint = served.and_then(|served| self.targets.get(&served.target)?.endpoint(&served.stack));
+        let Some(at) = endpoint else {
             return page(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Please try again",
@@ -183,6 +185,16 @@ fn remove_hops(headers: &mut HeaderMap) {
     }
     for name in HOP_BY_HOP {
         headers.remove(*name);
+    }
+}
+
+/// A stack that has an address of its own is reached there.
+fn elsewhere(address: &str, asked: &Uri) -> Response {
+    let path = asked.path_and_query().map_or("/", |p| p.as_str());
+    let to = format!("{}{path}", address.trim_end_matches('/'));
+    match HeaderValue::from_str(&to) {
+        Ok(to) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response(),
+        Err(_) => StatusCode::BAD_REQUEST.into_response(),
     }
 }
 

@@ -139,6 +139,7 @@ fn check() -> Result<()> {
         "store",
         "service",
         "drivers",
+        "aws",
         "engine",
         "sample",
         "server",

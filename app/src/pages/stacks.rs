@@ -180,7 +180,7 @@ fn body(data: &StackView) -> impl IntoView + use<> {
             <div><dt>"Runs"</dt><dd>{version}</dd></div>
             <div><dt>"Kind"</dt><dd>{stack.kind.word()}</dd></div>
             <div><dt>"Region"</dt><dd>{stack.region.to_string()}</dd></div>
-            <div><dt>"Driver"</dt><dd>{stack.driver.word()}</dd></div>
+            <div><dt>"Target"</dt><dd>{stack.target.to_string()}</dd></div>
         </dl>
         <section data-key="history"><h3>"History"</h3>{history}</section>
         <details class="disclosure" data-key="parameters"><summary>"Parameters"</summary><dl class="facts">{parameters}</dl></details>

@@ -487,7 +487,7 @@ impl Onboarding {
                     kind: OperationKind::Create,
                     stack: stack.id,
                     name: stack.name.clone(),
-                    driver: stack.driver,
+                    target: stack.target.clone(),
                     configuration: stack.create.clone(),
                 })),
                 Run::Failed { .. } | Run::Succeeded { .. } | Run::Unchanged | Run::Skipped { .. } => {}
@@ -522,7 +522,7 @@ impl Onboarding {
             kind: placed.kind,
             tier: self.tier,
             region: placed.region.clone(),
-            driver: placed.driver,
+            target: placed.target.clone(),
             components: placed.components.clone(),
             tenants: vec![],
             actual: None,

@@ -5,9 +5,9 @@
 
 use crate::configuration::render;
 use crate::parameter::Values;
-use crate::release::{DriverKind, Release};
+use crate::release::Release;
 use crate::selector::Candidate;
-use crate::stack::StackKind;
+use crate::stack::{StackKind, StackTarget};
 use crate::strategy::{StrategySpec, WaveSpec};
 use crate::tier::Tier;
 use crate::{Configuration, Digest, Reason, Region, ReleaseId, Slug, StackId, Tag, TenantId, TierId};
@@ -41,8 +41,9 @@ pub struct StackFacts {
     pub tier_key: Slug,
     /// Where it lives.
     pub region: Region,
-    /// What manages it.
-    pub driver: DriverKind,
+    /// Where it is made.
+    #[serde(alias = "driver")]
+    pub target: StackTarget,
     /// For a hybrid tier.
     pub components: Vec<String>,
     /// The tenants it serves: slug and tags.
@@ -86,8 +87,9 @@ pub struct Step {
     pub tier: Slug,
     /// Where it lives.
     pub region: Region,
-    /// What manages it.
-    pub driver: DriverKind,
+    /// Where it is made.
+    #[serde(alias = "driver")]
+    pub target: StackTarget,
     /// How many tenants it serves.
     pub tenants: u32,
     /// What happens.
@@ -189,11 +191,11 @@ impl StackFacts {
     pub fn step(&self, release: &Release, tier: &Tier) -> (Step, Configuration) {
         let to = render(release, tier, &self.overrides, &self.components);
         let change = match &self.actual {
-            _ if !release.artifacts.contains_key(&self.driver) => Change::Blocked(Reason::new(
+            _ if !release.artifacts.contains_key(&self.target.driver) => Change::Blocked(Reason::new(
                 "no_artifact",
                 format!(
                     "release {} has nothing for the driver {}; register one that has",
-                    release.version, self.driver
+                    release.version, self.target.driver
                 ),
             )),
             None => Change::Create,
@@ -207,7 +209,7 @@ impl StackFacts {
             kind: self.kind,
             tier: self.tier_key.clone(),
             region: self.region.clone(),
-            driver: self.driver,
+            target: self.target.clone(),
             tenants: u32::try_from(self.tenants.len()).unwrap_or(u32::MAX),
             change,
             from: from.map(|from| from.digest.clone()),

@@ -6,8 +6,7 @@
 //! tables which pages query never disagree with the log.
 
 use crate::access::words;
-use crate::release::DriverKind;
-use crate::stack::{Stack, StackKind};
+use crate::stack::{Stack, StackKind, StackTarget};
 use crate::tenant::TenantState;
 use crate::{
     Actor, Configuration, Digest, OperationId, ProcessId, Reason, Region, ReleaseId, StackId, TenantId,
@@ -99,7 +98,7 @@ pub enum Effect {
         /// The wave whose gate asks.
         wave: usize,
         /// The stacks of the wave that were updated.
-        stacks: Vec<(StackId, String, DriverKind)>,
+        stacks: Vec<(StackId, String, StackTarget)>,
     },
     /// Find the tenant its stacks and what they run; answered by [`crate::onboarding::Event::Placed`].
     Place,
@@ -118,8 +117,8 @@ pub struct Order {
     pub stack: StackId,
     /// The stack's name.
     pub name: String,
-    /// With which driver.
-    pub driver: DriverKind,
+    /// Where.
+    pub target: StackTarget,
     /// To which configuration; `None` for a delete.
     pub configuration: Option<Configuration>,
 }
@@ -387,8 +386,9 @@ pub struct PlacedStack {
     pub kind: StackKind,
     /// Its region.
     pub region: Region,
-    /// What manages it.
-    pub driver: DriverKind,
+    /// Where it is made.
+    #[serde(alias = "driver")]
+    pub target: StackTarget,
     /// For a hybrid tier.
     pub components: Vec<String>,
     /// What it is born on; `None` if the stack is there already.

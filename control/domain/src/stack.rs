@@ -2,7 +2,7 @@
 
 use crate::access::words;
 use crate::release::DriverKind;
-use crate::{Configuration, OperationId, Reason, Region, StackId, TenantId, TierId, Timestamp};
+use crate::{Configuration, Invalid, OperationId, Reason, Region, StackId, TenantId, TierId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -32,6 +32,71 @@ words! {
     }
 }
 
+/// The output that says where a stack's tenants find it, where that is not behind this installation's own door:
+/// an `http://` or `https://` address.
+pub const ADDRESS: &str = "address";
+
+/// Where a stack is made: a driver, and the account and region that one of its set-ups reaches. Written
+/// `local`, or `cloudformation/eu-prod` where the installation names its set-ups.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct StackTarget {
+    /// What manages the stack.
+    pub driver: DriverKind,
+    /// The set-up of that driver; empty where there is but one.
+    pub name: String,
+}
+
+impl StackTarget {
+    /// The longest name of a set-up.
+    pub const LONGEST_NAME: usize = 40;
+
+    /// Supervised processes on this machine.
+    #[must_use]
+    pub const fn local() -> Self {
+        Self { driver: DriverKind::Local, name: String::new() }
+    }
+}
+
+impl std::fmt::Display for StackTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.driver.word())?;
+        if self.name.is_empty() { Ok(()) } else { write!(f, "/{}", self.name) }
+    }
+}
+
+impl std::str::FromStr for StackTarget {
+    type Err = Invalid;
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let (driver, name) = match text.trim().split_once('/') {
+            Some((driver, name)) => (driver, Some(name)),
+            None => (text, None),
+        };
+        let letters =
+            |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if name.is_some_and(|n| n.is_empty() || n.len() > Self::LONGEST_NAME || !letters(n)) {
+            return Err(Invalid::new(
+                "",
+                "has a name that is not 1 to 40 lowercase letters, digits and hyphens",
+            ));
+        }
+        Ok(Self { driver: driver.parse()?, name: name.unwrap_or_default().to_owned() })
+    }
+}
+
+impl TryFrom<String> for StackTarget {
+    type Error = Invalid;
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        text.parse()
+    }
+}
+
+impl From<StackTarget> for String {
+    fn from(target: StackTarget) -> Self {
+        target.to_string()
+    }
+}
+
 /// One running copy of the application.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Stack {
@@ -45,8 +110,8 @@ pub struct Stack {
     pub tier: TierId,
     /// Where it lives.
     pub region: Region,
-    /// What manages it.
-    pub driver: DriverKind,
+    /// Where it is made.
+    pub target: StackTarget,
     /// For a hybrid tier, the components in this stack; empty means all.
     pub components: Vec<String>,
     /// The tenants it serves.

@@ -6,7 +6,7 @@ use crate::process::{
     Effect, Illegal, Next, OperationKind, Order, Outcome, Process, ProcessKind, Record, Seen, Summary,
     Surroundings,
 };
-use crate::release::DriverKind;
+use crate::stack::StackTarget;
 use crate::tenant::TenantState;
 use crate::{
     Actor, Configuration, Digest, OperationId, ProcessId, Reason, Span, StackId, TenantId, Timestamp,
@@ -44,8 +44,9 @@ pub struct Piece {
     pub stack: StackId,
     /// Its name.
     pub name: String,
-    /// What manages it.
-    pub driver: DriverKind,
+    /// Where it is made.
+    #[serde(alias = "driver")]
+    pub target: StackTarget,
 }
 
 /// What happens to it.
@@ -315,7 +316,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
                 kind: self.kind(),
                 stack: piece.stack,
                 name: piece.name.clone(),
-                driver: piece.driver,
+                target: piece.target.clone(),
                 configuration: self.to().cloned(),
             })),
             (Run::Failed { reason, .. } | Run::Skipped { reason }, _) => {

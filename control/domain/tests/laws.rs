@@ -8,7 +8,7 @@ use domain::plan::{StackFacts, check, plan};
 use domain::process::{Effect, Outcome, Process, Record, Sample, Seen, Surroundings};
 use domain::release::{DriverKind, Release};
 use domain::rollout::{Command, Event, Person, Phase, Rollout, State, StepState, Verdict, WaveState};
-use domain::stack::StackKind;
+use domain::stack::{StackKind, StackTarget};
 use domain::strategy::{
     Amount, ApprovalSpec, Check, GateSpec, OnHalt, StrategySpec, ToleranceMode, WaveSpec,
 };
@@ -63,7 +63,7 @@ fn facts(n: u128, actual: Option<Configuration>) -> StackFacts {
         tier: tier().id,
         tier_key: tier().key,
         region: "local".parse().unwrap(),
-        driver: DriverKind::Local,
+        target: StackTarget::local(),
         components: vec![],
         tenants: vec![(slug, vec![])],
         owner: Some(domain::TenantId(Uuid::from_u128(5000 + n))),

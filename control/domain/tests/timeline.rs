@@ -7,7 +7,7 @@ use domain::plan::{StackFacts, plan};
 use domain::process::{Effect, Outcome, Process, Seen, Surroundings};
 use domain::release::{DriverKind, Release};
 use domain::rollout::{Command, Event, Person, Rollout, State};
-use domain::stack::StackKind;
+use domain::stack::{StackKind, StackTarget};
 use domain::strategy::{OnHalt, StrategySpec};
 use domain::tier::{DeploymentModel, SignupPolicy, Tier, TierSpec};
 use domain::timeline::{DENSE, Line, Timeline, cells, stack_in_rollout};
@@ -71,7 +71,7 @@ fn begin(stacks: u128) -> (Rollout, Vec<Event>) {
             tier: tier().id,
             tier_key: tier().key,
             region: "local".parse().unwrap(),
-            driver: DriverKind::Local,
+            target: StackTarget::local(),
             components: vec![],
             tenants: vec![(format!("t{n}").parse().unwrap(), vec![])],
             owner: None,

@@ -11,8 +11,11 @@ use async_trait::async_trait;
 use domain::process::{OperationKind, Outcome, Sample};
 use domain::release::DriverKind;
 use domain::{Configuration, Invalid, OperationId, Reason, StackId, Timestamp};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use tokio::sync::broadcast;
+
+pub use cloudformation::budget::Pressure;
 
 /// A tenant as its stack knows it.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
@@ -121,6 +124,25 @@ pub trait Driver: Send + Sync {
     /// # Errors
     /// The field that is wrong, and the remedy.
     fn check_artifact(&self, artifact: &serde_json::Value) -> Result<(), Invalid>;
+
+    /// Checks what a release brings against the parameters that a tier has, when the release is registered.
+    ///
+    /// # Errors
+    /// The parameters that do not fit, by name.
+    async fn check_tier(&self, artifact: &serde_json::Value, tier: &BTreeSet<String>) -> Result<(), Invalid> {
+        let _ = (artifact, tier);
+        Ok(())
+    }
+
+    /// What waits for the rate budget; `None` for a provider that has none.
+    fn pressure(&self) -> Option<Pressure> {
+        None
+    }
+
+    /// Why the provider cannot be reached, as far as that was noticed.
+    fn trouble(&self) -> Option<Reason> {
+        None
+    }
 
     /// Gives an operation to the provider. Safe to repeat under the same token.
     ///

@@ -4,6 +4,7 @@ use crate::Context;
 use crate::questions::Answer;
 use domain::process::{Order, Outcome, Sample, Seen};
 use domain::release::DriverKind;
+use domain::stack::StackTarget;
 use domain::{OperationId, Reason, ReleaseId, StackId};
 use drivers::{Change, Driver, Goal, Observation, Served, Submitted};
 use futures::StreamExt as _;
@@ -24,16 +25,16 @@ pub(crate) enum Report {
 
 /// Works through orders: those that may have arrived before are observed first, in one call for each driver.
 pub(crate) async fn drive(context: Context, orders: Vec<(bool, Order)>, reports: mpsc::Sender<Report>) {
-    let mut by_driver: BTreeMap<DriverKind, (Vec<Order>, Vec<Order>)> = BTreeMap::new();
+    let mut by_target: BTreeMap<StackTarget, (Vec<Order>, Vec<Order>)> = BTreeMap::new();
     for (own, order) in orders {
-        let (fresh, known) = by_driver.entry(order.driver).or_default();
+        let (fresh, known) = by_target.entry(order.target.clone()).or_default();
         if own { fresh.push(order) } else { known.push(order) }
     }
-    for (kind, (mut submit, known)) in by_driver {
-        let Some(driver) = context.drivers.get(&kind) else {
+    for (target, (mut submit, known)) in by_target {
+        let Some(driver) = context.targets.get(&target) else {
             let reason = Reason::new(
                 "no_driver",
-                format!("the driver {kind} is not set up; set it up or move the stack"),
+                format!("the target {target} is not set up; set it up or move the stack"),
             );
             let failed = submit.iter().chain(&known).map(|o| {
                 let reason = reason.clone();
@@ -178,18 +179,18 @@ fn change(order: &Order, to: Option<Goal>) -> Change {
     Change { token: order.operation, stack: order.stack, name: order.name.clone(), kind: order.kind, to }
 }
 
-pub(crate) async fn probe(context: &Context, stacks: Vec<(StackId, String, DriverKind)>) -> Vec<Sample> {
-    let mut by_driver: BTreeMap<DriverKind, Vec<(StackId, String)>> = BTreeMap::new();
-    for (id, name, kind) in stacks {
-        by_driver.entry(kind).or_default().push((id, name));
+pub(crate) async fn probe(context: &Context, stacks: Vec<(StackId, String, StackTarget)>) -> Vec<Sample> {
+    let mut by_target: BTreeMap<StackTarget, Vec<(StackId, String)>> = BTreeMap::new();
+    for (id, name, target) in stacks {
+        by_target.entry(target).or_default().push((id, name));
     }
     let mut samples = vec![];
-    for (kind, stacks) in by_driver {
-        match context.drivers.get(&kind) {
+    for (target, stacks) in by_target {
+        match context.targets.get(&target) {
             Some(driver) => samples.extend(driver.probe(&stacks).await),
             None => samples.extend(stacks.into_iter().map(|(stack, _)| Sample {
                 stack,
-                down: Some(format!("the driver {kind} is not set up")),
+                down: Some(format!("the target {target} is not set up")),
                 requests: 0,
                 errors: 0,
             })),

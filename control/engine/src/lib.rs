@@ -12,23 +12,21 @@ mod members;
 mod place;
 mod questions;
 mod runner;
+mod targets;
 
 pub use mailer::{MailConfig, Mailer};
+pub use targets::{Setup, Targets};
 
 use domain::process::ProcessKind;
-use domain::release::DriverKind;
 use domain::{OperationId, ProcessId, Timestamp};
-use drivers::{Driver, DriverEvent};
-use std::collections::{BTreeMap, HashMap};
+use drivers::DriverEvent;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-/// The drivers of this installation, by kind.
-pub type Drivers = BTreeMap<DriverKind, Arc<dyn Driver>>;
 
 /// Reads the time. A parameter, so that tests can turn the clock.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -49,7 +47,7 @@ pub(crate) const LEASE: i64 = 15_000;
 #[derive(Clone)]
 pub(crate) struct Context {
     pub store: Store,
-    pub drivers: Arc<Drivers>,
+    pub targets: Targets,
     pub clock: Clock,
     pub owner: Arc<str>,
     pub shutdown: CancellationToken,
@@ -59,10 +57,10 @@ pub(crate) struct Context {
 /// Runs every process that has not ended, until `shutdown`.
 ///
 /// Looks for work when something is committed, and each second: a hint that gets lost costs a second.
-pub async fn run(store: Store, drivers: Arc<Drivers>, clock: Clock, shutdown: CancellationToken) {
+pub async fn run(store: Store, targets: Targets, clock: Clock, shutdown: CancellationToken) {
     let owner: Arc<str> = uuid::Uuid::now_v7().to_string().into();
     let rollout = Arc::default();
-    let context = Context { store, drivers, clock, owner, shutdown: shutdown.clone(), rollout };
+    let context = Context { store, targets, clock, owner, shutdown: shutdown.clone(), rollout };
     let tasks = TaskTracker::new();
     let mut running: HashMap<ProcessId, mpsc::Sender<OperationId>> = HashMap::new();
     let mut hints = context.store.subscribe();
@@ -72,8 +70,8 @@ pub async fn run(store: Store, drivers: Arc<Drivers>, clock: Clock, shutdown: Ca
     tasks.spawn(members::follow(context.clone()));
     let (ended_in, mut ended) = mpsc::channel(64);
     let (news_in, mut news) = mpsc::channel::<DriverEvent>(4096);
-    for driver in context.drivers.values() {
-        tasks.spawn(forward(driver.events(), news_in.clone(), shutdown.clone()));
+    for setup in context.targets.iter() {
+        tasks.spawn(forward(setup.driver.events(), news_in.clone(), shutdown.clone()));
     }
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     let mut log = log::Log::default();

@@ -56,7 +56,7 @@ pub(crate) async fn serve(context: &Context, stacks: &[StackId]) -> Result<(), S
             .filter(|t| matches!(t.state, TenantState::Active | TenantState::Provisioning))
             .map(|t| Served { id: t.id.to_string(), slug: t.slug.into(), name: t.name.into() })
             .collect();
-        let Some(driver) = context.drivers.get(&stack.driver) else { continue };
+        let Some(driver) = context.targets.get(&stack.target) else { continue };
         if let Err(reason) = driver.serve(&stack.name, &served).await {
             return Err(StoreError::Unreachable(reason.sentence));
         }

@@ -10,9 +10,9 @@ use domain::onboarding::{self, Onboarding};
 use domain::operation::Run;
 use domain::plan::{Change, StackFacts};
 use domain::process::PlacedStack;
-use domain::release::{DriverKind, Release};
+use domain::release::Release;
 use domain::rollout::{self, Rollout, State, Then, WaveState};
-use domain::stack::{StackKind, pool_name, silo_name};
+use domain::stack::{StackKind, StackTarget, pool_name, silo_name};
 use domain::tenant::Tenant;
 use domain::tier::{DeploymentModel, Tier};
 use domain::{Actor, Configuration, OperationId, ProcessId, Reason, StackId};
@@ -93,7 +93,7 @@ struct Placement {
     tenant: Tenant,
     release: Release,
     tier: Tier,
-    driver: DriverKind,
+    target: StackTarget,
 }
 
 /// Stacks, and what the running rollout is told of them; or why there is no place now.
@@ -109,9 +109,6 @@ impl Placement {
         let Some(release) = store.live_release().await? else {
             return refuse("no_release", "no release is live yet; register one and roll it out");
         };
-        let Some(driver) = context.drivers.keys().next().copied() else {
-            return refuse("no_driver", "no driver is set up");
-        };
         let Some((latest, live)) = store.tier(tenant.tier, None).await? else {
             return refuse("no_tier", "the tier is not on record");
         };
@@ -119,7 +116,12 @@ impl Placement {
             Some(live) => store.tier(tenant.tier, Some(live)).await?.map_or(latest, |(tier, _)| tier),
             None => latest,
         };
-        Ok(Ok(Self { tenant, release, tier, driver }))
+        let Some(target) = context.targets.of(tier.key.as_str(), &tenant.region).cloned() else {
+            let sentence =
+                format!("no target takes tier {} in region {}; set one up", tier.key, tenant.region);
+            return refuse("no_target", &sentence);
+        };
+        Ok(Ok(Self { tenant, release, tier, target }))
     }
 
     async fn find(&self, store: &Store, rollout: Option<&Rollout>) -> Result<Found, StoreError> {
@@ -148,7 +150,7 @@ impl Placement {
                 name: room.stack.name.clone(),
                 kind: StackKind::Pool,
                 region: self.tenant.region.clone(),
-                driver: room.stack.driver,
+                target: room.stack.target.clone(),
                 components: room.stack.components.clone(),
                 create: None,
             });
@@ -195,7 +197,7 @@ impl Placement {
             }
             let mut facts = self.facts(0, 0, placed.name.clone(), placed.kind, placed.components.clone());
             facts.id = placed.id;
-            facts.driver = placed.driver;
+            facts.target = placed.target.clone();
             match self.born(store, rollout, facts).await? {
                 Ok((stack, event)) => {
                     stacks.push(stack);
@@ -218,7 +220,7 @@ impl Placement {
             tier: self.tier.id,
             tier_key: self.tier.key.clone(),
             region: self.tenant.region.clone(),
-            driver: self.driver,
+            target: self.target.clone(),
             components,
             tenants: vec![(self.tenant.slug.clone(), self.tenant.tags.clone())],
             owner: own.then_some(tenant),
@@ -259,7 +261,7 @@ impl Placement {
             name: facts.name,
             kind: facts.kind,
             region: facts.region,
-            driver: facts.driver,
+            target: facts.target,
             components: facts.components,
             create: Some(create),
         };

@@ -9,6 +9,7 @@ mod gates;
 mod kept;
 mod lists;
 mod people;
+mod ports;
 mod releases;
 mod rollouts;
 mod signup;
@@ -27,6 +28,7 @@ pub use error::{Error, Result};
 pub use gates::{Inbox, Standing};
 pub use lists::Page;
 pub use people::{NewPassword, NewToken, NewUser, TokenRow};
+pub use ports::{Drivers, Pressure, TakesAll, TargetCard, TierNeeds};
 pub use releases::NewRelease;
 pub use rollouts::{GatePanel, Preview, RolloutView, StackView, StartRollout};
 pub use signup::{Offer, Progress, SignupForm};
@@ -41,14 +43,9 @@ pub use views::{Checklist, Overview, Settings};
 
 use domain::plan::StackFacts;
 use domain::process::Process;
-use domain::release::DriverKind;
-use domain::{Actor, Invalid, ProcessId, Timestamp};
-use std::collections::BTreeMap;
+use domain::{Actor, ProcessId, Timestamp};
 use std::sync::Arc;
 use store::{NewEvent, Running, Store};
-
-/// Checks what a release brings for a driver.
-pub type ArtifactCheck = Arc<dyn Fn(&serde_json::Value) -> std::result::Result<(), Invalid> + Send + Sync>;
 
 /// Reads the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -58,7 +55,7 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub struct Service {
     store: Store,
     clock: Clock,
-    artifacts: Arc<BTreeMap<DriverKind, ArtifactCheck>>,
+    drivers: Arc<dyn Drivers>,
     /// How a tenant's address is written, with `{slug}` in it.
     tenant_url: Arc<str>,
     attempts: Arc<access::Attempts>,
@@ -67,18 +64,13 @@ pub struct Service {
 }
 
 impl Service {
-    /// Over a store; `artifacts` has a check for each driver that is set up.
+    /// Over a store and the drivers that are set up.
     #[must_use]
-    pub fn new(
-        store: Store,
-        clock: Clock,
-        artifacts: BTreeMap<DriverKind, ArtifactCheck>,
-        tenant_url: &str,
-    ) -> Self {
+    pub fn new(store: Store, clock: Clock, drivers: Arc<dyn Drivers>, tenant_url: &str) -> Self {
         Self {
             store,
             clock,
-            artifacts: Arc::new(artifacts),
+            drivers,
             tenant_url: tenant_url.into(),
             attempts: Arc::default(),
             facts: kept::Kept::default(),

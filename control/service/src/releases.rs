@@ -1,6 +1,6 @@
 //! Releases: registered once, never changed.
 
-use crate::{Error, Result, Service, new_id};
+use crate::{Error, Result, Service, TierNeeds, new_id};
 use domain::Actor;
 use domain::access::Permission;
 use domain::invalid::Problems;
@@ -42,6 +42,17 @@ impl Service {
         found.ok_or_else(|| Error::not_found(&format!("release {version}")))
     }
 
+    /// What a release must fit: each tier as it is planned with next.
+    async fn tier_needs(&self) -> Result<Vec<TierNeeds>> {
+        let tiers = self.store.tiers().await?.into_iter();
+        let needs = tiers.map(|(tier, _)| TierNeeds {
+            key: tier.key.to_string(),
+            parameters: tier.spec.parameters.iter().map(|p| p.name.clone()).collect(),
+            regions: tier.spec.regions,
+        });
+        Ok(needs.collect())
+    }
+
     /// Registers a release. The same again is the same release.
     ///
     /// # Errors
@@ -57,11 +68,14 @@ impl Service {
             "artifacts",
             "is empty; say what at least one driver deploys",
         );
+        let tiers = self.tier_needs().await?;
+        let set_up = self.drivers.kinds();
         for (kind, artifact) in &form.artifacts {
             let field = format!("artifacts.{kind}");
-            match self.artifacts.get(kind) {
-                Some(check) => drop(problems.take(&field, check(artifact))),
-                None => problems.note(field, "is for a driver that is not set up here; leave it out"),
+            if set_up.contains(kind) {
+                problems.take(&field, self.drivers.check(*kind, artifact, &tiers).await);
+            } else {
+                problems.note(field, "is for a driver that is not set up here; leave it out");
             }
         }
         let (Some(version), Some(notes), Some(commit)) = (version, notes, commit) else {

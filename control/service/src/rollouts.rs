@@ -377,7 +377,7 @@ impl Service {
         let event = work::Event::Started {
             title: format!("Catching up of {}", facts.name),
             job: Job::Converge { to: Box::new(to) },
-            piece: Some(Piece { stack: id, name: facts.name.clone(), driver: facts.driver }),
+            piece: Some(Piece { stack: id, name: facts.name.clone(), target: facts.target.clone() }),
             not_before: self.now(),
         };
         let process = new_id();

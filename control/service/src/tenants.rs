@@ -249,7 +249,7 @@ impl Service {
                     | TenantState::Failed => TenantState::Failed,
                 }),
             },
-            piece: own.map(|s| Piece { stack: s.id, name: s.name.clone(), driver: s.driver }),
+            piece: own.map(|s| Piece { stack: s.id, name: s.name.clone(), target: s.target.clone() }),
             not_before: self.now() + grace,
         };
         begin::<Offboarding>(&mut tx, new_id(), actor, &started, self.now()).await?;

@@ -12,7 +12,6 @@ use service::{
     BulkChange, BulkVerb, Error, NewRelease, NewTenant, NewToken, NewUser, Service, StackFilter,
     StartRollout, TenantEdit, TierEdit, TierForm,
 };
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::{ActivityFilter, Store, TenantFilter};
 use uuid::Uuid;
@@ -168,7 +167,7 @@ async fn installation() -> (tempfile::TempDir, Service) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&format!("sqlite:{}", folder.path().join("t.db").display())).await.unwrap();
     let clock: service::Clock = Arc::new(|| domain::Timestamp(1_800_000_000_000));
-    let service = Service::new(store, clock, BTreeMap::new(), "http://{slug}.localhost");
+    let service = Service::new(store, clock, Arc::new(service::TakesAll), "http://{slug}.localhost");
     (folder, service)
 }
 
@@ -308,7 +307,7 @@ async fn a_token_ends_on_its_day() {
     let read = now.clone();
     let clock: service::Clock =
         Arc::new(move || domain::Timestamp(read.load(std::sync::atomic::Ordering::SeqCst)));
-    let service = Service::new(store, clock, BTreeMap::new(), "http://{slug}.localhost");
+    let service = Service::new(store, clock, Arc::new(service::TakesAll), "http://{slug}.localhost");
     let owner = person(&service, "ana@example.com", Role::Viewer).await;
     let secret = service.add_token(&owner, token(&[Permission::View], "2")).await.unwrap();
     now.fetch_add(Span::days(2).0 - 1, std::sync::atomic::Ordering::SeqCst);

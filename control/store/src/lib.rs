@@ -34,7 +34,7 @@ pub use people::{ApiToken, User};
 pub use processes::{Append, ProcessRow, stream};
 pub use running::{Running, begin};
 pub use signups::{Signup, SignupState};
-pub use stacks::{Brief, OperationRow, PoolPlace, Route};
+pub use stacks::{Brief, OperationRow, PoolPlace, Route, ServedBy};
 pub use tenants::{TenantFilter, TenantOrder, TenantRow};
 
 use sql::{Arg, Row};

@@ -285,7 +285,7 @@ impl Tx {
             stack.kind.word(),
             stack.tier.to_string(),
             stack.region.as_str(),
-            stack.driver.word(),
+            stack.target.to_string(),
             erased::Json::json(&stack.components),
             stack.status.word(),
             erased::Json::json(&stack.outputs),

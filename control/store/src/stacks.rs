@@ -4,10 +4,10 @@ use crate::sql::{Arg, Row, args, values};
 use crate::{Store, StoreError};
 use domain::plan::StackFacts;
 use domain::process::{OperationKind, OperationState};
-use domain::stack::Stack;
+use domain::stack::{Stack, StackTarget};
 use domain::tenant::TenantState;
 use domain::{OperationId, ProcessId, Reason, Region, Slug, StackId, Tag, TenantId, TierId, Timestamp};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// An operation as histories list it.
 #[derive(Clone, Debug)]
@@ -65,8 +65,19 @@ pub struct Route {
     pub state: TenantState,
     /// What people call it.
     pub name: String,
-    /// The stack that answers; `None` while there is none.
-    pub stack: Option<String>,
+    /// What answers; `None` while there is nothing.
+    pub served: Option<ServedBy>,
+}
+
+/// The stack that answers for a tenant.
+#[derive(Clone, Debug)]
+pub struct ServedBy {
+    /// Its name.
+    pub stack: String,
+    /// Where it is made.
+    pub target: StackTarget,
+    /// Where it is reached, if it has an address of its own.
+    pub address: Option<String>,
 }
 
 /// A tenant inside a stack: id, slug, tags, overrides as JSON.
@@ -232,7 +243,7 @@ impl Store {
                 tier: stack.tier,
                 tier_key,
                 region: stack.region,
-                driver: stack.driver,
+                target: stack.target,
                 components: stack.components,
                 proved: stack.status == domain::stack::StackStatus::Live && !is_down,
                 actual: stack.actual,
@@ -286,10 +297,25 @@ impl Store {
     /// The database failed.
     pub async fn route(&self, slug: &str) -> Result<Option<Route>, StoreError> {
         let sql =
-            "select t.state, t.name, (select s.name from tenant_stacks ts join stacks s on s.id = ts.stack
-                     where ts.tenant = t.id order by s.kind desc limit 1) from tenants t where t.slug = $1";
+            "select t.state, t.name, s.name, s.driver, s.outputs from tenants t left join stacks s on s.id =
+                    (select ts.stack from tenant_stacks ts join stacks o on o.id = ts.stack
+                     where ts.tenant = t.id order by o.kind desc limit 1) where t.slug = $1";
         let row = self.fetch_one(sql, args![slug]).await?;
-        row.map(|r| Ok(Route { state: r.parse(0)?, name: r.text(1)?, stack: r.text_or_null(2)? })).transpose()
+        row.map(|r| {
+            let served = match r.text_or_null(2)? {
+                Some(stack) => {
+                    let mut outputs: BTreeMap<String, String> = r.json(4)?;
+                    Some(ServedBy {
+                        stack,
+                        target: r.parse(3)?,
+                        address: outputs.remove(domain::stack::ADDRESS),
+                    })
+                }
+                None => None,
+            };
+            Ok(Route { state: r.parse(0)?, name: r.text(1)?, served })
+        })
+        .transpose()
     }
 
     /// The last operations on a stack, newest first.
@@ -346,7 +372,7 @@ fn stack(r: &Row) -> Result<Stack, StoreError> {
         kind: r.parse(2)?,
         tier: r.parse(3)?,
         region: r.parse(4)?,
-        driver: r.parse(5)?,
+        target: r.parse(5)?,
         components: r.json(6)?,
         status: r.parse(7)?,
         reason: r.json_or_null(8)?,

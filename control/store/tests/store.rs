@@ -3,8 +3,7 @@
 
 use domain::onboarding::{Event, Onboarding};
 use domain::process::{OperationKind, Outcome, PlacedStack, Process as _, Record, Summary};
-use domain::release::DriverKind;
-use domain::stack::{Stack, StackKind, StackStatus};
+use domain::stack::{Stack, StackKind, StackStatus, StackTarget};
 use domain::tier::{DeploymentModel, SignupPolicy, Tier, TierSpec};
 use domain::{Actor, Configuration, OperationId, ProcessId, StackId, TierId, Timestamp};
 use std::collections::BTreeMap;
@@ -131,7 +130,7 @@ fn stack(n: u128) -> Stack {
         kind: StackKind::Silo,
         tier: tier().id,
         region: "local".parse().unwrap(),
-        driver: DriverKind::Local,
+        target: StackTarget::local(),
         components: vec![],
         tenants: vec![],
         actual: None,
@@ -197,7 +196,7 @@ async fn a_stale_writer_is_refused_and_nothing_of_it_stays(url: String) {
         name: "silo-acme".into(),
         kind: StackKind::Silo,
         region: "local".parse().unwrap(),
-        driver: DriverKind::Local,
+        target: StackTarget::local(),
         components: vec![],
         create: Some(configuration()),
     };

@@ -221,11 +221,11 @@ fn sample_every(bake: Span) -> Span {
 fn changed_stacks(
     rollout: &Rollout,
     wave: usize,
-) -> Vec<(crate::StackId, String, crate::release::DriverKind)> {
+) -> Vec<(crate::StackId, String, crate::stack::StackTarget)> {
     let steps = rollout.plan.waves[wave].steps.iter().zip(&rollout.waves[wave].steps);
     steps
         .filter(|(_, state)| matches!(state.run, Run::Succeeded { .. }))
-        .map(|(step, _)| (step.stack, step.name.clone(), step.driver))
+        .map(|(step, _)| (step.stack, step.name.clone(), step.target.clone()))
         .collect()
 }
 
@@ -266,7 +266,7 @@ fn order(rollout: &Rollout, operation: OperationId, at: Place) -> Option<Order> 
         kind: kind(step, at.phase),
         stack: step.stack,
         name: step.name.clone(),
-        driver: step.driver,
+        target: step.target.clone(),
         configuration: rollout.plan.configurations.get(digest).cloned(),
     })
 }

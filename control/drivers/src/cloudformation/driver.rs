@@ -2,7 +2,7 @@
 
 use super::advance::Look;
 use super::artifact::Artifact;
-use super::budget::Class;
+use super::budget::{Class, Pressure};
 use super::judge::{Sent, Step};
 use super::sighting::Sighting;
 use super::status::Status;
@@ -13,8 +13,9 @@ use async_trait::async_trait;
 use domain::process::{OperationKind, Sample};
 use domain::release::DriverKind;
 use domain::{Invalid, OperationId, Reason, StackId};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::SocketAddr;
+use std::sync::PoisonError;
 use tokio::sync::broadcast;
 
 /// CloudFormation's own limit.
@@ -28,6 +29,18 @@ impl Driver for Cloudformation {
 
     fn check_artifact(&self, artifact: &serde_json::Value) -> Result<(), Invalid> {
         Artifact::parse(artifact).map(drop)
+    }
+
+    async fn check_tier(&self, artifact: &serde_json::Value, tier: &BTreeSet<String>) -> Result<(), Invalid> {
+        self.check_parameters(artifact, tier).await
+    }
+
+    fn pressure(&self) -> Option<Pressure> {
+        Some(self.inner.calls.gate.pressure())
+    }
+
+    fn trouble(&self) -> Option<Reason> {
+        self.inner.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn submit(&self, change: &Change) -> Result<Submitted, Reason> {

@@ -27,11 +27,10 @@ mod watch;
 mod wish;
 mod work;
 
-pub use connect::{Role, Settings};
+pub use connect::Settings;
 
 use crate::DriverEvent;
 use artifact::{Artifact, Source};
-use budget::Pressure;
 use domain::{Invalid, OperationId, Reason, Timestamp};
 use schedule::Schedule;
 use std::collections::{BTreeSet, HashMap};
@@ -56,6 +55,8 @@ struct Inner {
     templates: Mutex<HashMap<String, Template>>,
     /// What gates were last told.
     glance: tokio::sync::Mutex<Option<(Timestamp, Arc<watch::Looked>)>>,
+    /// Why the last look at stacks failed.
+    trouble: Mutex<Option<Reason>>,
     events: broadcast::Sender<DriverEvent>,
     changed: Arc<Notify>,
 }
@@ -74,6 +75,7 @@ impl Cloudformation {
             pages: Mutex::new(3),
             templates: Mutex::default(),
             glance: tokio::sync::Mutex::default(),
+            trouble: Mutex::default(),
             events,
             changed: changed.clone(),
             settings,
@@ -89,12 +91,6 @@ impl Cloudformation {
     /// CloudFormation cannot be asked.
     pub async fn survey(&self) -> Result<usize, Reason> {
         self.inner.survey().await.map_err(|trouble| reasons::refused(&trouble, "").0)
-    }
-
-    /// What waits for the rate budget, for people.
-    #[must_use]
-    pub fn pressure(&self) -> Pressure {
-        self.inner.calls.gate.pressure()
     }
 
     /// Checks what a release brings against the parameters that a tier has: what nothing would fill is named.
@@ -142,6 +138,12 @@ impl Inner {
 
     fn schedule(&self) -> MutexGuard<'_, Schedule> {
         self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes whether the account could be looked at.
+    fn note_reached<T>(&self, result: &Result<T, errors::Trouble>) {
+        let trouble = result.as_ref().err().map(|trouble| reasons::refused(trouble, "").0);
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
     fn sent(&self) {

@@ -67,7 +67,9 @@ impl Inner {
     async fn look_after(&self) {
         let in_flight = self.memory.in_flight();
         let names: HashSet<String> = in_flight.iter().map(|w| w.name.clone()).collect();
-        let looked = match self.look(&names).await {
+        let looked = self.look(&names).await;
+        self.note_reached(&looked);
+        let looked = match looked {
             Ok(looked) => looked,
             Err(trouble) => {
                 tracing::warn!(?trouble, "stacks cannot be looked at; trying again");
@@ -138,7 +140,9 @@ impl Inner {
 
     /// Looks at every stack of the account once, so that the next operations can be proved without reading events.
     pub async fn survey(&self) -> Result<usize, Trouble> {
-        let sweep = self.calls.sweep(None).await?;
+        let sweep = self.calls.sweep(None).await;
+        self.note_reached(&sweep);
+        let sweep = sweep?;
         self.note_pages(sweep.pages);
         for (name, sighting) in &sweep.found {
             self.memory.note_begun(name, sighting.updated);

@@ -2,6 +2,7 @@
 
 use crate::proxy::{Fault, accepted};
 use crate::world::*;
+use aws::Account;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use drivers::cloudformation::{Cloudformation, Settings};
@@ -162,7 +163,8 @@ impl ProvideCredentials for NoCredentials {
 async fn credentials_that_cannot_be_had_are_told_and_not_waited_for() {
     let world = World::new().await;
     let credentials = Some(SharedCredentialsProvider::new(NoCredentials));
-    let driver = Cloudformation::connect(Settings { credentials, ..world.settings() }).await;
+    let account = Account { credentials, ..world.account() };
+    let driver = Cloudformation::connect(Settings { account, ..world.settings() }).await;
     let acme = stack(1, "acme");
     for change in [acme.create(1, 30), acme.delete(2)] {
         let (code, sentence, retryable, _) = failure(perform(&driver, &change).await);

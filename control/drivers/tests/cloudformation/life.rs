@@ -2,8 +2,9 @@
 
 use crate::proxy::accepted;
 use crate::world::*;
+use aws::{Account, Role};
 use domain::process::Outcome;
-use drivers::cloudformation::{Cloudformation, Role, Settings};
+use drivers::cloudformation::{Cloudformation, Settings};
 use drivers::{Driver, DriverEvent, Observation, Submitted};
 
 #[tokio::test]
@@ -183,13 +184,14 @@ async fn a_template_by_its_address_is_read_once_and_its_parameters_are_checked()
 #[tokio::test]
 async fn stacks_live_in_another_account_by_its_role() {
     let world = World::new().await;
-    let settings = world.settings();
+    let account = world.account();
     let role = Role {
         arn: "arn:aws:iam::210987654321:role/tidegate".into(),
         external_id: Some("tg-7".into()),
-        endpoint: settings.endpoint.clone(),
+        endpoint: account.endpoint.clone(),
     };
-    let driver = Cloudformation::connect(Settings { role: Some(role), ..settings }).await;
+    let account = Account { role: Some(role), ..account };
+    let driver = Cloudformation::connect(Settings { account, ..world.settings() }).await;
     let made = perform(&driver, &stack(1, "acme").create(1, 30)).await;
     assert_eq!(runs(&made), "digest-30");
     assert_eq!(accepted(&world.proxy.take_log(), "AssumeRole"), 1);

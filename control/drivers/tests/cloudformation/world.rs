@@ -2,6 +2,7 @@
 
 use crate::emulator::Emulator;
 use crate::proxy::Proxy;
+use aws::Account;
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
 use domain::parameter::Value;
@@ -42,15 +43,18 @@ impl World {
         Cloudformation::connect(Settings { limits, ..self.settings() }).await
     }
 
-    pub fn settings(&self) -> Settings {
-        Settings {
+    pub fn account(&self) -> Account {
+        Account {
             region: Some("eu-west-1".into()),
             endpoint: Some(format!("http://{}", self.proxy.address)),
+            role: None,
             credentials: Some(credentials()),
-            prefix: "tg-".into(),
             patience: Duration::from_secs(2),
-            ..Settings::default()
         }
+    }
+
+    pub fn settings(&self) -> Settings {
+        Settings { account: self.account(), prefix: "tg-".into(), ..Settings::default() }
     }
 
     /// Puts a bucket or an object into the emulator's S3, or answers what waits there.

@@ -100,11 +100,10 @@ impl TestApp {
         let start = engine::system_clock()();
         let clock = Arc::new(AtomicI64::new(start.0));
         let read = clock.clone();
-        let check: service::ArtifactCheck = Arc::new(|_| Ok(()));
         let service = Service::new(
             store.clone(),
             Arc::new(move || Timestamp(read.load(Ordering::SeqCst))),
-            BTreeMap::from([(DriverKind::Local, check)]),
+            Arc::new(service::TakesAll),
             "http://{slug}.localhost",
         );
         let admin = person(1, "admin@example.com", Role::Admin);
@@ -144,14 +143,14 @@ impl TestApp {
     pub fn another_engine(&self) -> tokio::runtime::Runtime {
         let clock = self.clock.clone();
         let driver: Arc<dyn Driver> = Arc::new(self.driver.clone());
-        let drivers = Arc::new(BTreeMap::from([(DriverKind::Local, driver)]));
+        let targets = engine::Targets::one(driver);
         let clock: engine::Clock = Arc::new(move || Timestamp(clock.load(Ordering::SeqCst)));
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (store, url, shutdown) = (self.store.clone(), self.url.clone(), self.shutdown.clone());
         runtime.spawn(async move {
             let store = store.beside(&url).await.unwrap();
-            engine::run(store, drivers, clock, shutdown).await;
+            engine::run(store, targets, clock, shutdown).await;
         });
         runtime
     }

@@ -5,7 +5,7 @@ use domain::access::{Channel, Role};
 use domain::configuration::render;
 use domain::process::{OperationKind, Outcome, ProcessKind, Record, Summary};
 use domain::release::DriverKind;
-use domain::stack::{Stack, StackKind, StackStatus};
+use domain::stack::{Stack, StackKind, StackStatus, StackTarget};
 use domain::strategy::StrategySpec;
 use domain::tenant::{Tenant, TenantState};
 use domain::{Actor, OperationId, ProcessId, StackId, TenantId, UserId};
@@ -42,13 +42,16 @@ impl Fleet {
     pub async fn open(url: &str) -> Result<Self> {
         let store = Store::open(url).await?;
         let clock = engine::system_clock();
-        let check: service::ArtifactCheck = Arc::new(|_| Ok(()));
-        let checks = BTreeMap::from([(DriverKind::Local, check)]);
-        let service = Service::new(store.clone(), clock.clone(), checks, "http://{slug}.localhost");
+        let service = Service::new(
+            store.clone(),
+            clock.clone(),
+            Arc::new(service::TakesAll),
+            "http://{slug}.localhost",
+        );
         let driver: Arc<dyn Driver> = Arc::new(Scripted::new(|_| Fate::Succeed));
         let shutdown = CancellationToken::new();
-        let drivers = Arc::new(BTreeMap::from([(DriverKind::Local, driver)]));
-        let engine = tokio::spawn(engine::run(store.clone(), drivers, clock, shutdown.clone()));
+        let targets = engine::Targets::one(driver);
+        let engine = tokio::spawn(engine::run(store.clone(), targets, clock, shutdown.clone()));
         let fleet = Self { store, service, admin: admin(), shutdown, engine };
         fleet.service.add_sample_tiers(&fleet.admin).await?;
         for version in ["1.0.0", "1.1.0", "1.5.0"] {
@@ -88,7 +91,7 @@ impl Fleet {
                 kind,
                 tier: tier.id,
                 region: "local".parse()?,
-                driver: DriverKind::Local,
+                target: StackTarget::local(),
                 components: vec![],
                 tenants: vec![],
                 actual: None,

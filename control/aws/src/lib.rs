@@ -1,0 +1,5 @@
+//! How Tidegate reaches AWS: whose credentials, which region, which address.
+
+mod account;
+
+pub use account::{Account, Role};

@@ -1,0 +1,81 @@
+//! What the use cases ask of the drivers. The server connects the two; here nobody knows how stacks are made.
+
+use async_trait::async_trait;
+use domain::release::DriverKind;
+use domain::stack::StackTarget;
+use domain::{Invalid, Reason, Region, Span};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// A tier as a release must fit it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TierNeeds {
+    /// Its key.
+    pub key: String,
+    /// Where its tenants may live.
+    pub regions: Vec<Region>,
+    /// The names of its parameters.
+    pub parameters: BTreeSet<String>,
+}
+
+/// One set-up of a driver, for people.
+#[derive(Clone, PartialEq, Debug)]
+pub struct TargetCard {
+    /// Its name on stacks.
+    pub target: StackTarget,
+    /// Where it leads: an account and region, or this machine.
+    pub place: String,
+    /// The regions whose tenants it takes; empty for every one.
+    pub regions: Vec<Region>,
+    /// The tiers whose tenants it takes; empty for every one.
+    pub tiers: Vec<String>,
+    /// What waits for its rate budget, if it has one.
+    pub pressure: Option<Pressure>,
+    /// Why it cannot be reached now.
+    pub trouble: Option<Reason>,
+}
+
+/// What waits for the rate budget of an account and region.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Pressure {
+    /// Calls that wait.
+    pub waiting: usize,
+    /// Calls per second that are made now.
+    pub per_second: f64,
+    /// When those that wait now will have been made.
+    pub eta: Span,
+}
+
+/// The drivers, as far as use cases need them.
+#[async_trait]
+pub trait Drivers: Send + Sync {
+    /// Those that are set up.
+    fn kinds(&self) -> BTreeSet<DriverKind>;
+
+    /// Checks what a release brings for a driver, alone and against every tier whose tenants it may serve.
+    ///
+    /// # Errors
+    /// The field that is wrong, and the remedy.
+    async fn check(&self, kind: DriverKind, artifact: &Value, tiers: &[TierNeeds]) -> Result<(), Invalid>;
+
+    /// The set-ups, in the order in which they are asked for a place.
+    fn targets(&self) -> Vec<TargetCard>;
+}
+
+/// A local driver that takes every artifact: for tests and measurements of what lies above the drivers.
+pub struct TakesAll;
+
+#[async_trait]
+impl Drivers for TakesAll {
+    fn kinds(&self) -> BTreeSet<DriverKind> {
+        [DriverKind::Local].into()
+    }
+
+    async fn check(&self, _: DriverKind, _: &Value, _: &[TierNeeds]) -> Result<(), Invalid> {
+        Ok(())
+    }
+
+    fn targets(&self) -> Vec<TargetCard> {
+        vec![]
+    }
+}

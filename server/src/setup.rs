@@ -1,0 +1,226 @@
+//! The set-up file: the targets that stacks are made in, and the queues that Tidegate listens to.
+
+use anyhow::{Context as _, Result, bail};
+use aws::{Account, Role};
+use domain::Region;
+use domain::release::DriverKind;
+use domain::stack::StackTarget;
+use drivers::cloudformation::Settings;
+use drivers::cloudformation::budget::Limits;
+use serde::Deserialize;
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::Duration;
+
+/// The file as it is written.
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Setup {
+    /// In the order in which they are asked for a place.
+    #[serde(default, rename = "target")]
+    pub targets: Vec<TargetSetup>,
+}
+
+/// One target.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct TargetSetup {
+    /// `local` or `cloudformation`.
+    pub driver: DriverKind,
+    /// Its name on stacks.
+    #[serde(default)]
+    pub name: String,
+    /// The regions whose tenants it takes.
+    #[serde(default)]
+    pub regions: Vec<Region>,
+    /// The tiers whose tenants it takes.
+    #[serde(default)]
+    pub tiers: Vec<String>,
+    /// How the account is reached.
+    #[serde(flatten)]
+    pub account: AccountSetup,
+    /// The role that CloudFormation itself works with.
+    pub service_role: Option<String>,
+    /// What goes before each stack's name.
+    #[serde(default)]
+    pub prefix: String,
+    /// The rate budget.
+    pub calls_per_second: Option<f64>,
+    /// Calls at once after a pause.
+    pub burst: Option<f64>,
+}
+
+/// How an account is reached.
+#[derive(Deserialize, Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct AccountSetup {
+    /// AWS's name of the region.
+    pub region: Option<String>,
+    /// Another address than AWS's own.
+    pub endpoint: Option<String>,
+    /// A role to assume.
+    pub role: Option<String>,
+    /// What its trust policy asks for.
+    pub external_id: Option<String>,
+}
+
+impl AccountSetup {
+    /// What clients are made of.
+    pub fn account(&self) -> Account {
+        Account {
+            region: self.region.clone(),
+            endpoint: self.endpoint.clone(),
+            role: self.role.clone().map(|arn| Role {
+                arn,
+                external_id: self.external_id.clone(),
+                endpoint: self.endpoint.clone(),
+            }),
+            credentials: None,
+            patience: Duration::from_secs(30),
+        }
+    }
+
+    /// Where it leads, for people.
+    pub fn place(&self) -> String {
+        let region = self.region.as_deref().unwrap_or("the usual region");
+        let account = self.role.as_deref().and_then(|arn| arn.split(':').nth(4));
+        match (account, &self.endpoint) {
+            (Some(account), None) => format!("AWS account {account} in {region}"),
+            (None, None) => format!("AWS in {region}"),
+            (Some(account), Some(at)) => format!("account {account} in {region} at {at}"),
+            (None, Some(at)) => format!("{region} at {at}"),
+        }
+    }
+}
+
+impl TargetSetup {
+    /// Its name on stacks.
+    pub fn target(&self) -> StackTarget {
+        StackTarget { driver: self.driver, name: self.name.clone() }
+    }
+
+    /// What the driver of CloudFormation is set up with.
+    pub fn settings(&self) -> Settings {
+        let usual = Settings::default().limits;
+        let per_second = self.calls_per_second.unwrap_or(usual.per_second);
+        Settings {
+            account: self.account.account(),
+            service_role: self.service_role.clone(),
+            prefix: self.prefix.clone(),
+            limits: Limits { per_second, burst: self.burst.unwrap_or_else(|| usual.burst.max(per_second)) },
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        self.target()
+            .to_string()
+            .parse::<StackTarget>()
+            .map_err(|e| anyhow::anyhow!("name: it {}", e.sentence()))?;
+        let positive = |name: &str, value: Option<f64>, least: f64| match value {
+            Some(n) if !(least..=1000.0).contains(&n) => bail!("{name}: must be from {least} to 1000"),
+            _ => Ok(()),
+        };
+        positive("calls_per_second", self.calls_per_second, 0.1)?;
+        positive("burst", self.burst, 1.0)?;
+        if self.account.external_id.is_some() && self.account.role.is_none() {
+            bail!("external_id: is for a role; add the role, or leave it out");
+        }
+        if let Some(role) =
+            [&self.account.role, &self.service_role].into_iter().flatten().find(|r| !r.starts_with("arn:"))
+        {
+            bail!(
+                "role: “{role}” is not the ARN of a role; write it like arn:aws:iam::123456789012:role/name"
+            );
+        }
+        match self.driver {
+            DriverKind::Local if !self.name.is_empty() || self.account != AccountSetup::default() => {
+                bail!("driver: local is this machine; leave out name, region, endpoint and role")
+            }
+            DriverKind::Cloudformation if self.name.is_empty() => {
+                bail!("name: is missing; give the target a name like eu-prod, which never changes")
+            }
+            DriverKind::Gitops => bail!("driver: gitops is not there yet; use local or cloudformation"),
+            DriverKind::Local | DriverKind::Cloudformation => Ok(()),
+        }
+    }
+}
+
+impl Setup {
+    /// Reads and checks the file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("--setup {} cannot be read", path.display()))?;
+        let setup: Self =
+            toml::from_str(&text).with_context(|| format!("--setup {} is not right", path.display()))?;
+        setup.check().with_context(|| format!("--setup {} is not right", path.display()))?;
+        Ok(setup)
+    }
+
+    fn check(&self) -> Result<()> {
+        let (mut names, mut accounts) = (HashSet::new(), HashSet::new());
+        for (n, target) in self.targets.iter().enumerate() {
+            let at = || format!("target {} ({})", n + 1, target.target());
+            target.check().with_context(at)?;
+            if !names.insert(target.target()) {
+                bail!("{}: another target has that name; give each its own", at());
+            }
+            if target.driver == DriverKind::Cloudformation && !accounts.insert(&target.account) {
+                bail!(
+                    "{}: another target leads to the same account and region, and they would not know of each \
+                       other's calls; make them one",
+                    at()
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn read(text: &str) -> Result<Setup> {
+        let file = tempfile::NamedTempFile::new()?;
+        std::fs::write(file.path(), text)?;
+        Setup::read(file.path())
+    }
+
+    #[test]
+    fn targets_are_read_in_order() {
+        let setup = read(
+            "[[target]]\ndriver = 'cloudformation'\nname = 'eu-prod'\nregions = ['eu-central']\n\
+             region = 'eu-central-1'\nrole = 'arn:aws:iam::210987654321:role/tidegate'\ncalls_per_second = 20\n\
+             [[target]]\ndriver = 'local'",
+        )
+        .unwrap();
+        assert_eq!(setup.targets[0].target().to_string(), "cloudformation/eu-prod");
+        assert_eq!(setup.targets[0].account.place(), "AWS account 210987654321 in eu-central-1");
+        let limits = setup.targets[0].settings().limits;
+        assert!(
+            (limits.per_second - 20.0).abs() < f64::EPSILON && (limits.burst - 20.0).abs() < f64::EPSILON
+        );
+        assert_eq!(setup.targets[1].target(), StackTarget::local());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let one = "[[target]]\ndriver = 'cloudformation'\nname = 'a'\n";
+        for (text, told) in [
+            ("[[target]]\ndriver = 'cloudformation'", "name: is missing"),
+            ("[[target]]\ndriver = 'cloudformation'\nname = 'Eu Prod'", "lowercase letters"),
+            ("[[target]]\ndriver = 'helm'", "helm"),
+            ("[[target]]\ndriver = 'gitops'\nname = 'a'", "not there yet"),
+            ("[[target]]\ndriver = 'local'\nregion = 'x'", "this machine"),
+            (&format!("{one}calls_per_second = 0"), "calls_per_second: must be"),
+            (&format!("{one}external_id = 'x'"), "external_id: is for a role"),
+            (&format!("{one}service_role = 'me'"), "ARN"),
+            (&format!("{one}colour = 1"), "colour"),
+            (&format!("{one}{one}"), "another target has that name"),
+            (&format!("{one}{}", one.replace("'a'", "'b'")), "the same account and region"),
+        ] {
+            let error = format!("{:#}", read(text).map(drop).unwrap_err());
+            assert!(error.contains(told) && error.contains("--setup"), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Connects the use cases with the drivers of this installation.
+
+use crate::setup::{Setup, TargetSetup};
+use anyhow::Result;
+use async_trait::async_trait;
+use domain::release::DriverKind;
+use domain::{Invalid, Region};
+use drivers::Driver;
+use drivers::cloudformation::Cloudformation;
+use drivers::local::Local;
+use engine::Targets;
+use service::{Pressure, TargetCard, TierNeeds};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// After how long an account that could not be reached is tried again.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// The drivers, as use cases ask them.
+pub struct Wired {
+    targets: Targets,
+    /// Where each leads, in the same order.
+    places: Vec<String>,
+}
+
+impl Wired {
+    /// Sets up every target; without a set-up file, this machine alone.
+    pub async fn open(setup: &Setup, local: &Local) -> Result<Self> {
+        if setup.targets.is_empty() {
+            return Ok(Self {
+                targets: Targets::one(Arc::new(local.clone())),
+                places: vec!["this machine".to_owned()],
+            });
+        }
+        let mut setups = vec![];
+        for target in &setup.targets {
+            setups.push(engine::Setup {
+                target: target.target(),
+                regions: target.regions.clone(),
+                tiers: target.tiers.clone(),
+                driver: driver(target, local).await,
+            });
+        }
+        let places = setup.targets.iter().map(|t| match t.driver {
+            DriverKind::Local => "this machine".to_owned(),
+            DriverKind::Cloudformation | DriverKind::Gitops => t.account.place(),
+        });
+        Ok(Self { targets: Targets::new(setups), places: places.collect() })
+    }
+
+    /// For the engine.
+    pub fn targets(&self) -> Targets {
+        self.targets.clone()
+    }
+}
+
+async fn driver(target: &TargetSetup, local: &Local) -> Arc<dyn Driver> {
+    if target.driver == DriverKind::Local {
+        return Arc::new(local.clone());
+    }
+    let driver = Cloudformation::connect(target.settings()).await;
+    let (surveyed, name) = (driver.clone(), target.target());
+    // It saves calls later, and tells whether the account can be reached; nothing waits for it.
+    tokio::spawn(async move {
+        loop {
+            match surveyed.survey().await {
+                Ok(stacks) => {
+                    tracing::info!(target = %name, stacks, "the account was looked through");
+                    return;
+                }
+                Err(reason) => {
+                    tracing::warn!(target = %name, %reason, "the account cannot be looked through")
+                }
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    });
+    Arc::new(driver)
+}
+
+#[async_trait]
+impl service::Drivers for Wired {
+    fn kinds(&self) -> BTreeSet<DriverKind> {
+        self.targets.iter().map(|setup| setup.target.driver).collect()
+    }
+
+    async fn check(
+        &self,
+        kind: DriverKind,
+        artifact: &serde_json::Value,
+        tiers: &[TierNeeds],
+    ) -> Result<(), Invalid> {
+        let Some(first) = self.targets.of_kind(kind).next() else { return Ok(()) };
+        first.driver.check_artifact(artifact)?;
+        for tier in tiers {
+            let takes = |region: &Region| self.targets.of(&tier.key, region).filter(|t| t.driver == kind);
+            let Some(driver) = tier.regions.iter().find_map(takes).and_then(|t| self.targets.get(t)) else {
+                continue;
+            };
+            driver.check_tier(artifact, &tier.parameters).await.map_err(|mut invalid| {
+                for problem in &mut invalid.problems {
+                    problem.message += &format!(" (for tier {})", tier.key);
+                }
+                invalid
+            })?;
+        }
+        Ok(())
+    }
+
+    fn targets(&self) -> Vec<TargetCard> {
+        let card = |(setup, place): (&engine::Setup, &String)| TargetCard {
+            target: setup.target.clone(),
+            place: place.clone(),
+            regions: setup.regions.clone(),
+            tiers: setup.tiers.clone(),
+            pressure: setup.driver.pressure().map(|p| Pressure {
+                waiting: p.waiting,
+                per_second: p.per_second,
+                eta: p.eta,
+            }),
+            trouble: setup.driver.trouble(),
+        };
+        self.targets.iter().zip(&self.places).map(card).collect()
+    }
+}
