@@ -1,8 +1,10 @@
 //! What whole-system tests share; they stand in `tests/` and `browser/`. The bench is this package's program.
 #![allow(clippy::unwrap_used)]
 
+mod cloud;
 mod server;
 
+pub use cloud::Cloud;
 pub use server::{Browser, Db, Server, binary, out, until};
 
 /// A client for plain HTTP. One set of features serves the whole workspace, so it wants a provider of TLS too.

@@ -86,6 +86,7 @@ impl Server {
     async fn run(data: &Path, port: u16, args: Vec<String>) -> Self {
         let mut command = Command::new(binary());
         command.args(["serve", "--port", &port.to_string(), "--data"]).arg(data).args(&args);
+        command.envs(emulator::CREDENTIALS);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let text = Arc::new(Mutex::new(String::new()));
         let (written, lines) = (text.clone(), std::io::BufReader::new(child.stdout.take().unwrap()));

@@ -140,6 +140,7 @@ fn check() -> Result<()> {
         "service",
         "drivers",
         "aws",
+        "emulator",
         "engine",
         "sample",
         "server",

@@ -1,12 +1,12 @@
 //! Whatever the network does to a call: the same end, and no effect twice.
 
-use crate::proxy::{Fault, accepted};
 use crate::world::*;
 use aws::Account;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use drivers::cloudformation::{Cloudformation, Settings};
 use drivers::{Driver, Observation};
+use emulator::{Fault, accepted};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;

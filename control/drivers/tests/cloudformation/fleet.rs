@@ -1,11 +1,11 @@
 //! Many stacks: few calls, no throttling that anybody sees, the same end whatever fails.
 
-use crate::proxy::{Fault, accepted};
 use crate::world::*;
 use domain::process::Outcome;
 use drivers::cloudformation::Cloudformation;
 use drivers::cloudformation::budget::Limits;
 use drivers::{Change, Driver, Submitted};
+use emulator::{Fault, accepted};
 use futures::StreamExt as _;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};

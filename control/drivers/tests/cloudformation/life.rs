@@ -1,11 +1,11 @@
 //! A stack's life: made, updated, deleted; and what a failure says.
 
-use crate::proxy::accepted;
 use crate::world::*;
 use aws::{Account, Role};
 use domain::process::Outcome;
 use drivers::cloudformation::{Cloudformation, Settings};
 use drivers::{Driver, DriverEvent, Observation, Submitted};
+use emulator::accepted;
 
 #[tokio::test]
 async fn a_stack_is_made_updated_and_deleted_with_one_call_each() {

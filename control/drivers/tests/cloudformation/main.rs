@@ -1,10 +1,8 @@
 //! The CloudFormation driver against a real emulator, behind a proxy that breaks calls.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod emulator;
 mod faults;
 mod fleet;
 mod life;
 mod others;
-mod proxy;
 mod world;

@@ -1,9 +1,9 @@
 //! Other people in the same account: waited for, never fought.
 
-use crate::proxy::accepted;
 use crate::world::*;
 use domain::process::Outcome;
 use drivers::{Driver, DriverEvent, Observation, Submitted};
+use emulator::accepted;
 
 /// A template that is not complete before somebody says so.
 const HELD: &str = "

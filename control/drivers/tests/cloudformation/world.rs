@@ -1,7 +1,5 @@
 //! What the tests are written in.
 
-use crate::emulator::Emulator;
-use crate::proxy::Proxy;
 use aws::Account;
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
@@ -11,6 +9,8 @@ use domain::{Configuration, Digest, OperationId, ReleaseId, StackId, TierId};
 use drivers::cloudformation::budget::Limits;
 use drivers::cloudformation::{Cloudformation, Settings};
 use drivers::{Change, Driver, DriverEvent, Goal, Observation, Served, Submitted};
+use emulator::Emulator;
+use emulator::Proxy;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;

@@ -26,11 +26,17 @@ main()
 /// A running emulator; it ends with this value, also when the test panics.
 pub struct Emulator {
     child: Child,
+    /// Where it listens.
     pub address: SocketAddr,
     log: PathBuf,
 }
 
 impl Emulator {
+    /// On a free port, once it answers.
+    ///
+    /// # Panics
+    /// It cannot be installed or started; the message says what is missing.
+    #[must_use]
     pub fn start() -> Self {
         let program = installed();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -115,5 +121,5 @@ fn run(command: &mut Command) {
 fn target() -> PathBuf {
     let executable = std::env::current_exe().unwrap();
     let target = executable.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
-    target.unwrap_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR"))).to_owned()
+    target.map_or_else(std::env::temp_dir, Path::to_owned)
 }

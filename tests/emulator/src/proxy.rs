@@ -55,12 +55,15 @@ struct Shared {
     emulator: SocketAddr,
 }
 
+/// See the module.
 pub struct Proxy {
+    /// Where it listens.
     pub address: SocketAddr,
     shared: Arc<Shared>,
 }
 
 impl Proxy {
+    /// Before the emulator at this address.
     pub async fn before(emulator: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

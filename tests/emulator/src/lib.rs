@@ -1,0 +1,12 @@
+//! An emulator of AWS for tests, made by others, and a proxy before it that breaks calls.
+#![allow(clippy::unwrap_used)]
+
+mod machine;
+mod proxy;
+
+pub use machine::Emulator;
+pub use proxy::{Call, Fault, Proxy, accepted};
+
+/// What the SDK's ordinary chain finds for the emulator.
+pub const CREDENTIALS: [(&str, &str); 3] =
+    [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_REGION", "eu-west-1")];
