@@ -3,16 +3,19 @@
 //! Steps, each recorded and repeatable: place → provision (only where a stack is missing) → identity → billing
 //! → announce. A failed provisioning is retried from where it stopped.
 
+mod progress;
+mod provision;
+mod records;
+mod words;
+
+pub use progress::Progress;
+
 use crate::operation::{Meaning, Run, meaning, most};
 use crate::process::{
-    Effect, Illegal, Mail, Next, OperationKind, Order, Outcome, PlacedStack, Process, ProcessKind, Recipient,
-    Record, Seen, Summary, Surroundings,
+    Effect, Illegal, Next, PlacedStack, Process, ProcessKind, Record, Seen, Summary, Surroundings,
 };
-use crate::stack::{Stack, StackStatus};
-use crate::tenant::TenantState;
-use crate::{
-    Actor, Digest, OperationId, ProcessId, Reason, Slug, Span, StackId, TenantId, TierId, Timestamp,
-};
+use crate::{Actor, Digest, OperationId, ProcessId, Reason, Slug, TenantId, TierId, Timestamp};
+use provision::good;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -147,69 +150,6 @@ pub struct Onboarding {
     pub stacks: Vec<(PlacedStack, Run)>,
 }
 
-/// One step, for progress pages.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Progress {
-    /// What a customer reads.
-    pub label: String,
-    /// `done`, `running`, `waiting` or `failed`.
-    pub state: String,
-    /// More, where it helps.
-    pub detail: String,
-}
-
-impl Onboarding {
-    /// The steps as a customer sees them.
-    #[must_use]
-    pub fn progress(&self) -> Vec<Progress> {
-        let step = |label: &str, state: &str, detail: &str| Progress {
-            label: label.to_owned(),
-            state: state.to_owned(),
-            detail: detail.to_owned(),
-        };
-        let rank = match &self.state {
-            State::Placing(_) => 0,
-            State::Provisioning => 1,
-            State::Admitting => 2,
-            State::Completed(_) => 3,
-            State::Failed(_) | State::Abandoned(_) if self.stacks.is_empty() => 0,
-            State::Failed(_) | State::Abandoned(_) => 1,
-        };
-        let stopped = matches!(self.state, State::Failed(_) | State::Abandoned(_));
-        let state_of = |i: i32| match i.cmp(&rank) {
-            std::cmp::Ordering::Less => "done",
-            std::cmp::Ordering::Equal if stopped => "failed",
-            std::cmp::Ordering::Equal => "running",
-            std::cmp::Ordering::Greater => "waiting",
-        };
-        let waits = match &self.state {
-            State::Placing(Some((_, reason))) => reason.sentence.clone(),
-            _ => String::new(),
-        };
-        let mut steps = vec![step("Finding a place in your region", state_of(0), &waits)];
-        let makes = self.stacks.is_empty() || self.stacks.iter().any(|(s, _)| s.create.is_some());
-        if makes {
-            steps.push(step("Building your environment", state_of(1), "usually takes less than a minute"));
-        }
-        steps.push(step("Inviting your administrator", state_of(2), &self.email));
-        steps.push(step("Ready", if rank == 3 { "done" } else { "waiting" }, ""));
-        steps
-    }
-
-    fn find(&self, operation: OperationId) -> Option<usize> {
-        self.stacks.iter().position(|(_, run)| run.operation() == Some(operation))
-    }
-
-    fn last(&self, operation: OperationId) -> Option<&PlacedStack> {
-        let made = self.stacks.iter().find(|(stack, run)| {
-            run.operation() == Some(operation)
-                || matches!(run, Run::Waiting { attempts, .. }
-                    if OperationId::derive(self.id, stack.id, 0, *attempts) == operation)
-        });
-        made.map(|(stack, _)| stack)
-    }
-}
-
 impl Process for Onboarding {
     type Event = Event;
     type Command = Command;
@@ -342,55 +282,7 @@ impl Process for Onboarding {
     }
 
     fn records(&self, event: &Event, at: Timestamp) -> Vec<Record> {
-        let tenant = |state, reason| Record::Tenant { tenant: self.tenant, state, reason };
-        match event {
-            Event::Started { .. } | Event::Retried { .. } => vec![tenant(TenantState::Provisioning, None)],
-            Event::PlaceRefused { reason, .. } => {
-                vec![tenant(TenantState::Provisioning, Some(reason.clone()))]
-            }
-            Event::Placed { stacks } => stacks.iter().flat_map(|s| self.placed(s, at)).collect(),
-            Event::OperationStarted { operation, stack, attempt } => vec![Record::OperationStarted {
-                operation: *operation,
-                stack: self.stacks[*stack].0.id,
-                kind: OperationKind::Create,
-                wave: None,
-                attempt: *attempt,
-                to: self.stacks[*stack].0.create.clone(),
-            }],
-            Event::OperationAccepted { operation } => {
-                vec![Record::OperationAccepted { operation: *operation }]
-            }
-            Event::OperationSucceeded { operation, outputs } => {
-                self.ended(*operation, |digest| Outcome::Succeeded { digest, outputs: outputs.clone() })
-            }
-            Event::OperationFailed { operation, reason, retry_at, running } => {
-                self.ended(*operation, |_| Outcome::Failed {
-                    reason: reason.clone(),
-                    retryable: retry_at.is_some(),
-                    running: running.clone(),
-                })
-            }
-            Event::Failed { reason } => vec![
-                tenant(TenantState::Failed, Some(reason.clone())),
-                Record::Mail(Mail {
-                    key: format!("onboarding/{}/failed/{}", self.id, at.0),
-                    to: Recipient::Operators,
-                    subject: format!("Onboarding of {} failed", self.name),
-                    body: format!("{}\n\n{{base}}/tenants/{}\n", reason.sentence, self.tenant),
-                }),
-            ],
-            Event::Abandoned { .. } => vec![tenant(TenantState::Failed, None)],
-            Event::Admitted => vec![],
-            Event::Completed => vec![
-                tenant(TenantState::Active, None),
-                Record::Mail(Mail {
-                    key: format!("onboarding/{}/ready", self.id),
-                    to: Recipient::Address(self.email.clone()),
-                    subject: format!("{} is ready", self.name),
-                    body: format!("Your workspace is ready.\n\nOpen it: {{tenant:{}}}\n", self.slug),
-                }),
-            ],
-        }
+        self.written(event, at)
     }
 
     fn summary(&self, _now: Timestamp) -> Summary {
@@ -414,141 +306,10 @@ impl Process for Onboarding {
     }
 
     fn kind_of(event: &Event) -> &'static str {
-        match event {
-            Event::Started { .. } => "started",
-            Event::Placed { .. } => "placed",
-            Event::PlaceRefused { .. } => "place_refused",
-            Event::OperationStarted { .. } => "operation_started",
-            Event::OperationAccepted { .. } => "operation_accepted",
-            Event::OperationSucceeded { .. } => "operation_succeeded",
-            Event::OperationFailed { .. } => "operation_failed",
-            Event::Admitted => "admitted",
-            Event::Completed => "completed",
-            Event::Failed { .. } => "failed",
-            Event::Retried { .. } => "retried",
-            Event::Abandoned { .. } => "abandoned",
-        }
+        words::kind(event)
     }
 
     fn sentence_of(&self, event: &Event) -> String {
-        let name = &self.name;
-        match event {
-            Event::Started { .. } => format!("Onboarding of {name} started"),
-            Event::Placed { stacks } => {
-                let names: Vec<_> = stacks.iter().map(|s| s.name.as_str()).collect();
-                format!("{name} is placed on {}", names.join(", "))
-            }
-            Event::PlaceRefused { reason, .. } => format!("{name} waits for a place: {}", reason.sentence),
-            Event::OperationStarted { stack, attempt, .. } => {
-                format!(
-                    "Creating {} (attempt {attempt})",
-                    self.stacks.get(*stack).map_or("?", |(s, _)| &s.name)
-                )
-            }
-            Event::OperationAccepted { .. } => format!("The stack of {name} is being created"),
-            Event::OperationSucceeded { .. } => format!("The stack of {name} runs"),
-            Event::OperationFailed { reason, .. } => {
-                format!("The stack of {name} failed: {}", reason.sentence)
-            }
-            Event::Admitted => format!("{name} is admitted, its administrator is invited"),
-            Event::Completed => format!("{name} is active"),
-            Event::Failed { reason } => format!("Onboarding of {name} failed: {}", reason.sentence),
-            Event::Retried { by } => format!("{by} retried the onboarding of {name}"),
-            Event::Abandoned { by } => format!("{by} gave up the onboarding of {name}"),
-        }
-    }
-}
-
-const fn good(run: &Run) -> bool {
-    matches!(run, Run::Succeeded { .. } | Run::Unchanged)
-}
-
-impl Onboarding {
-    fn provision(&self, now: Timestamp, around: &Surroundings, next: &mut Next<Event>) {
-        for (i, (stack, run)) in self.stacks.iter().enumerate() {
-            match run {
-                Run::Waiting { retry: Some((at, _)), .. } if *at > now => {
-                    next.wake_at = Some(next.wake_at.map_or(*at, |w| w.min(*at)));
-                }
-                Run::Waiting { .. } if around.gone.contains(&stack.id) => {
-                    let reason = Reason::new("stack_gone", "the stack was deleted; off-board the tenant");
-                    return next.events.push(Event::Failed { reason });
-                }
-                Run::Waiting { .. } if around.busy.contains(&stack.id) => {
-                    next.wake_at = Some(now + Span::seconds(2))
-                }
-                Run::Waiting { attempts, .. } => {
-                    let attempt = attempts + 1;
-                    let operation = OperationId::derive(self.id, stack.id, 0, attempt);
-                    next.events.push(Event::OperationStarted { operation, stack: i, attempt });
-                }
-                Run::Started { operation, .. } => next.effects.push(Effect::Drive(Order {
-                    operation: *operation,
-                    kind: OperationKind::Create,
-                    stack: stack.id,
-                    name: stack.name.clone(),
-                    target: stack.target.clone(),
-                    configuration: stack.create.clone(),
-                })),
-                Run::Failed { .. } | Run::Succeeded { .. } | Run::Unchanged | Run::Skipped { .. } => {}
-            }
-        }
-        // What is in flight ends first: an operation that nobody follows would keep its stack for ever.
-        let failed = self.stacks.iter().find_map(|(_, run)| match run {
-            Run::Failed { reason, .. } => Some(reason.clone()),
-            _ => None,
-        });
-        if let Some(reason) = failed {
-            let starting = |e: &Event| matches!(e, Event::OperationStarted { .. });
-            next.events.retain(|e| !starting(e));
-            if !self.stacks.iter().any(|(_, run)| matches!(run, Run::Started { .. })) {
-                next.events.push(Event::Failed { reason });
-            }
-            return;
-        }
-        if self.stacks.iter().all(|(_, run)| good(run)) {
-            next.events.push(Event::Admitted);
-        }
-    }
-
-    fn placed(&self, placed: &PlacedStack, at: Timestamp) -> Vec<Record> {
-        let join = Record::Join { tenant: self.tenant, stack: placed.id };
-        if placed.create.is_none() {
-            return vec![join];
-        }
-        let stack = Stack {
-            id: placed.id,
-            name: placed.name.clone(),
-            kind: placed.kind,
-            tier: self.tier,
-            region: placed.region.clone(),
-            target: placed.target.clone(),
-            components: placed.components.clone(),
-            tenants: vec![],
-            actual: None,
-            status: StackStatus::Creating,
-            reason: None,
-            outputs: BTreeMap::new(),
-            operation: None,
-            changed_at: at,
-        };
-        vec![Record::Stack(Box::new(stack)), join]
-    }
-
-    fn ended(&self, operation: OperationId, outcome: impl FnOnce(Option<Digest>) -> Outcome) -> Vec<Record> {
-        let Some(stack) = self.last(operation) else { return vec![] };
-        let digest = stack.create.as_ref().map(|c| c.digest.clone());
-        vec![Record::OperationEnded {
-            operation,
-            stack: stack.id,
-            kind: OperationKind::Create,
-            outcome: outcome(digest),
-        }]
-    }
-
-    /// The stacks, once placed.
-    #[must_use]
-    pub fn stack_ids(&self) -> Vec<StackId> {
-        self.stacks.iter().map(|(stack, _)| stack.id).collect()
+        self.sentence(event)
     }
 }

@@ -1,0 +1,107 @@
+//! What is written beside an onboarding's events, in their transaction.
+
+use super::{Event, Onboarding};
+use crate::operation::Run;
+use crate::process::{Mail, OperationKind, Outcome, PlacedStack, Recipient, Record};
+use crate::stack::{Stack, StackStatus};
+use crate::tenant::TenantState;
+use crate::{Digest, OperationId, Timestamp};
+use std::collections::BTreeMap;
+
+impl Onboarding {
+    pub(super) fn written(&self, event: &Event, at: Timestamp) -> Vec<Record> {
+        let tenant = |state, reason| Record::Tenant { tenant: self.tenant, state, reason };
+        match event {
+            Event::Started { .. } | Event::Retried { .. } => vec![tenant(TenantState::Provisioning, None)],
+            Event::PlaceRefused { reason, .. } => {
+                vec![tenant(TenantState::Provisioning, Some(reason.clone()))]
+            }
+            Event::Placed { stacks } => stacks.iter().flat_map(|s| self.placed(s, at)).collect(),
+            Event::OperationStarted { operation, stack, attempt } => vec![Record::OperationStarted {
+                operation: *operation,
+                stack: self.stacks[*stack].0.id,
+                kind: OperationKind::Create,
+                wave: None,
+                attempt: *attempt,
+                to: self.stacks[*stack].0.create.clone(),
+            }],
+            Event::OperationAccepted { operation } => {
+                vec![Record::OperationAccepted { operation: *operation }]
+            }
+            Event::OperationSucceeded { operation, outputs } => {
+                self.ended(*operation, |digest| Outcome::Succeeded { digest, outputs: outputs.clone() })
+            }
+            Event::OperationFailed { operation, reason, retry_at, running } => {
+                self.ended(*operation, |_| Outcome::Failed {
+                    reason: reason.clone(),
+                    retryable: retry_at.is_some(),
+                    running: running.clone(),
+                })
+            }
+            Event::Failed { reason } => vec![
+                tenant(TenantState::Failed, Some(reason.clone())),
+                Record::Mail(Mail {
+                    key: format!("onboarding/{}/failed/{}", self.id, at.0),
+                    to: Recipient::Operators,
+                    subject: format!("Onboarding of {} failed", self.name),
+                    body: format!("{}\n\n{{base}}/tenants/{}\n", reason.sentence, self.tenant),
+                }),
+            ],
+            Event::Abandoned { .. } => vec![tenant(TenantState::Failed, None)],
+            Event::Admitted => vec![],
+            Event::Completed => vec![
+                tenant(TenantState::Active, None),
+                Record::Mail(Mail {
+                    key: format!("onboarding/{}/ready", self.id),
+                    to: Recipient::Address(self.email.clone()),
+                    subject: format!("{} is ready", self.name),
+                    body: format!("Your workspace is ready.\n\nOpen it: {{tenant:{}}}\n", self.slug),
+                }),
+            ],
+        }
+    }
+
+    fn placed(&self, placed: &PlacedStack, at: Timestamp) -> Vec<Record> {
+        let join = Record::Join { tenant: self.tenant, stack: placed.id };
+        if placed.create.is_none() {
+            return vec![join];
+        }
+        let stack = Stack {
+            id: placed.id,
+            name: placed.name.clone(),
+            kind: placed.kind,
+            tier: self.tier,
+            region: placed.region.clone(),
+            target: placed.target.clone(),
+            components: placed.components.clone(),
+            tenants: vec![],
+            actual: None,
+            status: StackStatus::Creating,
+            reason: None,
+            outputs: BTreeMap::new(),
+            operation: None,
+            changed_at: at,
+        };
+        vec![Record::Stack(Box::new(stack)), join]
+    }
+
+    fn ended(&self, operation: OperationId, outcome: impl FnOnce(Option<Digest>) -> Outcome) -> Vec<Record> {
+        let Some(stack) = self.last(operation) else { return vec![] };
+        let digest = stack.create.as_ref().map(|c| c.digest.clone());
+        vec![Record::OperationEnded {
+            operation,
+            stack: stack.id,
+            kind: OperationKind::Create,
+            outcome: outcome(digest),
+        }]
+    }
+
+    fn last(&self, operation: OperationId) -> Option<&PlacedStack> {
+        let made = self.stacks.iter().find(|(stack, run)| {
+            run.operation() == Some(operation)
+                || matches!(run, Run::Waiting { attempts, .. }
+                    if OperationId::derive(self.id, stack.id, 0, *attempts) == operation)
+        });
+        made.map(|(stack, _)| stack)
+    }
+}
