@@ -1,5 +1,7 @@
 //! How Tidegate reaches AWS: whose credentials, which region, which address.
 
 mod account;
+mod users;
 
 pub use account::{Account, Role};
+pub use users::{OwnPool, Share, Trouble, Users};
