@@ -40,6 +40,7 @@ impl Wired {
                 regions: target.regions.clone(),
                 tiers: target.tiers.clone(),
                 driver: driver(target, local).await,
+                users: users(target).await,
             });
         }
         let places = setup.targets.iter().map(|t| match t.driver {
@@ -53,6 +54,14 @@ impl Wired {
     pub fn targets(&self) -> Targets {
         self.targets.clone()
     }
+}
+
+/// The user pools of a target's account; this machine has none.
+async fn users(target: &TargetSetup) -> Option<aws::Users> {
+    if target.driver == DriverKind::Local {
+        return None;
+    }
+    Some(aws::Users::connect(&target.account.account()).await)
 }
 
 async fn driver(target: &TargetSetup, local: &Local) -> Arc<dyn Driver> {

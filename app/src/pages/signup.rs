@@ -202,7 +202,12 @@ fn body(progress: &Progress, token: &str) -> impl IntoView + use<> {
         ),
         "ready" => (
             "Your workspace is ready",
-            format!("{name} can be used from now on. We sent you its address too."),
+            match &progress.sign_in {
+                Some(email) => format!(
+                    "{name} can be used from now on. Sign in there as {email}: your first password is in a message of its own. We sent you the address too."
+                ),
+                None => format!("{name} can be used from now on. We sent you its address too."),
+            },
         ),
         "failed" => (
             "This takes longer than usual",

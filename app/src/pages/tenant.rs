@@ -163,6 +163,7 @@ fn body(data: &TenantDetail, may: bool) -> impl IntoView + use<> {
             </section>
             {progress}
             <section class="section"><header class="section-head"><h2>"Stacks"</h2></header>{stacks}</section>
+            {sign_in(data)}
             <section class="section"><header class="section-head"><h2>"Parameters"</h2></header>{parameters(data)}</section>
         </div><aside class="split-side">
             <section class="section"><header class="section-head"><h2>"What happened"</h2></header>{feed(data.activity.clone())}</section>
@@ -183,6 +184,37 @@ fn stack(s: &domain::stack::Stack) -> impl IntoView + use<> {
         domain::stack::StackKind::Silo => "its own",
     };
     view! { <li><p class="row"><a href=format!("/stacks/{}", s.id)>{s.name.clone()}</a> {state_as(tone(s.status), s.status.word())} <span class="version">{version}</span> <small class="muted">{kind}</small></p>{outputs}</li> }
+}
+
+/// What it has in Cognito; nothing where the application has people sign in by itself.
+fn sign_in(data: &TenantDetail) -> Option<impl IntoView + use<>> {
+    let identity = data.identity.as_ref()?;
+    let access = &identity.access;
+    let known = |id: &Option<String>| id.clone().unwrap_or_else(|| "not known yet".to_owned());
+    let whose = match (access.has_whole_pool(), &access.pool_name) {
+        (false, _) => "shared",
+        (true, Some(_)) => "its own, made for it",
+        (true, None) => "its own, made by its stack",
+    };
+    let state = match (&identity.reason, data.tenant.state, identity.suspended) {
+        (Some(reason), ..) => domain::identity::waits(reason),
+        (None, TenantState::Suspended, true) => "its users are disabled until it is reactivated".to_owned(),
+        (None, TenantState::Suspended, false) => "its users are being disabled".to_owned(),
+        (None, TenantState::Active, true) => "its users are being enabled again".to_owned(),
+        (None, TenantState::Active, false) => "its users may sign in".to_owned(),
+        (None, ..) => "in the making, or on its way out".to_owned(),
+    };
+    Some(view! {
+        <section class="section"><header class="section-head"><h2>"Sign-in"</h2></header>
+            <p>{format!("{}.", crate::parts::capital(&state).trim_end_matches('.'))}</p>
+            <dl class="facts">
+                <div><dt>"User pool"</dt><dd><code>{known(&access.user_pool)}</code> " " <small>{whose}</small></dd></div>
+                <div><dt>"App client"</dt><dd><code>{access.app_client.clone().unwrap_or_else(|| "none".to_owned())}</code></dd></div>
+                <div><dt>"Group"</dt><dd><code>{access.group.clone()}</code></dd></div>
+                <div><dt>"Invited"</dt><dd>{access.email.clone()} " " <small>"by Cognito"</small></dd></div>
+            </dl>
+        </section>
+    })
 }
 
 /// What its stack runs with; a tenant without a stack of its own shares the tier's values.
@@ -249,9 +281,14 @@ fn danger(data: &TenantDetail, flash: &Flash) -> impl IntoView + use<> {
         .process
         .as_ref()
         .is_some_and(|p| p.kind == ProcessKind::Offboarding && p.summary.status == "waiting");
+    let paused = if data.identity.is_some() {
+        "Its address says that it is paused, and its users in Cognito cannot sign in. Nothing is lost, and it can be reactivated at any time."
+    } else {
+        "Its address says that it is paused. Nothing is lost, and it can be reactivated at any time."
+    };
     let pause = match t.state {
         TenantState::Active => Some(view! {
-            <div class="danger-row"><div><h3>"Suspend"</h3><p>"Its address says that it is paused. Nothing is lost, and it can be reactivated at any time."</p></div>
+            <div class="danger-row"><div><h3>"Suspend"</h3><p>{paused}</p></div>
                 <form class="form" method="post" action="/do/suspend_tenant">
                     <input type="hidden" name="form[id]" value=t.id.to_string() />
                     {Field::new(&notes, "comment", "Reason").hint("For the record and for your colleagues.").required().most(500).complete("off").view()}
@@ -267,8 +304,9 @@ fn danger(data: &TenantDetail, flash: &Flash) -> impl IntoView + use<> {
         } else {
             "After the grace period the shared stack stops serving it, and its address closes. What it wrote stays in the shared stack's storage; delete it there if you have to."
         };
+        let users = data.identity.as_ref().map(|_| " What was made for it in Cognito is taken away too: its group and its users, or its user pool.");
         view! {
-            <div class="danger-row"><div><h3>"Off-board"</h3><p>{text}</p></div>
+            <div class="danger-row"><div><h3>"Off-board"</h3><p>{text} {users}</p></div>
                 <form class="form" method="post" action="/do/offboard">
                     <input type="hidden" name="form[id]" value=t.id.to_string() />
                     {Field::new(&notes, "confirm", "Type the short name to confirm").required().most(40).complete("off").view()}

@@ -2,6 +2,7 @@
 
 use crate::parts::{Field, capital, described, field_error, icon, select};
 use crate::session::Flash;
+use domain::identity::IdentityKind;
 use domain::parameter::{Kind, Parameter};
 use domain::tier::{SignupPolicy, TierSpec};
 use leptos::prelude::*;
@@ -40,6 +41,27 @@ pub fn fields(flash: &Flash, edit: &TierEdit) -> impl IntoView + use<> {
         <div class="field-row">
             {Field::new(flash, "regions", "Regions").hint("Separated by commas; the first is the default.").value(&f.regions).required().view()}
             <div class="shared-only">{Field::new(flash, "pool_capacity", "Tenants in one pool stack").hint("A full pool makes the next.").value(&f.pool_capacity).kind("number").view()}</div>
+        </div>
+        {identity(flash, edit)}
+    }
+}
+
+/// How people sign in to the application; tenants keep what they were onboarded with.
+fn identity(flash: &Flash, edit: &TierEdit) -> impl IntoView + use<> {
+    let f = &edit.form;
+    let kinds = IdentityKind::ALL.iter().map(|kind| {
+        let text = match kind {
+            IdentityKind::Invitation => "invitation: the application's own; we write to the administrator",
+            IdentityKind::CognitoGroup => "Cognito group: a group for each tenant in one user pool",
+            IdentityKind::CognitoPool => "Cognito pool: a user pool for each tenant",
+        };
+        (kind.word().to_owned(), text.to_owned())
+    });
+    view! {
+        {select(flash, "identity", "Sign-in of the tenants' people", kinds.collect(), &f.identity)}
+        <div class="field-row">
+            {Field::new(flash, "user_pool", "User pool").hint("For Cognito: its id, or output:NAME for an output of the stack. Left empty with a pool for each tenant, Tidegate makes it before the stack.").value(&f.user_pool).most(270).complete("off").view()}
+            {Field::new(flash, "app_client", "App client").hint("Its id, or output:NAME; may be left empty.").value(&f.app_client).most(270).complete("off").view()}
         </div>
     }
 }

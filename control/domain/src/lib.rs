@@ -6,6 +6,7 @@
 pub mod access;
 pub mod configuration;
 pub mod fields;
+pub mod identity;
 pub mod ids;
 pub mod invalid;
 pub mod onboarding;

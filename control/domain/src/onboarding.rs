@@ -1,8 +1,12 @@
 //! Onboarding: makes a served tenant out of a registration, touching nobody else.
 //!
-//! Steps, each recorded and repeatable: place → provision (only where a stack is missing) → identity → billing
-//! → announce. A failed provisioning is retried from where it stopped.
+//! Steps, each recorded and repeatable: place → user pool (only where the tier gives each tenant its own) → provision
+//! (only where a stack is missing) → identity → billing → announce. What failed is retried from where it stopped.
+//!
+//! A user pool that Tidegate makes comes before the stack, because the stack's template may take its id as a parameter.
+//! Groups and people come after the stack: the pool may be an output of it, and nobody is invited to what is not there.
 
+mod identify;
 mod progress;
 mod provision;
 mod records;
@@ -10,6 +14,7 @@ mod words;
 
 pub use progress::Progress;
 
+use crate::identity::{self, Access, Step};
 use crate::operation::{Meaning, Run, meaning, most};
 use crate::process::{
     Effect, Illegal, Next, PlacedStack, Process, ProcessKind, Record, Seen, Summary, Surroundings,
@@ -42,6 +47,9 @@ pub enum Event {
     Placed {
         /// In the order in which they answer at the tenant's address.
         stacks: Vec<PlacedStack>,
+        /// What it shall have in Cognito, by its tier.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        access: Option<Box<Access>>,
     },
     /// No place can be had now; tried again by itself.
     PlaceRefused {
@@ -82,6 +90,8 @@ pub enum Event {
         /// What the stack was proved to run.
         running: Option<Digest>,
     },
+    /// Its own user pool, its group and its administrator in Cognito.
+    Identity(identity::Event),
     /// Admission to its stacks; the administrator is invited and the plan is billed from here on.
     Admitted,
     /// The tenant is served.
@@ -117,7 +127,7 @@ pub enum Command {
 pub enum State {
     /// Looks for a place; not before the instant, with the reason.
     Placing(Option<(Timestamp, Reason)>),
-    /// Stacks are made.
+    /// Its user pool is made, then its stacks.
     Provisioning,
     /// Stacks are there; the tenant is told.
     Admitting,
@@ -148,6 +158,12 @@ pub struct Onboarding {
     pub state: State,
     /// Their stacks, with what became of each.
     pub stacks: Vec<(PlacedStack, Run)>,
+    /// What it shall have in Cognito; `None` if its tier leaves sign-in to the application.
+    pub access: Option<Box<Access>>,
+    /// Its own user pool, where Tidegate makes it.
+    pub pool: Step,
+    /// Its group and its administrator.
+    pub invitation: Step,
 }
 
 impl Process for Onboarding {
@@ -168,6 +184,9 @@ impl Process for Onboarding {
             tier: *tier,
             state: State::Placing(None),
             stacks: vec![],
+            access: None,
+            pool: Step::WAITING,
+            invitation: Step::WAITING,
         })
     }
 
@@ -185,7 +204,7 @@ impl Process for Onboarding {
                 }
             };
         match (event, &self.state) {
-            (Event::Placed { stacks }, State::Placing(_)) => {
+            (Event::Placed { stacks, access }, State::Placing(_)) => {
                 let known =
                     |s: &PlacedStack| self.stacks.iter().find(|(k, _)| k.id == s.id).map(|(_, run)| run);
                 let run = |s: &PlacedStack| match known(s) {
@@ -195,12 +214,18 @@ impl Process for Onboarding {
                     None => Run::Unchanged,
                 };
                 self.stacks = stacks.iter().map(|s| (s.clone(), run(s))).collect();
+                // What was made stays what it is; until then a tier that was mended counts.
+                if self.pool != Step::Done && self.invitation != Step::Done {
+                    self.access.clone_from(access);
+                }
                 self.state = State::Provisioning;
             }
             (Event::PlaceRefused { reason, retry_at }, State::Placing(_)) => {
                 self.state = State::Placing(Some((*retry_at, reason.clone())));
             }
-            (Event::OperationStarted { operation, stack, attempt }, State::Provisioning) => {
+            (Event::OperationStarted { operation, stack, attempt }, State::Provisioning)
+                if self.has_its_pool() =>
+            {
                 run(&mut self.stacks, Some(*stack), &|run| run.started(*operation, *attempt, at))?;
             }
             (Event::OperationAccepted { operation }, _) => {
@@ -218,8 +243,9 @@ impl Process for Onboarding {
             (Event::Admitted, State::Provisioning) if self.stacks.iter().all(|(_, run)| good(run)) => {
                 self.state = State::Admitting;
             }
-            (Event::Completed, State::Admitting) => self.state = State::Completed(at),
-            (Event::Failed { reason }, State::Provisioning | State::Placing(_)) => {
+            (Event::Identity(event), State::Provisioning | State::Admitting) => self.identified(event)?,
+            (Event::Completed, State::Admitting) if self.is_invited() => self.state = State::Completed(at),
+            (Event::Failed { reason }, State::Provisioning | State::Placing(_) | State::Admitting) => {
                 self.state = State::Failed(reason.clone());
             }
             (Event::Retried { .. }, State::Failed(_)) => {
@@ -228,6 +254,8 @@ impl Process for Onboarding {
                         *run = Run::Waiting { attempts: *attempts, retry: None };
                     }
                 }
+                self.pool = self.pool.again();
+                self.invitation = self.invitation.again();
                 // What is live may be another by now: ask again what its stacks should be born on.
                 self.state = State::Placing(None);
             }
@@ -259,7 +287,9 @@ impl Process for Onboarding {
         match &self.state {
             State::Placing(Some((at, _))) if *at > now => next.wake_at = Some(*at),
             State::Placing(_) => next.effects.push(Effect::Place),
+            State::Provisioning if !self.has_its_pool() => self.make_pool(now, &mut next),
             State::Provisioning => self.provision(now, around, &mut next),
+            State::Admitting if !self.is_invited() => self.invite(now, &mut next),
             State::Admitting => {
                 next.effects.push(Effect::Serve(self.stacks.iter().map(|(s, _)| s.id).collect()));
             }
@@ -289,6 +319,10 @@ impl Process for Onboarding {
         let (status, sentence) = match &self.state {
             State::Placing(Some((_, reason))) => ("waiting", reason.sentence.clone()),
             State::Placing(None) => ("running", "finding a place".to_owned()),
+            State::Provisioning | State::Admitting if self.waits_for_cognito().is_some() => {
+                ("waiting", self.waits_for_cognito().unwrap_or_default())
+            }
+            State::Provisioning if !self.has_its_pool() => ("running", "making its user pool".to_owned()),
             State::Provisioning => ("running", "building its environment".to_owned()),
             State::Admitting => ("running", "inviting its administrator".to_owned()),
             State::Completed(_) => ("succeeded", "ready".to_owned()),

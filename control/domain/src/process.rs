@@ -6,6 +6,7 @@
 //! tables which pages query never disagree with the log.
 
 use crate::access::words;
+use crate::identity;
 use crate::stack::{Stack, StackKind, StackTarget};
 use crate::tenant::TenantState;
 use crate::{
@@ -104,6 +105,8 @@ pub enum Effect {
     Place,
     /// Tell the drivers of these stacks that their tenants changed.
     Serve(Vec<StackId>),
+    /// Make a tenant's sign-in, or take it away; answered by an [`identity::Event`].
+    Identify(Box<identity::Order>),
 }
 
 /// An operation as a driver needs it.
@@ -203,6 +206,13 @@ pub enum Record {
     },
     /// What every stack should run follows from what is live: a rollout has ended, one way or the other.
     Desires,
+    /// What a tenant has in Cognito from now on; `None` for nothing.
+    Identity {
+        /// Who.
+        tenant: TenantId,
+        /// What.
+        access: Option<Box<identity::Access>>,
+    },
     /// The tenant's state.
     Tenant {
         /// Who.

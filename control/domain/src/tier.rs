@@ -1,6 +1,7 @@
 //! Tiers: sellable plans, translated to technology. Every edit makes an immutable revision.
 
 use crate::access::words;
+use crate::identity::Identity;
 use crate::invalid::Problems;
 use crate::parameter::{self, Parameter};
 use crate::{DisplayName, Invalid, Region, Slug, Tag, TierId, Timestamp};
@@ -77,6 +78,9 @@ pub struct TierSpec {
     pub regions: Vec<Region>,
     /// How many tenants one pool stack takes; a full pool makes the next.
     pub pool_capacity: u32,
+    /// How its tenants' people sign in. Tenants keep what they were onboarded with.
+    #[serde(default, skip_serializing_if = "Identity::is_invitation")]
+    pub identity: Identity,
     /// Parameters with the tier's values.
     pub parameters: Vec<Parameter>,
 }
@@ -105,6 +109,11 @@ impl TierSpec {
             if let Some(name) = both {
                 problems
                     .note("dedicated", format!("has “{name}”, which is shared too; keep it in one of them"));
+            }
+        }
+        if let Err(invalid) = self.identity.check(&self.model) {
+            for problem in invalid.problems {
+                problems.note(problem.field, problem.message);
             }
         }
         problems.take("parameters", parameter::check_all(&self.parameters));

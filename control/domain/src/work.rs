@@ -1,6 +1,9 @@
 //! A single operation on one stack: off-boarding deletes, repair converges. Both are one process with a
 //! different end.
 
+mod identify;
+
+use crate::identity::{self, Access, Step, Task};
 use crate::operation::{Meaning, Run, meaning, most};
 use crate::process::{
     Effect, Illegal, Next, OperationKind, Order, Outcome, Process, ProcessKind, Record, Seen, Summary,
@@ -29,12 +32,26 @@ pub enum Job {
         /// What it was before: what it is again if it is kept.
         #[serde(default)]
         former: Option<TenantState>,
+        /// What it has in Cognito: taken away after its stack, which may hold on to the user pool.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        access: Option<Box<Access>>,
     },
     /// Bring the stack to what it should run.
     Converge {
         /// What that is.
         to: Box<Configuration>,
     },
+}
+
+impl Job {
+    /// What a leaving tenant has in Cognito.
+    #[must_use]
+    pub fn access(&self) -> Option<&Access> {
+        match self {
+            Self::Offboard { access, .. } => access.as_deref(),
+            Self::Converge { .. } => None,
+        }
+    }
 }
 
 /// A stack to work on.
@@ -94,6 +111,8 @@ pub enum Event {
         /// What the stack was proved to run.
         running: Option<Digest>,
     },
+    /// The tenant's part in Cognito.
+    Identity(identity::Event),
     /// Done.
     Completed,
     /// It stopped; a person may retry.
@@ -152,6 +171,8 @@ pub struct Work<const OFFBOARDING: bool> {
     pub state: State,
     /// The operation.
     pub run: Run,
+    /// The tenant's part in Cognito, on its way out.
+    pub removal: Step,
 }
 
 /// Takes a tenant away.
@@ -186,7 +207,8 @@ impl<const OFFBOARDING: bool> Work<OFFBOARDING> {
 
     /// Whether it can be left: nothing was done yet, or nothing is lost by leaving it.
     fn may_close(&self, now: Timestamp) -> bool {
-        let untouched = matches!(self.run, Run::Unchanged | Run::Waiting { attempts: 0, .. });
+        let untouched = matches!(self.run, Run::Unchanged | Run::Waiting { attempts: 0, .. })
+            && (self.job.access().is_none() || self.removal.is_untouched());
         match self.state {
             State::Running => untouched && now < self.not_before,
             State::Failed(_) => untouched,
@@ -224,6 +246,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             not_before: *not_before,
             state: State::Running,
             run: if piece.is_some() { Run::WAITING } else { Run::Unchanged },
+            removal: if job.access().is_some() { Step::WAITING } else { Step::Done },
         })
     }
 
@@ -239,9 +262,16 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
                 self.run.failed(reason, *retry_at, running.as_ref(), at)
             }
             (Event::Completed, State::Running)
-                if matches!(self.run, Run::Succeeded { .. } | Run::Unchanged) =>
+                if matches!(self.run, Run::Succeeded { .. } | Run::Unchanged)
+                    && self.removal == Step::Done =>
             {
                 self.state = State::Completed(at);
+                return Ok(());
+            }
+            (Event::Identity(event), State::Running) => {
+                let fits = (event.task() == Task::Remove).then(|| self.removal.after(event)).flatten();
+                self.removal =
+                    fits.ok_or_else(|| Illegal("what Cognito did does not fit the state".into()))?;
                 return Ok(());
             }
             (Event::Failed { reason }, State::Running) => {
@@ -250,9 +280,10 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             }
             (Event::Retried { .. }, State::Failed(_)) => {
                 self.state = State::Running;
-                match self.run {
-                    Run::Failed { attempts, .. } => Some(Run::Waiting { attempts, retry: None }),
-                    _ => None,
+                self.removal = self.removal.again();
+                match &self.run {
+                    Run::Failed { attempts, .. } => Some(Run::Waiting { attempts: *attempts, retry: None }),
+                    other => Some(other.clone()),
                 }
             }
             (Event::Closed { .. }, State::Failed(_) | State::Running) if self.may_close(at) => {
@@ -280,7 +311,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             }
             (Command::Close, State::Failed(_)) => Err(Reason::new(
                 "half_gone",
-                "its stack is being deleted and may be gone in part; retry the off-boarding",
+                "what belongs to it is being deleted and may be gone in part; retry the off-boarding",
             )),
             (Command::Close, State::Running | State::Completed(_) | State::Closed(_)) => {
                 Err(Reason::new("running", "it runs already; wait until it has ended"))
@@ -321,6 +352,9 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             })),
             (Run::Failed { reason, .. } | Run::Skipped { reason }, _) => {
                 next.events.push(Event::Failed { reason: reason.clone() });
+            }
+            (Run::Succeeded { .. } | Run::Unchanged, _) if self.removal != Step::Done => {
+                self.remove_identity(now, &mut next);
             }
             (Run::Succeeded { .. } | Run::Unchanged, _) => match &self.job {
                 Job::Offboard { shared, .. } if !shared.is_empty() => {
@@ -379,6 +413,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
                     running: running.clone(),
                 },
             ),
+            Event::Identity(event) => self.identity_records(event),
             Event::Completed => {
                 let mut records = self.tenant(TenantState::Offboarded, None);
                 if let Job::Offboard { tenant, .. } = self.job {
@@ -400,7 +435,10 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             State::Running if now < self.not_before => {
                 ("waiting", format!("begins in {}", self.not_before - now))
             }
-            State::Running => ("running", "at work".to_owned()),
+            State::Running => match self.removal.waits() {
+                Some(reason) => ("waiting", identity::waits(reason)),
+                None => ("running", "at work".to_owned()),
+            },
             State::Failed(reason) => ("failed", reason.sentence.clone()),
             State::Completed(_) => ("succeeded", "done".to_owned()),
             State::Closed(_) => ("aborted", "closed".to_owned()),
@@ -426,6 +464,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             Event::OperationAccepted { .. } => "operation_accepted",
             Event::OperationSucceeded { .. } => "operation_succeeded",
             Event::OperationFailed { .. } => "operation_failed",
+            Event::Identity(event) => event.kind(),
             Event::Completed => "completed",
             Event::Failed { .. } => "failed",
             Event::Retried { .. } => "retried",
@@ -443,6 +482,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             Event::OperationFailed { reason, .. } | Event::Failed { reason } => {
                 format!("{title}: failed, {}", reason.sentence)
             }
+            Event::Identity(event) => event.sentence(title),
             Event::Completed => format!("{title}: done"),
             Event::Retried { by } => format!("{by} retried: {title}"),
             Event::Closed { by } => format!("{by} closed: {title}"),

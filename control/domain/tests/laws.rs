@@ -34,6 +34,7 @@ fn tier() -> Tier {
             signup: SignupPolicy::Closed,
             regions: vec!["local".parse().unwrap()],
             pool_capacity: 10,
+            identity: domain::identity::Identity::Invitation,
             parameters: vec![],
         },
         saved_at: Timestamp(0),
@@ -279,7 +280,9 @@ impl World {
                         Effect::Probe { wave, stacks } => {
                             self.probe = Some((wave, stacks.into_iter().map(|(id, ..)| id).collect()));
                         }
-                        Effect::Place | Effect::Serve(_) => panic!("a rollout asks for no place"),
+                        Effect::Place | Effect::Serve(_) | Effect::Identify(_) => {
+                            panic!("a rollout asks for no place")
+                        }
                     }
                 }
                 return;

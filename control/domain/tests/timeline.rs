@@ -38,6 +38,7 @@ fn tier() -> Tier {
             signup: SignupPolicy::Closed,
             regions: vec!["local".parse().unwrap()],
             pool_capacity: 10,
+            identity: domain::identity::Identity::Invitation,
             parameters: vec![],
         },
         saved_at: Timestamp(0),

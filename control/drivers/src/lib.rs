@@ -58,6 +58,17 @@ pub struct Goal {
     pub components: Vec<String>,
     /// Who is served.
     pub tenants: Vec<Served>,
+    /// Where their people sign in, as far as that is known before the stack.
+    pub sign_in: SignIn,
+}
+
+/// Ids of Cognito that a template may take.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SignIn {
+    /// The user pool's.
+    pub user_pool: Option<String>,
+    /// Its app client's.
+    pub app_client: Option<String>,
 }
 
 /// The answer to a submission.

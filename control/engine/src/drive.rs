@@ -124,6 +124,7 @@ type Prepared = Result<Change, (OperationId, Reason)>;
 async fn changes(store: &Store, orders: &[Order], kind: DriverKind) -> Result<Vec<Prepared>, StoreError> {
     let ids: Vec<StackId> = orders.iter().map(|o| o.stack).collect();
     let mut briefs = store.briefs(&ids).await?;
+    let mut sign_ins = crate::identity::SignIns::of(store, &ids).await?;
     let mut artifacts: HashMap<ReleaseId, Option<serde_json::Value>> = HashMap::new();
     let mut changes = Vec::with_capacity(orders.len());
     for order in orders {
@@ -141,6 +142,7 @@ async fn changes(store: &Store, orders: &[Order], kind: DriverKind) -> Result<Ve
             }
         };
         let brief = briefs.remove(&order.stack);
+        let sign_in = sign_ins.of_stack(store, order.stack, configuration).await?;
         changes.push(match (artifact, brief) {
             (Some(artifact), Some(brief)) => Ok(change(
                 order,
@@ -150,6 +152,7 @@ async fn changes(store: &Store, orders: &[Order], kind: DriverKind) -> Result<Ve
                     tier: brief.tier_key,
                     model: brief.model,
                     components: brief.components,
+                    sign_in,
                     tenants: brief
                         .tenants
                         .into_iter()

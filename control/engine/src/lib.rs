@@ -6,12 +6,14 @@
 
 mod drive;
 mod health;
+mod identity;
 mod log;
 mod mailer;
 mod members;
 mod place;
 mod questions;
 mod runner;
+mod suspend;
 mod targets;
 
 pub use mailer::{MailConfig, Mailer};
@@ -68,6 +70,7 @@ pub async fn run(store: Store, targets: Targets, clock: Clock, shutdown: Cancell
         tracing::warn!(%error, "what a server that died worked on is taken over when its lease has lapsed");
     }
     tasks.spawn(members::follow(context.clone()));
+    tasks.spawn(suspend::follow(context.clone()));
     let (ended_in, mut ended) = mpsc::channel(64);
     let (news_in, mut news) = mpsc::channel::<DriverEvent>(4096);
     for setup in context.targets.iter() {

@@ -6,6 +6,7 @@
 use crate::Context;
 use crate::questions::Answer;
 use domain::configuration::render;
+use domain::identity::Access;
 use domain::onboarding::{self, Onboarding};
 use domain::operation::Run;
 use domain::plan::{Change, StackFacts};
@@ -82,7 +83,8 @@ async fn place_in_turn(
         let rollout = running.process.id;
         running.append_in(&mut tx, rollout, &engine, &joins, now).await?;
     }
-    let placed = onboarding::Event::Placed { stacks };
+    let access = place.access(&stacks).map(Box::new);
+    let placed = onboarding::Event::Placed { stacks, access };
     onboarding.append_in(&mut tx, id, &engine, &[placed], now).await?;
     tx.commit().await?;
     Ok(Answer::Placed)
@@ -122,6 +124,13 @@ impl Placement {
             return refuse("no_target", &sentence);
         };
         Ok(Ok(Self { tenant, release, tier, target }))
+    }
+
+    /// What the tenant shall have in Cognito: in the account and region of its stacks.
+    fn access(&self, stacks: &[PlacedStack]) -> Option<Access> {
+        let target = stacks.first().map_or(&self.target, |stack| &stack.target);
+        let Tenant { id, slug, email, .. } = &self.tenant;
+        Access::planned(&self.tier.spec.identity, target, *id, slug, email.as_str())
     }
 
     async fn find(&self, store: &Store, rollout: Option<&Rollout>) -> Result<Found, StoreError> {

@@ -1,6 +1,7 @@
 //! What processes ask beside operations, and what the answers mean to them.
 
-use crate::{Context, members, place};
+use crate::{Context, identity, members, place};
+use domain::identity::{Access, Order, Refusal, Task};
 use domain::onboarding::{self, Onboarding};
 use domain::process::{Effect, Process};
 use domain::rollout::{self, Rollout};
@@ -14,6 +15,8 @@ pub(crate) enum Question {
     Place,
     /// Tell these stacks whom they serve; the tenant joins or leaves.
     Serve(Vec<StackId>),
+    /// Make or take away what the tenant has in Cognito.
+    Identify(Box<Order>),
 }
 
 /// What it is answered.
@@ -24,6 +27,8 @@ pub(crate) enum Answer {
     Refused(Reason),
     /// The stacks know.
     Served,
+    /// What Cognito did.
+    Identified(Task, Result<Access, Refusal>),
 }
 
 /// What the runner needs to know of each kind of process beside [`Process`].
@@ -61,6 +66,7 @@ impl Asks for Onboarding {
     fn ask(&self, effect: Effect) -> Question {
         match effect {
             Effect::Serve(stacks) => Question::Serve(stacks),
+            Effect::Identify(order) => Question::Identify(order),
             Effect::Place | Effect::Drive(_) | Effect::Probe { .. } => Question::Place,
         }
     }
@@ -74,6 +80,10 @@ impl Asks for Onboarding {
                 vec![onboarding::Event::PlaceRefused { reason, retry_at: now }]
             }
             (Answer::Served, onboarding::State::Admitting) => vec![onboarding::Event::Completed],
+            (Answer::Identified(task, result), _) => {
+                let event = self.step(task).and_then(|step| step.answered(task, self.tenant, result, now));
+                event.map(onboarding::Event::Identity).into_iter().collect()
+            }
             _ => vec![],
         }
     }
@@ -89,14 +99,19 @@ impl<const OFFBOARDING: bool> Asks for Work<OFFBOARDING> {
     fn ask(&self, effect: Effect) -> Question {
         match (effect, &self.job) {
             (Effect::Serve(stacks), _) => Question::Serve(stacks),
+            (Effect::Identify(order), _) => Question::Identify(order),
             (_, Job::Offboard { shared, .. }) => Question::Serve(shared.clone()),
             (_, Job::Converge { .. }) => Question::Serve(vec![]),
         }
     }
-    fn answered(&self, answer: Answer, _now: Timestamp) -> Vec<work::Event> {
-        match answer {
-            Answer::Served if self.state == work::State::Running => vec![work::Event::Completed],
-            Answer::Served | Answer::Placed | Answer::Refused(_) => vec![],
+    fn answered(&self, answer: Answer, now: Timestamp) -> Vec<work::Event> {
+        match (answer, &self.job) {
+            (Answer::Served, _) if self.state == work::State::Running => vec![work::Event::Completed],
+            (Answer::Identified(task, result), Job::Offboard { tenant, .. }) => {
+                let event = self.removal.answered(task, *tenant, result, now);
+                event.map(work::Event::Identity).into_iter().collect()
+            }
+            (Answer::Served | Answer::Placed | Answer::Refused(_) | Answer::Identified(..), _) => vec![],
         }
     }
 }
@@ -112,5 +127,6 @@ pub(crate) async fn answer(
             members::serve(context, &stacks).await?;
             Ok(Answer::Served)
         }
+        Question::Identify(order) => identity::work(context, *order).await,
     }
 }

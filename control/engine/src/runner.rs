@@ -185,7 +185,7 @@ fn sleeps<P: Process>(next: &Next<P::Event>, memory: &Memory, now: Timestamp) ->
 
 const fn is_question(effect: &Effect) -> bool {
     match effect {
-        Effect::Place | Effect::Serve(_) => true,
+        Effect::Place | Effect::Serve(_) | Effect::Identify(_) => true,
         Effect::Drive(_) | Effect::Probe { .. } => false,
     }
 }
@@ -239,7 +239,9 @@ fn act<P: Asks>(
                     let _ = reports.send(Report::Probed { wave, samples }).await;
                 });
             }
-            Effect::Place | Effect::Serve(_) if !memory.asking && memory.ask_at <= now => {
+            Effect::Place | Effect::Serve(_) | Effect::Identify(_)
+                if !memory.asking && memory.ask_at <= now =>
+            {
                 memory.asking = true;
                 memory.ask_anew = false;
                 let (context, reports) = (context.clone(), reports.clone());
@@ -249,7 +251,7 @@ fn act<P: Asks>(
                     let _ = reports.send(Report::Answered(answer)).await;
                 });
             }
-            Effect::Probe { .. } | Effect::Place | Effect::Serve(_) => {}
+            Effect::Probe { .. } | Effect::Place | Effect::Serve(_) | Effect::Identify(_) => {}
         }
     }
     if !orders.is_empty() {

@@ -17,6 +17,8 @@ pub struct Setup {
     pub tiers: Vec<String>,
     /// What does the work.
     pub driver: Arc<dyn Driver>,
+    /// The user pools of its account, where it has one.
+    pub users: Option<aws::Users>,
 }
 
 /// Every set-up, in the order in which they are asked for a place.
@@ -34,13 +36,19 @@ impl Targets {
     #[must_use]
     pub fn one(driver: Arc<dyn Driver>) -> Self {
         let target = StackTarget { driver: driver.kind(), name: String::new() };
-        Self(vec![Setup { target, regions: vec![], tiers: vec![], driver }])
+        Self(vec![Setup { target, regions: vec![], tiers: vec![], driver, users: None }])
     }
 
     /// The driver of a stack.
     #[must_use]
     pub fn get(&self, target: &StackTarget) -> Option<&Arc<dyn Driver>> {
         self.0.iter().find(|setup| setup.target == *target).map(|setup| &setup.driver)
+    }
+
+    /// The user pools beside a stack.
+    #[must_use]
+    pub fn users(&self, target: &StackTarget) -> Option<&aws::Users> {
+        self.0.iter().find(|setup| setup.target == *target)?.users.as_ref()
     }
 
     /// Where new stacks of this tier and region go.

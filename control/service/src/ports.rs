@@ -14,7 +14,7 @@ pub struct TierNeeds {
     pub key: String,
     /// Where its tenants may live.
     pub regions: Vec<Region>,
-    /// The names of its parameters.
+    /// The names of its parameters, and what else its stacks know: `identity.user_pool`.
     pub parameters: BTreeSet<String>,
 }
 

@@ -47,7 +47,9 @@ impl Service {
         let tiers = self.store.tiers().await?.into_iter();
         let needs = tiers.map(|(tier, _)| TierNeeds {
             key: tier.key.to_string(),
-            parameters: tier.spec.parameters.iter().map(|p| p.name.clone()).collect(),
+            parameters: (tier.spec.parameters.iter().map(|p| p.name.clone()))
+                .chain(tier.spec.identity.known_before().into_iter().map(str::to_owned))
+                .collect(),
             regions: tier.spec.regions,
         });
         Ok(needs.collect())

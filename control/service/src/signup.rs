@@ -69,6 +69,8 @@ pub struct Progress {
     pub steps: Vec<domain::onboarding::Progress>,
     /// Where their workspace answers, once it is ready.
     pub url: Option<String>,
+    /// The address that they sign in there with, where their first password comes from Cognito.
+    pub sign_in: Option<String>,
 }
 
 impl Service {
@@ -292,6 +294,7 @@ impl Service {
             plan: plan.clone().unwrap_or_default(),
             steps: vec![],
             url: None,
+            sign_in: None,
         };
         let Some(tenant) = signup.tenant else {
             return Ok(plain(match signup.state {
@@ -312,6 +315,7 @@ impl Service {
         progress.state = match tenant.state {
             TenantState::Active => {
                 progress.url = Some(self.tenant_url(tenant.slug.as_str()));
+                progress.sign_in = self.store.identity(tenant.id).await?.map(|i| i.access.email);
                 "ready"
             }
             TenantState::Failed => "failed",

@@ -11,7 +11,7 @@ use domain::tenant::{Tenant, TenantState};
 use domain::tier::Tier;
 use domain::work::{self, Job, Offboarding, Piece};
 use domain::{Actor, DisplayName, Email, ProcessId, Region, Slug, Span, Tag, TenantId};
-use store::{Activity, ActivityFilter, ProcessRow, Running, TenantFilter, TenantRow, begin};
+use store::{Activity, ActivityFilter, ProcessRow, Running, TenantFilter, TenantIdentity, TenantRow, begin};
 
 /// What a form or an API says of a new tenant.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -49,6 +49,8 @@ pub struct TenantDetail {
     pub stacks: Vec<Stack>,
     /// The onboarding's steps, while it runs or failed.
     pub progress: Vec<onboarding::Progress>,
+    /// What it has in Cognito, if its tier says so.
+    pub identity: Option<TenantIdentity>,
     /// What works on it now.
     pub process: Option<ProcessRow>,
     /// What happened, newest first.
@@ -86,6 +88,7 @@ impl Service {
         Ok(TenantDetail {
             url: self.tenant_url(tenant.slug.as_str()),
             stacks: self.store.stacks_of(id).await?,
+            identity: self.store.identity(id).await?,
             activity: self.store.activity(&filter).await?,
             tenant,
             tier,
@@ -238,6 +241,7 @@ impl Service {
             title: format!("Off-boarding of {}", tenant.name),
             job: Job::Offboard {
                 tenant: id,
+                access: self.store.identity(id).await?.map(|i| Box::new(i.access)),
                 shared: stacks.iter().filter(|s| s.kind == StackKind::Pool).map(|s| s.id).collect(),
                 former: Some(match tenant.state {
                     TenantState::Suspended => TenantState::Suspended,

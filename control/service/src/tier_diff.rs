@@ -35,6 +35,14 @@ pub fn differences(before: &TierSpec, after: &TierSpec) -> Vec<Difference> {
         |spec: &TierSpec| spec.regions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     note("Regions", regions(before), regions(after));
     note("Tenants in one pool stack", before.pool_capacity.to_string(), after.pool_capacity.to_string());
+    let ids = |spec: &TierSpec| {
+        let (user_pool, app_client) = spec.identity.places();
+        [user_pool, app_client].map(|l| l.map(ToString::to_string).unwrap_or_default())
+    };
+    note("Sign-in", words(before.identity.kind().word()), words(after.identity.kind().word()));
+    let ([pool_was, client_was], [pool_is, client_is]) = (ids(before), ids(after));
+    note("User pool", pool_was, pool_is);
+    note("App client", client_was, client_is);
     for p in &after.parameters {
         let was = before.parameters.iter().find(|q| q.name == p.name);
         note(&p.name, was.map(value).unwrap_or_default(), value(p));

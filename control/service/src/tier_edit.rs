@@ -2,6 +2,7 @@
 
 use crate::{Difference, Error, Result, Service, TierForm, tier_diff};
 use domain::access::Permission;
+use domain::identity::Located;
 use domain::invalid::Problems;
 use domain::parameter::{Kind, Parameter};
 use domain::plan::Change;
@@ -65,6 +66,7 @@ impl TierEdit {
             DeploymentModel::Pool | DeploymentModel::Silo => (String::new(), String::new()),
         };
         let regions: Vec<_> = spec.regions.iter().map(ToString::to_string).collect();
+        let text = |located: Option<&Located>| located.map(ToString::to_string).unwrap_or_default();
         let form = TierForm {
             key: tier.key.to_string(),
             name: spec.name.to_string(),
@@ -76,6 +78,9 @@ impl TierEdit {
             signup: spec.signup.word().to_owned(),
             regions: regions.join(", "),
             pool_capacity: spec.pool_capacity.to_string(),
+            identity: spec.identity.kind().word().to_owned(),
+            user_pool: text(spec.identity.places().0),
+            app_client: text(spec.identity.places().1),
             ..TierForm::default()
         };
         Self {
@@ -93,6 +98,7 @@ impl TierEdit {
             signup: "closed".into(),
             regions: "local".into(),
             pool_capacity: "100".into(),
+            identity: "invitation".into(),
             ..TierForm::default()
         };
         let rows = crate::default_parameters().iter().map(ParameterRow::of).collect();

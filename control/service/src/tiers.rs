@@ -2,6 +2,7 @@
 
 use crate::{Error, Result, Service, new_id};
 use domain::access::Permission;
+use domain::identity::{Identity, IdentityKind, Located};
 use domain::invalid::Problems;
 use domain::parameter::{Kind, Parameter, Value};
 use domain::tier::{DeploymentModel, SignupPolicy, Tier, TierSpec};
@@ -36,6 +37,15 @@ pub struct TierForm {
     /// Tenants in one pool stack.
     #[serde(default)]
     pub pool_capacity: String,
+    /// `invitation`, `cognito_group` or `cognito_pool`; empty keeps the tier's own.
+    #[serde(default)]
+    pub identity: String,
+    /// The user pool: its id, or `output:NAME`; empty for `cognito_pool` lets Tidegate make it.
+    #[serde(default)]
+    pub user_pool: String,
+    /// The app client in it: its id, or `output:NAME`; may be empty.
+    #[serde(default)]
+    pub app_client: String,
     /// Values by parameter name, as texts; parameters that are left out keep their values.
     #[serde(default)]
     pub values: std::collections::BTreeMap<String, String>,
@@ -203,6 +213,7 @@ impl TierForm {
                 }
             },
         };
+        let identity = self.identity(before, problems);
         let mut parameters = self
             .parameters
             .unwrap_or_else(|| before.map_or_else(default_parameters, |b| b.parameters.clone()));
@@ -224,8 +235,40 @@ impl TierForm {
             signup: signup?,
             regions,
             pool_capacity: capacity,
+            identity: identity?,
             parameters,
         })
+    }
+}
+
+impl TierForm {
+    fn identity(&self, before: Option<&TierSpec>, problems: &mut Problems) -> Option<Identity> {
+        let kind = match self.identity.trim() {
+            "" => return Some(before.map(|b| b.identity.clone()).unwrap_or_default()),
+            text => problems.take("identity", text.parse::<IdentityKind>())?,
+        };
+        let mut located = |field: &str, text: &str| match text.trim() {
+            "" => None,
+            text => problems.take(field, text.parse::<Located>()),
+        };
+        let (user_pool, app_client) = match kind {
+            IdentityKind::Invitation => (None, None),
+            IdentityKind::CognitoGroup | IdentityKind::CognitoPool => {
+                (located("user_pool", &self.user_pool), located("app_client", &self.app_client))
+            }
+        };
+        match (kind, user_pool) {
+            (IdentityKind::Invitation, _) => Some(Identity::Invitation),
+            (IdentityKind::CognitoPool, user_pool) => Some(Identity::CognitoPool { user_pool, app_client }),
+            (IdentityKind::CognitoGroup, Some(user_pool)) => {
+                Some(Identity::CognitoGroup { user_pool, app_client })
+            }
+            (IdentityKind::CognitoGroup, None) if self.user_pool.trim().is_empty() => {
+                problems.note("user_pool", "is missing; write the pool's id, or output:NAME");
+                None
+            }
+            (IdentityKind::CognitoGroup, None) => None,
+        }
     }
 }
 

@@ -248,6 +248,7 @@ impl Tx {
                 let sql = "update tenants set state = $2, reason = $3 where id = $1";
                 self.execute(sql, args![tenant.to_string(), state.word(), reason]).await.map(drop)
             }
+            Record::Identity { tenant, access } => self.identity(*tenant, access.as_deref()).await,
             Record::Live { release, tiers } => {
                 self.tell(PLACES);
                 self.set_setting("live_release", &release.to_string()).await?;

@@ -116,6 +116,7 @@ fn tier() -> Tier {
             signup: SignupPolicy::Closed,
             regions: vec!["local".parse().unwrap()],
             pool_capacity: 10,
+            identity: domain::identity::Identity::Invitation,
             parameters: vec![],
         },
         saved_at: Timestamp(0),
@@ -200,7 +201,9 @@ async fn a_stale_writer_is_refused_and_nothing_of_it_stays(url: String) {
         components: vec![],
         create: Some(configuration()),
     };
-    let late = two.append(&store, id, &engine, &[Event::Placed { stacks: vec![placed] }], Timestamp(2)).await;
+    let late = two
+        .append(&store, id, &engine, &[Event::Placed { stacks: vec![placed], access: None }], Timestamp(2))
+        .await;
     assert_eq!(late.unwrap_err().conflict(), Some(&Conflict::Stale));
     assert_eq!((two.seq, &two.process), (one.seq, &one.process), "it has caught up and can decide again");
     assert!(store.stacks().await.unwrap().is_empty(), "what belonged to the refused events is not there");

@@ -79,8 +79,33 @@ pub struct TierSpec {
     regions: Vec<String>,
     /// Tenants in one pool stack.
     pool_capacity: u32,
+    /// How its tenants' people sign in; absent for `invitation`.
+    identity: Option<Identity>,
     /// Parameters with the tier's values.
     parameters: Vec<Parameter>,
+}
+
+/// How the people of a tier's tenants sign in. Ids are written as they are, or `output:NAME` for an output of a stack.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[expect(dead_code, reason = "it only describes")]
+pub enum Identity {
+    /// The application's own affair.
+    Invitation,
+    /// A group for each tenant in a user pool that they share.
+    CognitoGroup {
+        /// The pool.
+        user_pool: String,
+        /// The app client in it.
+        app_client: Option<String>,
+    },
+    /// A user pool for each tenant.
+    CognitoPool {
+        /// The output of the tenant's stack that names it; absent where Tidegate makes it.
+        user_pool: Option<String>,
+        /// The output that names its app client.
+        app_client: Option<String>,
+    },
 }
 
 /// A parameter of a tier.

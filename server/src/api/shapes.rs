@@ -104,6 +104,16 @@ pub struct TierIn {
     /// Tenants in one pool stack.
     #[serde(default)]
     pub pool_capacity: Option<u32>,
+    /// `invitation`, `cognito_group` or `cognito_pool`; absent keeps the tier's own.
+    #[serde(default)]
+    pub identity: String,
+    /// The user pool: its id, or `output:NAME` for an output of a stack. For `cognito_pool` absent lets Tidegate make one
+    /// for each tenant.
+    #[serde(default)]
+    pub user_pool: String,
+    /// The app client in it: its id, or `output:NAME`.
+    #[serde(default)]
+    pub app_client: String,
     /// Values by parameter name; others keep theirs.
     #[serde(default)]
     pub values: BTreeMap<String, String>,
@@ -126,6 +136,9 @@ impl From<TierIn> for service::TierForm {
             signup: t.signup,
             regions: t.regions.join(","),
             pool_capacity: t.pool_capacity.map(|n| n.to_string()).unwrap_or_default(),
+            identity: t.identity,
+            user_pool: t.user_pool,
+            app_client: t.app_client,
             values: t.values,
             parameters: t.parameters,
         }
@@ -159,6 +172,42 @@ pub struct TenantOut {
     pub version: Option<String>,
     /// Where it answers.
     pub url: String,
+    /// What it has in Cognito; only of one tenant, and absent where its tier leaves sign-in to the application.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<IdentityOut>,
+}
+
+/// A tenant's part in Cognito.
+#[derive(Serialize, ToSchema)]
+pub struct IdentityOut {
+    /// `cognito_group` or `cognito_pool`.
+    pub kind: String,
+    /// The user pool's id, once it is known.
+    pub user_pool: Option<String>,
+    /// The app client's id, if there is one that is known.
+    pub app_client: Option<String>,
+    /// The tenant's group.
+    pub group: String,
+    /// The administrator whom Cognito invited.
+    pub administrator: String,
+    /// Whether its users are disabled because it is suspended.
+    pub suspended: bool,
+    /// What its users wait for, where they are not yet as its state wants them.
+    pub waits_for: Option<String>,
+}
+
+impl From<store::TenantIdentity> for IdentityOut {
+    fn from(i: store::TenantIdentity) -> Self {
+        Self {
+            kind: i.access.identity.kind().word().to_owned(),
+            user_pool: i.access.user_pool,
+            app_client: i.access.app_client,
+            group: i.access.group,
+            administrator: i.access.email,
+            suspended: i.suspended,
+            waits_for: i.reason.map(|r| r.sentence),
+        }
+    }
 }
 
 /// A tenant, to be registered and onboarded.

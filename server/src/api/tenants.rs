@@ -25,6 +25,7 @@ fn tenant_out(service: &Service, row: TenantRow) -> TenantOut {
         reason: t.reason.map(|r| r.sentence),
         stack: row.stack,
         version: row.version,
+        identity: None,
     }
 }
 
@@ -82,7 +83,8 @@ pub async fn show(
     Path(text): Path<String>,
 ) -> ApiResult<Json<TenantOut>> {
     let tenant: TenantId = id(&text, "the tenant")?;
-    let found = service.tenant(&actor, tenant).await?;
+    let mut found = service.tenant(&actor, tenant).await?;
+    let identity = found.identity.take().map(Into::into);
     let stack = found.stacks.first();
     let row = TenantRow {
         tier_key: found.tier.key.to_string(),
@@ -92,7 +94,7 @@ pub async fn show(
         cursor: String::new(),
         tenant: found.tenant,
     };
-    Ok(Json(tenant_out(&service, row)))
+    Ok(Json(TenantOut { identity, ..tenant_out(&service, row) }))
 }
 
 #[utoipa::path(post, path = "/tenants/{id}/suspend", operation_id = "suspend_tenant", params(("id" = String, Path)), request_body(content = Option<Comment>), responses((status = 204), (status = "4XX", body = Problem)))]

@@ -117,8 +117,12 @@ async fn serve(mut stream: TcpStream, shared: &Shared) {
     let _ = stream.set_nodelay(true);
     while let Some((head, body)) = receive(&mut stream).await {
         let field = |name: &str| field(&body, name);
-        let mut call =
-            Call { action: field("Action"), stack: field("StackName"), accepted: false, fault: Fault::None };
+        // Services that speak JSON name the action in a header, after the service's own name.
+        let json =
+            header(&head, "x-amz-target").and_then(|target| Some(target.rsplit_once('.')?.1.to_owned()));
+        let speaks_json = json.is_some();
+        let action = json.unwrap_or_else(|| field("Action"));
+        let mut call = Call { action, stack: field("StackName"), accepted: false, fault: Fault::None };
         call.fault = (shared.script.lock().unwrap())(&call);
         let fault = call.fault.clone();
         let key = (call.action.clone(), call.stack.clone());
@@ -137,8 +141,8 @@ async fn serve(mut stream: TcpStream, shared: &Shared) {
         let answer = match fault {
             Fault::None | Fault::Delay(_) => answer.unwrap_or_default(),
             Fault::Stale => last.or(answer).unwrap_or_default(),
-            Fault::Throttle => error("Throttling", "Rate exceeded"),
-            Fault::Refuse(code, message) => error(code, message),
+            Fault::Throttle => refusal(speaks_json, "Throttling", "Rate exceeded"),
+            Fault::Refuse(code, message) => refusal(speaks_json, code, message),
             Fault::Broken | Fault::AcceptedThenBroken => {
                 b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n".to_vec()
             }
@@ -211,6 +215,17 @@ fn unchunked(mut body: &[u8]) -> Vec<u8> {
         body = &body[end + 4 + size..];
     }
     whole
+}
+
+fn refusal(json: bool, code: &str, message: &str) -> Vec<u8> {
+    if json { json_error(code, message) } else { error(code, message) }
+}
+
+fn json_error(code: &str, message: &str) -> Vec<u8> {
+    let body = format!("{{\"__type\":\"{code}\",\"message\":\"{message}\"}}");
+    let (kind, length) = ("application/x-amz-json-1.1", body.len());
+    format!("HTTP/1.1 400 Bad Request\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n{body}")
+        .into_bytes()
 }
 
 fn error(code: &str, message: &str) -> Vec<u8> {

@@ -1,11 +1,12 @@
 //! What is written beside an onboarding's events, in their transaction.
 
 use super::{Event, Onboarding};
+use crate::identity;
 use crate::operation::Run;
 use crate::process::{Mail, OperationKind, Outcome, PlacedStack, Recipient, Record};
 use crate::stack::{Stack, StackStatus};
 use crate::tenant::TenantState;
-use crate::{Digest, OperationId, Timestamp};
+use crate::{Digest, OperationId, Reason, Timestamp};
 use std::collections::BTreeMap;
 
 impl Onboarding {
@@ -16,7 +17,7 @@ impl Onboarding {
             Event::PlaceRefused { reason, .. } => {
                 vec![tenant(TenantState::Provisioning, Some(reason.clone()))]
             }
-            Event::Placed { stacks } => stacks.iter().flat_map(|s| self.placed(s, at)).collect(),
+            Event::Placed { stacks, .. } => stacks.iter().flat_map(|s| self.placed(s, at)).collect(),
             Event::OperationStarted { operation, stack, attempt } => vec![Record::OperationStarted {
                 operation: *operation,
                 stack: self.stacks[*stack].0.id,
@@ -48,17 +49,59 @@ impl Onboarding {
                 }),
             ],
             Event::Abandoned { .. } => vec![tenant(TenantState::Failed, None)],
+            Event::Identity(event) => self.identity_records(event),
             Event::Admitted => vec![],
             Event::Completed => vec![
                 tenant(TenantState::Active, None),
                 Record::Mail(Mail {
                     key: format!("onboarding/{}/ready", self.id),
-                    to: Recipient::Address(self.email.clone()),
+                    to: Recipient::Address(self.administrator().to_owned()),
                     subject: format!("{} is ready", self.name),
-                    body: format!("Your workspace is ready.\n\nOpen it: {{tenant:{}}}\n", self.slug),
+                    body: format!(
+                        "Your workspace is ready.\n\nOpen it: {{tenant:{}}}\n{}",
+                        self.slug,
+                        self.how_to_sign_in()
+                    ),
                 }),
             ],
         }
+    }
+
+    /// The tenant's page says what Cognito keeps waiting; what may be there is on record before Cognito is asked.
+    fn identity_records(&self, event: &identity::Event) -> Vec<Record> {
+        let tenant =
+            |reason| Record::Tenant { tenant: self.tenant, state: TenantState::Provisioning, reason };
+        match event {
+            identity::Event::Started { access, .. } => {
+                vec![Record::Identity { tenant: self.tenant, access: Some(Box::new(access.clone())) }]
+            }
+            identity::Event::Done { access, .. } => vec![
+                Record::Identity { tenant: self.tenant, access: Some(Box::new(access.clone())) },
+                tenant(None),
+            ],
+            identity::Event::Refused { reason, retry_at: Some(_), .. } => {
+                let sentence = identity::waits(reason);
+                vec![tenant(Some(Reason { code: reason.code.clone(), sentence }))]
+            }
+            identity::Event::Refused { retry_at: None, .. } => vec![],
+        }
+    }
+
+    /// Whom the onboarding invites: a retry asks for the address anew where Cognito keeps it.
+    fn administrator(&self) -> &str {
+        self.access.as_ref().map_or(&self.email, |a| &a.email)
+    }
+
+    /// The invitation is Cognito's; here it is only said where it leads.
+    fn how_to_sign_in(&self) -> String {
+        if self.access.is_none() {
+            return String::new();
+        }
+        format!(
+            "\nSign in there as {}. Your first password is in a message of its own, from the service that keeps your \
+             account.\n",
+            self.administrator()
+        )
     }
 
     fn placed(&self, placed: &PlacedStack, at: Timestamp) -> Vec<Record> {

@@ -12,6 +12,7 @@ pub(super) const fn kind(event: &Event) -> &'static str {
         Event::OperationAccepted { .. } => "operation_accepted",
         Event::OperationSucceeded { .. } => "operation_succeeded",
         Event::OperationFailed { .. } => "operation_failed",
+        Event::Identity(event) => event.kind(),
         Event::Admitted => "admitted",
         Event::Completed => "completed",
         Event::Failed { .. } => "failed",
@@ -25,7 +26,7 @@ impl Onboarding {
         let name = &self.name;
         match event {
             Event::Started { .. } => format!("Onboarding of {name} started"),
-            Event::Placed { stacks } => {
+            Event::Placed { stacks, .. } => {
                 let names: Vec<_> = stacks.iter().map(|s| s.name.as_str()).collect();
                 format!("{name} is placed on {}", names.join(", "))
             }
@@ -41,6 +42,8 @@ impl Onboarding {
             Event::OperationFailed { reason, .. } => {
                 format!("The stack of {name} failed: {}", reason.sentence)
             }
+            Event::Identity(event) => event.sentence(name),
+            Event::Admitted if self.access.is_some() => format!("{name} is admitted to its stacks"),
             Event::Admitted => format!("{name} is admitted, its administrator is invited"),
             Event::Completed => format!("{name} is active"),
             Event::Failed { reason } => format!("Onboarding of {name} failed: {}", reason.sentence),

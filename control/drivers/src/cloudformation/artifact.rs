@@ -87,6 +87,20 @@ impl Artifact {
                 problems.note(format!("parameters.{name}"), message);
             }
         }
+        for (name, origin) in &self.origins {
+            let declared = template.parameters.get(name);
+            if let (Origin::Fact(fact), Some(declared)) = (origin, declared)
+                && let Some(word) = fact.lacking(tier)
+                && !declared.has_default
+            {
+                let remedy =
+                    "let its sign-in be a Cognito pool that is there before the stack, or give it a Default";
+                problems.note(
+                    format!("parameters.{name}"),
+                    format!("comes from {word}, which the tier does not have; {remedy}"),
+                );
+            }
+        }
         for (name, declared) in &template.parameters {
             let filled = self.origins.contains_key(name) || Origin::by_name(name, tier).is_some();
             if !filled && !declared.has_default {

@@ -35,6 +35,10 @@ pub enum Fact {
     Stack,
     /// The release's version.
     Release,
+    /// The id of the user pool that the stack's people sign in to, where it is there before the stack.
+    UserPool,
+    /// The id of that pool's app client.
+    AppClient,
 }
 
 /// What a shared stack has in place of a tenant.
@@ -48,21 +52,34 @@ const FACTS: &[(&str, &str, Fact)] = &[
     ("model", "DeploymentModel", Fact::Model),
     ("stack", "StackName", Fact::Stack),
     ("release", "ReleaseVersion", Fact::Release),
+    (USER_POOL, "CognitoUserPoolIdParameter", Fact::UserPool),
+    (USER_POOL, "UserPoolId", Fact::UserPool),
+    (APP_CLIENT, "CognitoAppClientIdParameter", Fact::AppClient),
+    (APP_CLIENT, "AppClientId", Fact::AppClient),
 ];
+
+/// What a tier is said to have beside its parameters if its tenants' user pool is there before their stacks.
+const USER_POOL: &str = domain::identity::USER_POOL;
+/// The same for the pool's app client.
+const APP_CLIENT: &str = domain::identity::APP_CLIENT;
 
 impl std::str::FromStr for Fact {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let found = FACTS.iter().find(|(word, ..)| *word == text).map(|(_, _, fact)| *fact);
-        let words: Vec<_> = FACTS.iter().map(|(word, ..)| *word).collect();
+        let mut words: Vec<_> = FACTS.iter().map(|(word, ..)| *word).collect();
+        words.dedup();
         found.ok_or_else(|| format!("is no fact; use one of {}", words.join(", ")))
     }
 }
 
 impl Fact {
-    fn of(self, goal: &Goal, stack: &str) -> String {
+    /// `None` where the stack has no such thing.
+    fn of(self, goal: &Goal, stack: &str) -> Option<String> {
         let tenant = goal.tenants.first().filter(|_| goal.model != "pool");
-        match self {
+        Some(match self {
+            Self::UserPool => return goal.sign_in.user_pool.clone(),
+            Self::AppClient => return goal.sign_in.app_client.clone(),
             Self::TenantId => tenant.map_or(POOLED, |t| &t.id).to_owned(),
             Self::TenantSlug => tenant.map_or(POOLED, |t| &t.slug).to_owned(),
             Self::TenantName => tenant.map_or(POOLED, |t| &t.name).to_owned(),
@@ -70,7 +87,21 @@ impl Fact {
             Self::Model => goal.model.clone(),
             Self::Stack => stack.to_owned(),
             Self::Release => goal.configuration.version.to_string(),
-        }
+        })
+    }
+}
+
+impl Fact {
+    /// Whether a tier's stacks have it: every stack has all but those of Cognito, which the tier is said to have.
+    fn is_there(self, word: &str, tier: &BTreeSet<String>) -> bool {
+        !matches!(self, Self::UserPool | Self::AppClient) || tier.contains(word)
+    }
+
+    /// Its word, if a tier's stacks do not have it.
+    #[must_use]
+    pub fn lacking(self, tier: &BTreeSet<String>) -> Option<&'static str> {
+        let word = FACTS.iter().find(|(.., fact)| *fact == self).map(|(word, ..)| *word)?;
+        (!self.is_there(word, tier)).then_some(word)
     }
 }
 
@@ -84,7 +115,8 @@ impl Origin {
         if let Some(snake) = tier.iter().find(|snake| pascal(snake) == name) {
             return Some(Self::Tier(snake.clone()));
         }
-        FACTS.iter().find(|(_, usual, _)| *usual == name).map(|(_, _, fact)| Self::Fact(*fact))
+        let (word, _, fact) = FACTS.iter().find(|(_, usual, _)| *usual == name)?;
+        fact.is_there(word, tier).then_some(Self::Fact(*fact))
     }
 }
 
@@ -98,14 +130,16 @@ pub fn render(
     goal: &Goal,
     stack: &str,
 ) -> Result<Vec<(String, String)>, Reason> {
-    let tier: BTreeSet<String> = goal.configuration.parameters.keys().cloned().collect();
+    let mut tier: BTreeSet<String> = goal.configuration.parameters.keys().cloned().collect();
+    tier.extend(goal.sign_in.user_pool.iter().map(|_| USER_POOL.to_owned()));
+    tier.extend(goal.sign_in.app_client.iter().map(|_| APP_CLIENT.to_owned()));
     let mut values = vec![];
     let mut missing = vec![];
     for (name, declared) in &template.parameters {
         let origin = artifact.origins.get(name).cloned().or_else(|| Origin::by_name(name, &tier));
         let value = match origin {
             Some(Origin::Constant(text)) => Some(text),
-            Some(Origin::Fact(fact)) => Some(fact.of(goal, stack)),
+            Some(Origin::Fact(fact)) => fact.of(goal, stack),
             Some(Origin::Tier(of)) => {
                 goal.configuration.parameters.get(&of).map(|v| text_of(v, &declared.allowed))
             }
@@ -189,6 +223,7 @@ mod tests {
             model: model.into(),
             components: vec![],
             tenants: vec![Served { id: "t-1".into(), slug: "acme".into(), name: "Acme".into() }],
+            sign_in: crate::SignIn { user_pool: Some("eu-west-1_a1".into()), app_client: None },
         }
     }
 
@@ -223,6 +258,17 @@ mod tests {
         let declares = "A: {Type: String}, B: {Type: String}, C: {Type: String}, D: {Type: String}";
         let values = rendered(declares, mapping, "pool").unwrap();
         assert_eq!(values, pairs(&[("A", "512"), ("B", "7"), ("C", "1.4.0"), ("D", "pooled")]));
+    }
+
+    #[test]
+    fn a_user_pool_that_is_there_before_the_stack_is_a_parameter() {
+        let declares = "CognitoUserPoolIdParameter: {Type: String}, UserPoolId: {Type: String}, \
+                        AppClientId: {Type: String, Default: none}";
+        let values = rendered(declares, json!({ "UserPoolId": { "fact": "identity.user_pool" } }), "silo");
+        let id = "eu-west-1_a1";
+        assert_eq!(values.unwrap(), pairs(&[("CognitoUserPoolIdParameter", id), ("UserPoolId", id)]));
+        let missing = rendered("CognitoAppClientIdParameter: {Type: String}", json!({}), "silo").unwrap_err();
+        assert!(missing.sentence.contains("CognitoAppClientIdParameter"), "{missing}");
     }
 
     #[test]

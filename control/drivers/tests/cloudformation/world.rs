@@ -111,6 +111,7 @@ impl Stack {
             digest: Digest(format!("digest-{visibility}")),
         };
         let goal = Goal {
+            sign_in: drivers::SignIn::default(),
             configuration,
             artifact: serde_json::json!({ "template_body": self.template }),
             tier: "basic".into(),

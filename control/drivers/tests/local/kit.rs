@@ -52,6 +52,7 @@ pub fn change(n: u128, kind: OperationKind, build: &str) -> Change {
     };
     let tenants = vec![Served { id: "1".into(), slug: "acme".into(), name: "Acme".into() }];
     let goal = Goal {
+        sign_in: drivers::SignIn::default(),
         configuration,
         artifact: serde_json::json!({ "app": "orders", "build": build }),
         tier: "basic".into(),

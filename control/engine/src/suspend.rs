@@ -1,0 +1,107 @@
+//! Users of suspended tenants cannot sign in: disabled in Cognito, and enabled again with their tenant.
+//!
+//! The tenant's state is the intent. Whom a suspension disables is on record before it does, so that those whom somebody
+//! else disabled stay so (DESIGN §3, law 7); what did not come about is tried again, with the reason on the tenant's page.
+
+use crate::Context;
+use crate::identity::{refusal, share};
+use domain::identity::Refusal;
+use domain::operation::back_off;
+use domain::tenant::TenantState;
+use domain::{Actor, OperationId, Span, TenantId};
+use std::time::Duration;
+use store::{NewEvent, StoreError, TenantIdentity};
+use tokio::sync::broadcast::error::RecvError;
+
+/// How often those are looked for who wait.
+const ROUND: Duration = Duration::from_secs(5);
+/// How long one replica has for one tenant before another may take it over.
+const CLAIM: Span = Span::seconds(60);
+
+/// Follows suspensions until the engine ends.
+pub(crate) async fn follow(context: Context) {
+    let mut hints = context.store.subscribe();
+    let mut round = tokio::time::interval(ROUND);
+    loop {
+        tokio::select! {
+            () = context.shutdown.cancelled() => return,
+            _ = round.tick() => {}
+            hint = hints.recv() => match hint {
+                Ok(hint) if hint.streams.iter().any(|s| s.starts_with("tenant/")) => {}
+                Ok(_) => continue,
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            },
+        }
+        if let Err(error) = all(&context).await {
+            tracing::warn!(%error, "users of suspended tenants are looked after later");
+        }
+    }
+}
+
+async fn all(context: &Context) -> Result<(), StoreError> {
+    for tenant in context.store.unsettled_identities((context.clock)(), 100).await? {
+        let now = (context.clock)();
+        if context.shutdown.is_cancelled() || !context.store.claim_identity(tenant, now, now + CLAIM).await? {
+            continue;
+        }
+        let Some(identity) = context.store.identity(tenant).await? else { continue };
+        match settle(context, tenant, &identity).await? {
+            Ok(()) => {}
+            Err(Refusal { reason, .. }) => {
+                let attempts = identity.attempts + 1;
+                let at = (context.clock)() + back_off(OperationId(tenant.0), attempts);
+                tracing::warn!(%tenant, %reason, "users are not as the tenant's state wants them");
+                context.store.put_off_identity(tenant, &reason, attempts, at).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Brings the users to where the tenant's state wants them.
+async fn settle(
+    context: &Context,
+    tenant: TenantId,
+    identity: &TenantIdentity,
+) -> Result<Result<(), Refusal>, StoreError> {
+    let store = &context.store;
+    let suspended = match store.tenant(tenant).await?.map(|t| t.state) {
+        Some(TenantState::Suspended) => true,
+        Some(TenantState::Active) => false,
+        _ => return Ok(Ok(())),
+    };
+    let id = tenant.to_string();
+    let mut changed = 0;
+    if let (Some(users), Some(share)) =
+        (context.targets.users(&identity.access.target), share(&identity.access, &id))
+    {
+        let failed = |t: &aws::Trouble| refusal(t, share.user_pool);
+        let mut names: Vec<String> = identity.disabled.iter().cloned().collect();
+        if suspended {
+            names = match users.enabled(&share).await {
+                Ok(names) => names,
+                Err(trouble) => return Ok(Err(failed(&trouble))),
+            };
+            let mut tx = store.begin().await?;
+            tx.note_disabled(tenant, &names).await?;
+            tx.commit().await?;
+        }
+        changed = names.len();
+        for name in names {
+            if let Err(trouble) = users.set_enabled(share.user_pool, &name, !suspended).await {
+                return Ok(Err(failed(&trouble)));
+            }
+        }
+    }
+    let mut tx = store.begin().await?;
+    tx.settle_identity(tenant, suspended).await?;
+    let done = if suspended { "disabled" } else { "enabled" };
+    let who = if changed == 1 { "1 user".to_owned() } else { format!("{changed} users") };
+    let sentence = format!("{who} in Cognito {done} with the tenant");
+    let event =
+        NewEvent { kind: "users_changed", sentence, body: changed.to_string(), at: (context.clock)() };
+    tx.record(&format!("tenant/{tenant}"), Some(id), &Actor::engine(), event).await?;
+    tx.commit().await?;
+    Ok(Ok(()))
+}
