@@ -5,8 +5,11 @@ use emulator::{Call, Fault, accepted};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::time::Duration;
-use system_tests::{Cloud, Db, Server, http, until};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use system_tests::{Cloud, Db, Server, http, on_both, until};
+
+on_both!(a_tenant_has_its_own_pool_made_once_whatever_answers_are_lost);
 
 /// A stack that takes the ids of the pool that is there before it.
 const OWN: &str =
@@ -56,9 +59,9 @@ async fn members(cloud: &Cloud, pool: &str, group: &str) -> Vec<String> {
 }
 
 /// A server whose fleet runs a release of `template`, with one tier.
-async fn installed(cloud: &Cloud, data: &std::path::Path, tier: Value, template: &str) -> (Server, String) {
+async fn installed(cloud: &Cloud, db: Db, data: &Path, tier: Value, template: &str) -> (Server, String) {
     let setup = cloud.setup(data.parent().unwrap(), "");
-    let server = Server::with(data, Db::Sqlite, &["--setup", setup.to_str().unwrap()]).await;
+    let server = Server::with(data, db, &["--setup", setup.to_str().unwrap()]).await;
     let token = server.token().await;
     let added = server.call(&token, "POST", "/tiers", Some(tier)).await;
     assert_eq!(added.0, StatusCode::CREATED, "{}", added.1);
@@ -94,6 +97,18 @@ async fn is(server: &Server, token: &str, tenant: &str, state: &str) {
     .await;
 }
 
+/// The calls until Cognito has accepted one of this action.
+async fn until_accepted(cloud: &Cloud, action: &str) -> Vec<Call> {
+    let begin = Instant::now();
+    let mut seen = vec![];
+    while accepted(&seen, action) == 0 {
+        assert!(begin.elapsed() < Duration::from_secs(60), "nobody calls {action}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        seen.extend(cloud.proxy.take_log());
+    }
+    seen
+}
+
 /// Breaks the first `n` calls of each action as it says.
 fn at_first(faults: &[(&'static str, u32, Fault)]) -> impl FnMut(&Call) -> Fault + Send + use<> {
     let (mut seen, faults): (HashMap<String, u32>, _) = (HashMap::new(), faults.to_vec());
@@ -105,29 +120,33 @@ fn at_first(faults: &[(&'static str, u32, Fault)]) -> impl FnMut(&Call) -> Fault
     }
 }
 
-#[tokio::test]
-async fn a_tenant_has_its_own_pool_made_once_whatever_answers_are_lost() {
+async fn a_tenant_has_its_own_pool_made_once_whatever_answers_are_lost(db: Db) {
     let folder = tempfile::tempdir().unwrap();
     let cloud = Cloud::start().await;
     let tier = json!({ "key": "plan", "name": "Plan", "model": "silo", "signup": "closed", "regions": ["eu"],
         "identity": "cognito_pool" });
-    let (server, t) = installed(&cloud, &folder.path().join("data"), tier, OWN).await;
+    let (server, t) = installed(&cloud, db, &folder.path().join("data"), tier, OWN).await;
     cloud.proxy.take_log();
     cloud.proxy.follow(at_first(&[
-        ("CreateUserPool", 1, Fault::AcceptedThenCut),
+        ("CreateUserPool", 1, Fault::AcceptedThenLate(Duration::from_secs(60))),
         ("CreateUserPoolClient", 1, Fault::AcceptedThenBroken),
         ("CreateGroup", 1, Fault::Throttle),
         ("AdminCreateUser", 1, Fault::AcceptedThenCut),
         ("AdminAddUserToGroup", 1, Fault::AcceptedThenBroken),
     ]));
+    // Her session outlives the server, and the password is said at the first start alone.
+    let mut admin = server.admin().await;
     let tenant = add(&server, &t, "Acme", "ada@acme.example").await;
+    let mut log = until_accepted(&cloud, "CreateUserPool").await;
+    // Killed when Cognito has made the pool and has not said so.
+    let server = server.kill_and_start_again().await;
     until("its page says what it waits for", || async {
         let found = server.call(&t, "GET", &tenant, None).await.1;
         found["reason"].as_str().is_some_and(|r| r.starts_with("waits for Cognito: it takes fewer calls"))
     })
     .await;
     is(&server, &t, &tenant, "active").await;
-    let log = cloud.proxy.take_log();
+    log.extend(cloud.proxy.take_log());
     for once in ["CreateUserPool", "CreateUserPoolClient", "CreateGroup", "AdminCreateUser", "CreateStack"] {
         assert_eq!(accepted(&log, once), 1, "{once}");
     }
@@ -148,7 +167,6 @@ async fn a_tenant_has_its_own_pool_made_once_whatever_answers_are_lost() {
     assert!(mail.contains("ada@acme.example"), "Cognito invites by mail: {mail}");
 
     // The stack was given both ids, and they are on the tenant's page.
-    let mut admin = server.admin().await;
     let page = admin.open(&tenant).await.text().await.unwrap();
     let client = found["identity"]["app_client"].as_str().unwrap();
     assert!(page.matches(pool.as_str()).count() >= 2, "as an output of the stack, and by itself");
@@ -198,17 +216,13 @@ async fn tenants_of_a_shared_pool_have_groups_and_a_killed_server_invites_once()
     let cloud = Cloud::start().await;
     let tier = json!({ "key": "plan", "name": "Plan", "model": "pool", "signup": "closed", "regions": ["eu"],
         "identity": "cognito_group", "user_pool": "output:UserPoolId", "app_client": "output:AppClientId" });
-    let (server, t) = installed(&cloud, &folder.path().join("data"), tier, SHARED).await;
+    let (server, t) = installed(&cloud, Db::Sqlite, &folder.path().join("data"), tier, SHARED).await;
     // Her session outlives the server, and the password is said at the first start alone.
     let mut admin = server.admin().await;
     cloud.proxy.take_log();
     cloud.proxy.follow(at_first(&[("AdminCreateUser", 1, Fault::AcceptedThenLate(Duration::from_secs(60)))]));
     let acme = add(&server, &t, "Acme", "ada@acme.example").await;
-    let mut seen = vec![];
-    while accepted(&seen, "AdminCreateUser") == 0 {
-        seen.extend(cloud.proxy.take_log());
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let mut seen = until_accepted(&cloud, "AdminCreateUser").await;
     // Killed when Cognito has made the user and has not said so.
     let server = server.kill_and_start_again().await;
     is(&server, &t, &acme, "active").await;
@@ -272,7 +286,7 @@ async fn a_sign_in_that_cannot_be_is_refused_by_field() {
     let cloud = Cloud::start().await;
     let tier = json!({ "key": "plan", "name": "Plan", "model": "silo", "signup": "closed", "regions": ["eu"],
         "identity": "cognito_pool", "user_pool": "output:Pool" });
-    let (server, t) = installed(&cloud, &folder.path().join("data"), tier, SHARED).await;
+    let (server, t) = installed(&cloud, Db::Sqlite, &folder.path().join("data"), tier, SHARED).await;
     for (model, identity, user_pool, field) in [
         ("pool", "cognito_pool", "", "identity"),
         ("pool", "cognito_group", "", "user_pool"),
