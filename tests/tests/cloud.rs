@@ -119,7 +119,8 @@ async fn a_server_that_is_killed_between_deciding_and_observing_does_nothing_twi
     for slug in TENANTS {
         let (action, fault) = creating.next().unwrap();
         let trapped = trap(&cloud, action, fault);
-        let tenant = json!({ "name": slug, "slug": slug, "tier": "premium", "region": "eu", "email": "a@b.example" });
+        let tenant =
+            json!({ "name": slug, "slug": slug, "tier": "premium", "region": "eu", "email": "a@b.example" });
         let (status, answer) = server.call(&token, "POST", "/tenants", Some(tenant)).await;
         assert_eq!(status, StatusCode::CREATED, "{answer}");
         let path = format!("/tenants/{}", answer["id"].as_str().unwrap());
@@ -158,7 +159,8 @@ async fn a_release_that_no_tier_can_fill_is_refused_by_name(db: Db) {
     let cloud = Cloud::start().await;
     let (server, token) = start(&cloud, folder.path(), db).await;
     let template = TEMPLATE.replace("  Stage:\n", "  VpcId:\n    Type: String\n  Stage:\n");
-    let release = json!({ "version": "1.0.0", "artifacts": { "cloudformation": { "template_body": template } } });
+    let release =
+        json!({ "version": "1.0.0", "artifacts": { "cloudformation": { "template_body": template } } });
     let (status, answer) = server.call(&token, "POST", "/releases", Some(release)).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{answer}");
     let problem = &answer["errors"][0];
