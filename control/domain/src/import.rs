@@ -11,7 +11,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use infer::{World, infer};
+pub use infer::{Recorded, World, infer};
 pub use pattern::Pattern;
 pub use tables::{Tables, TenantDetails};
 
