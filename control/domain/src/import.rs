@@ -8,6 +8,7 @@ mod infer;
 mod pattern;
 mod proof;
 mod tables;
+mod tenants;
 #[cfg(test)]
 mod tests;
 

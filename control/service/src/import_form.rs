@@ -83,7 +83,7 @@ pub(crate) struct Asked {
 }
 
 /// More is no list that a person looks at.
-const MOST_ROWS: usize = 2_000;
+const MOST_ROWS: usize = 1_000;
 
 impl Service {
     /// # Errors

@@ -65,6 +65,9 @@ impl Row {
                 let n = self.tenants.iter().filter(|t| !t.known).count();
                 format!("Is on record already; {n} of its tenants join.")
             }
+            (Fate::New, ..) if self.problems.iter().any(|p| p.field == "stack") => {
+                "Cannot be imported as it stands.".to_owned()
+            }
             (Fate::New, Some(actual), _) if live == Some(&actual.version) => {
                 format!("Runs {}, as the fleet does.", actual.version)
             }
