@@ -14,7 +14,7 @@ use emulator::accepted;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use system_tests::{Cloud, Db, Server, on_both, until};
+use system_tests::{Browser, Cloud, Db, Server, on_both, until};
 
 on_both!(stacks_are_imported_by_name_and_tags, the_tables_of_another_tool_are_an_import_too);
 
@@ -324,6 +324,79 @@ async fn stacks_are_imported_by_name_and_tags(db: Db) {
         "{plan:#}"
     );
     assert_eq!(roll_out(&server, t, "1.3.0", &cloud).await, BTreeMap::new(), "there is nothing left to do");
+}
+
+#[tokio::test]
+async fn a_person_sees_what_was_inferred_corrects_it_and_saves_it_without_scripts() {
+    let folder = tempfile::tempdir().unwrap();
+    let cloud = Cloud::start().await;
+    let others = Others::of(&cloud).await;
+    let parameters = [("TenantId", "birch"), ("DeploymentModel", "silo"), ("Visibility", "60")];
+    others.make("stack-birch", PLAIN, &parameters, &[("version", "1.2.0")]).await;
+    let (server, _) = installation(folder.path(), Db::Sqlite, &cloud).await;
+    let mut admin = server.admin().await;
+    let settings = admin.open("/settings").await.text().await.unwrap();
+    assert!(settings.contains("href=\"/settings/import\""), "{settings}");
+    let empty = admin.open("/settings/import").await.text().await.unwrap();
+    assert!(empty.contains("cloudformation/eu") && empty.contains("stack-{tenant}"), "{empty}");
+    let form = [("form[target]", "cloudformation/eu"), ("form[source]", "stacks"), ("form[tags]", "")];
+
+    let wrong = post(&mut admin, &form, &[("act", "show"), ("form[pattern]", "{tenant}-{tenant}")]).await;
+    assert!(wrong.text().await.unwrap().contains("has {tenant} twice"));
+    let pattern = ("form[pattern]", "stack-{tenant}");
+    let page = post(&mut admin, &form, &[("act", "show"), pattern]).await.text().await.unwrap();
+    for told in [
+        "by its parameters",
+        "by a tag",
+        "E-mail is not known",
+        "1 stack cannot be imported yet",
+        "Check again",
+    ] {
+        assert!(page.contains(told), "{told}: {page}");
+    }
+    assert!(!page.contains("value=\"save\""), "there is no button for what cannot be saved");
+    let row = [
+        pattern,
+        ("rows[0][stack]", "stack-birch"),
+        ("rows[0][tier]", "premium"),
+        ("rows[0][release]", "1.2.0"),
+        ("rows[0][tenants][0][key]", "birch"),
+        ("rows[0][tenants][0][slug]", "birch-trees"),
+        ("rows[0][tenants][0][name]", "Birch & Sons"),
+        ("rows[0][tenants][0][email]", "bo@birch.example"),
+    ];
+    let page = post(&mut admin, &form, &[&row[..], &[("act", "show")]].concat()).await.text().await.unwrap();
+    assert!(page.contains("Import 1 stack and 1 tenant") && page.contains("birch-trees"), "{page}");
+    let shown = page.split("name=\"shown\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let save = |shown: &'static str| [("act", "save"), ("shown", shown)];
+    let refused =
+        post(&mut admin, &form, &[&row[..], &save("something else")].concat()).await.text().await.unwrap();
+    assert!(refused.contains("differs from what was shown"), "{refused}");
+    let shown: &'static str = shown.leak();
+    let saved = post(&mut admin, &form, &[&row[..], &save(shown)].concat()).await;
+    assert_eq!(
+        (saved.status(), &saved.headers()["location"]),
+        (StatusCode::SEE_OTHER, &"/tenants".parse().unwrap())
+    );
+    let list = admin.open("/tenants").await.text().await.unwrap();
+    assert!(list.contains("Imported 1 stack and 1 tenant") && list.contains("stack-birch@eu"), "{list}");
+    let overview = admin.open("/").await.text().await.unwrap();
+    assert!(overview.contains("a rollout or catching up makes it known"), "{overview}");
+    let saved = post(&mut admin, &form, &[&row[..], &save(shown)].concat()).await;
+    assert_eq!(saved.status(), StatusCode::SEE_OTHER);
+    assert!(admin.open("/tenants").await.text().await.unwrap().contains("Nothing changed"));
+
+    // Who may not change settings sees none of it.
+    let password = admin.add_person("olga@example.com", "operator").await;
+    let mut operator = Browser::new(&server.base);
+    operator.sign_in("olga@example.com", password).await;
+    assert_eq!(operator.open("/settings/import").await.status(), StatusCode::FORBIDDEN);
+    assert_eq!(post(&mut operator, &form, &[("act", "show"), pattern]).await.status(), StatusCode::FORBIDDEN);
+}
+
+/// Sends the page's own form.
+async fn post(browser: &mut Browser, form: &[(&str, &str)], more: &[(&str, &str)]) -> reqwest::Response {
+    browser.post("/settings/import", &[form, more].concat()).await
 }
 
 async fn the_tables_of_another_tool_are_an_import_too(db: Db) {

@@ -9,7 +9,9 @@ use crate::shell::{Frame, render};
 use axum::extract::{RawForm, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use domain::Invalid;
+use domain::access::Permission;
 use domain::import::{ImportPlan, RowEdit, TenantEdit};
+use domain::release::DriverKind;
 use http::StatusCode;
 use leptos::prelude::*;
 use serde::Deserialize;
@@ -148,7 +150,9 @@ fn told(done: &Imported) -> String {
 
 async fn draw(ui: Ui, member: Member, form: ImportForm, plan: Option<ImportPlan>, flash: Flash) -> Response {
     let frame = Frame::Console { user: member.user.clone(), current: "/settings", wide: plan.is_some() };
-    let targets = page!(ui, frame, ui.service.import_targets(&member.actor).await);
+    page!(ui, frame, member.actor.require(Permission::Settings).map_err(Error::from));
+    let mut targets = page!(ui, frame, ui.service.targets(&member.actor));
+    targets.retain(|card| card.target.driver == DriverKind::Cloudformation);
     let tiers = page!(ui, frame, ui.service.tiers(&member.actor).await);
     let (releases, _) = page!(ui, frame, ui.service.releases(&member.actor).await);
     let versions: Vec<String> = releases.iter().map(|r| r.version.to_string()).collect();

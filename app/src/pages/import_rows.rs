@@ -59,10 +59,9 @@ fn one(i: usize, row: &Row, edit: &RowEdit, tiers: &[String], versions: &[String
                 <span class="small muted">{format!("{kind} · {region} · ")} <span class=status>{row.found.status.clone()}</span></span></header>
             <p>{row.next.clone()}</p>
             {notes}
-            {problems(&format!("r{i}"), &row.problems)}
+            {(!edit.leave_out).then(|| problems(&format!("r{i}"), &row.problems))}
             {fields}
-            {tenants(i, row, open, tiers)}
-            {differs(row)}
+            {(!edit.leave_out).then(|| view! { {tenants(i, row, open, tiers)} {differs(row)} })}
         </li>
     }
 }

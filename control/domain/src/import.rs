@@ -24,6 +24,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
+/// The code of why a stack stands on the catch-up list since its import: no failure, but nothing is proved of it.
+pub const UNPROVED: &str = "imported_unproved";
+
 words! {
     /// Whether a stack can be taken over as it stands.
     Standing {

@@ -4,13 +4,13 @@
 //! and tenants are only put on record. What is not proved is on the catch-up list until a rollout has proved it.
 
 use crate::import_form::{Asked, check_size};
-use crate::{Error, ImportForm, ImportSource, Result, Service, TargetCard, Update, new_id};
+use crate::{Error, ImportForm, ImportSource, Result, Service, Update, new_id};
 use domain::access::Permission;
 use domain::configuration::render;
 use domain::import::{Fate, FoundStack, FoundTenant, ImportPlan, Row, Tables, World, infer};
 use domain::invalid::Problems;
 use domain::parameter::Values;
-use domain::release::{DriverKind, Release};
+use domain::release::Release;
 use domain::rollout::Rollout;
 use domain::stack::{Stack, StackKind, StackStatus, StackTarget};
 use domain::tenant::{Tenant, TenantState};
@@ -33,18 +33,6 @@ pub struct Imported {
 }
 
 impl Service {
-    /// The targets from which stacks can be imported.
-    ///
-    /// # Errors
-    /// Needs `settings`.
-    #[expect(clippy::unused_async, reason = "use cases are asked alike")]
-    pub async fn import_targets(&self, actor: &Actor) -> Result<Vec<TargetCard>> {
-        actor.require(Permission::Settings)?;
-        let mut targets = self.drivers.targets();
-        targets.retain(|card| card.target.driver == DriverKind::Cloudformation);
-        Ok(targets)
-    }
-
     /// What an import would do: every stack that is meant, with what was inferred of it. Nothing is saved.
     ///
     /// # Errors

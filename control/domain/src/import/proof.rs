@@ -3,7 +3,7 @@
 //! Proved is a release that something or somebody names, together with parameters that are the very ones an update
 //! to it would send (DESIGN §3, law 2). Everything else is unknown, and the next rollout makes it known.
 
-use super::{Differs, Expected, Fate, Row};
+use super::{Differs, Expected, Fate, Row, UNPROVED};
 use crate::parameter::Values;
 use crate::stack::StackKind;
 use crate::tier::Tier;
@@ -96,7 +96,7 @@ impl Row {
             ),
             None => "imported; what it runs is not known: a rollout or catching up makes it known".to_owned(),
         };
-        Some(Reason::new("imported_unproved", sentence))
+        Some(Reason::new(UNPROVED, sentence))
     }
 }
 
