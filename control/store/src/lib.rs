@@ -10,6 +10,7 @@ mod error;
 mod events;
 mod fleet;
 mod glance;
+mod import;
 mod migrate;
 mod outbox;
 mod pages;
