@@ -3,9 +3,12 @@
 mod account;
 mod activity;
 mod approvals;
+mod import;
+mod import_rows;
 mod mail;
 mod overview;
 mod refusal;
+mod release_form;
 mod releases;
 mod rollout;
 mod rollouts;
@@ -15,6 +18,7 @@ mod signup;
 mod stacks;
 mod strategies;
 mod strategy_form;
+mod targets;
 mod tenant;
 mod tenant_bulk;
 mod tenants;
@@ -64,6 +68,7 @@ pub fn router(ui: Ui) -> Router {
         .route("/approvals", get(approvals::list))
         .route("/activity", get(activity::list))
         .route("/settings", get(settings::show))
+        .route("/settings/import", get(import::show).post(import::again))
         .route("/signup", get(signup::form))
         .route("/signup/address", get(signup::address))
         .route("/signup/sent", get(signup::sent))

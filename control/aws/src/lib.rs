@@ -1,6 +1,7 @@
 //! How Tidegate reaches AWS: whose credentials, which region, which address.
 
 mod account;
+pub mod tables;
 mod users;
 
 pub use account::{Account, Role};

@@ -9,7 +9,7 @@ use domain::{
     Actor, ApiTokenId, MailId, ProcessId, SignupId, Span, StackId, StrategyId, TenantId, TierId, UserId,
 };
 use service::{
-    BulkChange, BulkVerb, Error, NewRelease, NewTenant, NewToken, NewUser, Service, StackFilter,
+    BulkChange, BulkVerb, Error, ImportForm, NewRelease, NewTenant, NewToken, NewUser, Service, StackFilter,
     StartRollout, TenantEdit, TierEdit, TierForm,
 };
 use std::sync::Arc;
@@ -31,6 +31,7 @@ const NEEDED: &[(&str, Permission)] = &[
     ("feed", Permission::View),
     ("gate", Permission::View),
     ("gates_page", Permission::View),
+    ("import", Permission::Settings),
     ("keep_tenant", Permission::Tenants),
     ("live_release", Permission::View),
     ("metrics", Permission::View),
@@ -38,6 +39,7 @@ const NEEDED: &[(&str, Permission)] = &[
     ("overview", Permission::View),
     ("position", Permission::View),
     ("preview", Permission::Rollouts),
+    ("preview_import", Permission::Settings),
     ("preview_strategy", Permission::View),
     ("preview_tier", Permission::View),
     ("release", Permission::View),
@@ -66,6 +68,7 @@ const NEEDED: &[(&str, Permission)] = &[
     ("users", Permission::Settings),
     ("waiting_signups", Permission::View),
     ("change_many", Permission::Tenants),
+    ("driver_kinds", Permission::View),
     ("edit_tenant", Permission::Tenants),
     ("inbox", Permission::View),
     ("preview_bulk", Permission::Tenants),
@@ -78,6 +81,7 @@ const NEEDED: &[(&str, Permission)] = &[
     ("set_suspended", Permission::Tenants),
     ("stack_in_rollout", Permission::View),
     ("suspend_with_reason", Permission::Tenants),
+    ("targets", Permission::View),
     ("tenant_tags", Permission::View),
     ("timeline", Permission::View),
 ];
@@ -102,6 +106,7 @@ async fn call(s: &Service, actor: &Actor, name: &str) -> Result<(), Error> {
         "feed" => s.feed(actor, 0, 1).await.map(drop),
         "gate" => s.gate(actor, process, 0).await.map(drop),
         "gates_page" => s.gates_page(actor, None, 1).await.map(drop),
+        "import" => s.import(actor, &ImportForm::default(), "").await.map(drop),
         "keep_tenant" => s.keep_tenant(actor, tenant).await,
         "live_release" => s.live_release(actor).await.map(drop),
         "metrics" => s.metrics(actor).await.map(drop),
@@ -109,6 +114,7 @@ async fn call(s: &Service, actor: &Actor, name: &str) -> Result<(), Error> {
         "overview" => s.overview(actor).await.map(drop),
         "position" => s.position(actor).await.map(drop),
         "preview" => s.preview(actor, &StartRollout::default()).await.map(drop),
+        "preview_import" => s.preview_import(actor, &ImportForm::default()).await.map(drop),
         "preview_tier" => s.preview_tier(actor, tier, TierEdit::default()).await.map(drop),
         "release" => s.release(actor, "1.0.0").await.map(drop),
         "releases" => s.releases(actor).await.map(drop),
@@ -137,6 +143,7 @@ async fn call(s: &Service, actor: &Actor, name: &str) -> Result<(), Error> {
         "users" => s.users(actor).await.map(drop),
         "waiting_signups" => s.waiting_signups(actor).await.map(drop),
         "change_many" => s.change_many(actor, &bulk()).await.map(drop),
+        "driver_kinds" => s.driver_kinds(actor).map(drop),
         "edit_tenant" => s.edit_tenant(actor, tenant, &TenantEdit::default()).await.map(drop),
         "inbox" => s.inbox(actor).await.map(drop),
         "preview_bulk" => s.preview_bulk(actor, BulkVerb::Suspend, &[tenant], None).await.map(drop),
@@ -149,6 +156,7 @@ async fn call(s: &Service, actor: &Actor, name: &str) -> Result<(), Error> {
         "set_suspended" => s.set_suspended(actor, tenant, true, "").await,
         "stack_in_rollout" => s.stack_in_rollout(actor, process, stack).await.map(drop),
         "suspend_with_reason" => s.suspend_with_reason(actor, tenant, "").await,
+        "targets" => s.targets(actor).map(drop),
         "tenant_tags" => s.tenant_tags(actor).await.map(drop),
         "timeline" => s.timeline(actor, process).await.map(drop),
         other => panic!("{other} is not called"),

@@ -11,6 +11,7 @@ mod events;
 mod fleet;
 mod glance;
 mod identities;
+mod import;
 mod migrate;
 mod outbox;
 mod pages;

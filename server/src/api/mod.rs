@@ -3,12 +3,14 @@
 mod describe;
 mod events;
 mod extract;
+mod imports;
 mod once;
 mod problem;
 mod releases;
 mod rollouts;
 mod shapes;
 mod strategies;
+mod targets;
 mod tenants;
 mod tiers;
 
@@ -71,6 +73,8 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
         .routes(routes!(tenants::reactivate))
         .routes(routes!(tenants::retry))
         .routes(routes!(tenants::offboard))
+        .routes(routes!(imports::save))
+        .routes(routes!(imports::preview))
         .routes(routes!(releases::list, releases::add))
         .routes(routes!(releases::show))
         .routes(routes!(strategies::list, strategies::add))
@@ -86,6 +90,7 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
         .routes(routes!(rollouts::gates))
         .routes(routes!(rollouts::gate))
         .routes(routes!(rollouts::decide))
+        .routes(routes!(targets::list))
         .routes(routes!(events::events))
         .split_for_parts();
     let document = document.to_pretty_json().unwrap_or_default();
