@@ -4,12 +4,14 @@
 
 mod access;
 mod answers;
+mod drift;
 mod error;
 mod gates;
 mod kept;
 mod lists;
 mod people;
 mod ports;
+mod preview;
 mod releases;
 mod rollouts;
 mod signup;
@@ -24,11 +26,13 @@ mod views;
 
 pub use access::{SessionUser, hash_token};
 pub use answers::Repeatable;
+pub use drift::{DriftFilter, DriftList};
 pub use error::{Error, Result};
 pub use gates::{Inbox, Standing};
 pub use lists::Page;
 pub use people::{NewPassword, NewToken, NewUser, TokenRow};
 pub use ports::{Drivers, Pressure, TakesAll, TargetCard, TierNeeds};
+pub use preview::{PreviewStanding, WaveChanges};
 pub use releases::NewRelease;
 pub use rollouts::{GatePanel, Preview, RolloutView, StackView, StartRollout};
 pub use signup::{Offer, Progress, SignupForm};
