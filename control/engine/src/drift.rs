@@ -1,11 +1,12 @@
 //! Checks stacks for drift: each one from time to time, spread out, and those that somebody asked for at once.
 //!
-//! A stack that anything works on is left alone, and so is one that the open rollout has in its plan: it is changed
-//! by us then. A stack that was repaired is checked again as soon as the repair has ended.
+//! A stack that anything works on is left alone, and so is one that a running rollout has in its plan, unless somebody
+//! asks: it is changed by us then. A stack that was repaired is checked again as soon as the repair has ended.
 
 use crate::hold::{HOLD, hold};
 use crate::{Context, Setup, place};
 use domain::drift::{Drift, DriftState};
+use domain::rollout::State;
 use domain::{Actor, Reason, Span, StackId, Timestamp};
 use std::collections::HashSet;
 use std::time::Duration;
@@ -65,7 +66,10 @@ async fn check_some(context: &Context, setup: &Setup) -> Result<bool, StoreError
     }
     let planned = planned(context).await?;
     let mut ours: Vec<(StackId, String)> = vec![];
-    for (stack, name) in due.into_iter().filter(|(stack, _)| !planned.contains(stack)) {
+    for (stack, name, asked) in due {
+        if planned.contains(&stack) && !asked {
+            continue;
+        }
         if store.claim_drift(stack, &context.owner, now, Timestamp(now.0 + HOLD)).await? {
             ours.push((stack, name));
         }
@@ -95,11 +99,12 @@ async fn check_some(context: &Context, setup: &Setup) -> Result<bool, StoreError
     Ok(true)
 }
 
-/// The stacks that the open rollout has in its plan.
+/// The stacks that the open rollout has in its plan; none while it is halted, which may be for long.
 async fn planned(context: &Context) -> Result<HashSet<StackId>, StoreError> {
     let mut latest = context.rollout.lock().await;
     place::refresh(&context.store, &mut latest).await?;
-    let waves = latest.iter().flat_map(|running| &running.process.plan.waves);
+    let running = latest.iter().filter(|running| !matches!(running.process.state, State::Halted { .. }));
+    let waves = running.flat_map(|running| &running.process.plan.waves);
     Ok(waves.flat_map(|wave| &wave.steps).map(|step| step.stack).collect())
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 use store::StoreError;
 
 /// How long a right lasts without renewal, in milliseconds.
-pub(crate) const HOLD: i64 = 60_000;
-const RENEW: Duration = Duration::from_secs(15);
+pub(crate) const HOLD: i64 = 15_000;
+const RENEW: Duration = Duration::from_secs(4);
 
 /// Does `work`, and renews the right to it meanwhile; `None` if the right was lost, when `work` is dropped.
 pub(crate) async fn hold<T, F, R>(work: F, renew: impl Fn() -> R) -> Option<T>

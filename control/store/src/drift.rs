@@ -140,7 +140,7 @@ impl Store {
         Ok(())
     }
 
-    /// Stacks of a target that are to be checked now, those that somebody asked for first; with `asked` alone those.
+    /// Stacks of a target that are to be checked now, those that somebody asked for (which is told) first; with `asked` alone those.
     /// A stack that anything works on waits; one that was worked on since it drifted does not.
     ///
     /// # Errors
@@ -151,21 +151,21 @@ impl Store {
         now: Timestamp,
         asked: bool,
         limit: u32,
-    ) -> Result<Vec<(StackId, String)>, StoreError> {
+    ) -> Result<Vec<(StackId, String, bool)>, StoreError> {
         let due = if asked {
             "d.asked = 1"
         } else {
             "(d.asked = 1 or d.due_at <= $2 or d.state = 'drifted' and s.changed_at > d.looked_at)"
         };
         let sql = format!(
-            "select s.id, s.name from drifts d join stacks s on s.id = d.stack
+            "select s.id, s.name, d.asked from drifts d join stacks s on s.id = d.stack
              where s.driver = $1 and s.status in ('live', 'failed') and s.operation is null and d.lease_until < $2
                and {due}
                and not exists (select 1 from processes p where p.subject = s.id and p.ended_at is null)
              order by d.asked desc, d.due_at limit $3"
         );
         let rows = self.fetch(&sql, args![target.to_string(), now, limit]).await?;
-        rows.iter().map(|r| Ok((r.parse(0)?, r.text(1)?))).collect()
+        rows.iter().map(|r| Ok((r.parse(0)?, r.text(1)?, r.int(2)? != 0))).collect()
     }
 
     /// The right to check a stack until `until`; false if somebody else has it. Repeated by whoever has it, it is

@@ -203,7 +203,7 @@ fn drifted() -> Drift {
 
 async fn due(store: &Store, now: i64, asked: bool) -> Vec<String> {
     let due = store.due_drifts(&target(), Timestamp(now), asked, 10).await.unwrap();
-    due.into_iter().map(|(_, name)| name).collect()
+    due.into_iter().map(|(_, name, _)| name).collect()
 }
 
 async fn a_stack_that_was_not_checked_is_never_in_sync(url: String) {

@@ -32,7 +32,9 @@ impl Inner {
             Ok(wish) => wish,
             Err(Some(reason)) => return Err(reason),
             Err(None) => {
-                return Err(not_now(&reasons::silent("the template's parameters could not be read").sentence));
+                return Err(not_now(
+                    &reasons::silent("the template's parameters could not be read").sentence,
+                ));
             }
         };
         let set = format!("{PREFIX}{}", change.token);
