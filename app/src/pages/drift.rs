@@ -140,7 +140,7 @@ pub fn section(stack: &Stack, report: &DriftReport, may: bool) -> AnyView {
     });
     let busy = stack.operation.is_some();
     view! {
-        <section class="section" data-key="drift"><header class="section-head"><h3>"Drift " {chip(report)}</h3>
+        <section class="section drift" data-key="drift"><header class="section-head"><h3>"Drift " {chip(report)}</h3>
             {may.then(|| buttons(&stack.id.to_string(), report, busy))}</header>
             <p>{when}</p> {why}
             {(!resources.is_empty()).then(|| view! { <ul class="drift-resources">{resources}</ul> })}
@@ -203,10 +203,10 @@ const fn shape(state: DriftState) -> &'static str {
 /// The line on the first page, where stacks have drifted.
 pub fn attention(drifted: i64) -> Option<AnyView> {
     (drifted > 0).then(|| {
-        let verb = if drifted == 1 { "has" } else { "have" };
+        let (verb, them) = if drifted == 1 { ("has", "it") } else { ("have", "them") };
         view! {
-            <p class="alert alert-warning"><a href="/drift?state=drifted">{count(drifted, "stack")} " " {verb} " drifted"</a>
-                ": somebody changed them in their account, past Tidegate."</p>
+            <section class="section"><p class="alert alert-warning"><a href="/drift?state=drifted">{count(drifted, "stack")} " " {verb} " drifted"</a>
+                ": somebody changed " {them} " in the account, past Tidegate."</p></section>
         }
         .into_any()
     })

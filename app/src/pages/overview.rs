@@ -132,7 +132,6 @@ fn health(data: &Overview) -> Option<impl IntoView + use<>> {
                 {stat("Stacks", h.all, None, "")}
                 {stat("Being changed", h.busy, None, "")}
                 {stat("With a failure", h.failed, None, "tone-bad")}
-                {stat("Drifted", data.drifted, Some("/drift?state=drifted"), "tone-bad")}
             </dl>
         </section>
     })
