@@ -11,6 +11,7 @@ mod releases;
 mod rollouts;
 mod shapes;
 mod strategies;
+mod targets;
 mod tenants;
 mod tiers;
 
@@ -95,6 +96,7 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
         .routes(routes!(rollouts::gates))
         .routes(routes!(rollouts::gate))
         .routes(routes!(rollouts::decide))
+        .routes(routes!(targets::list))
         .routes(routes!(events::events))
         .split_for_parts();
     let document = document.to_pretty_json().unwrap_or_default();
