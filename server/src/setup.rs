@@ -2,9 +2,9 @@
 
 use anyhow::{Context as _, Result, bail};
 use aws::{Account, Role};
-use domain::Region;
 use domain::release::DriverKind;
 use domain::stack::StackTarget;
+use domain::{Region, Span};
 use drivers::cloudformation::Settings;
 use drivers::cloudformation::budget::Limits;
 use serde::Deserialize;
@@ -48,6 +48,8 @@ pub struct TargetSetup {
     pub calls_per_second: Option<f64>,
     /// Calls at once after a pause.
     pub burst: Option<f64>,
+    /// How often stacks are checked for drift, like `24h`; or `off`.
+    pub drift_every: Option<String>,
 }
 
 /// How an account is reached.
@@ -110,7 +112,26 @@ impl TargetSetup {
         }
     }
 
+    /// How often its stacks are checked for drift; `None` for never. Once a day if nothing is said.
+    pub fn drift_every(&self) -> Option<Span> {
+        match (self.driver, self.drift_every.as_deref()) {
+            (DriverKind::Local | DriverKind::Gitops, _) | (_, Some("off")) => None,
+            (DriverKind::Cloudformation, None) => Some(Span::days(1)),
+            (DriverKind::Cloudformation, Some(text)) => text.parse().ok(),
+        }
+    }
+
     fn check(&self) -> Result<()> {
+        match self.drift_every.as_deref().map(|text| (text, text.parse::<Span>())) {
+            None | Some(("off", _)) => {}
+            Some(_) if self.driver != DriverKind::Cloudformation => {
+                bail!("drift_every: only stacks of CloudFormation can drift; leave it out")
+            }
+            Some((_, Ok(every))) if (Span::minutes(10)..=Span::days(90)).contains(&every) => {}
+            Some((text, _)) => {
+                bail!("drift_every: “{text}” is not off, or a time from 10m to 90d; write it like 24h")
+            }
+        }
         self.target()
             .to_string()
             .parse::<StackTarget>()
@@ -200,7 +221,13 @@ mod tests {
         assert!(
             (limits.per_second - 20.0).abs() < f64::EPSILON && (limits.burst - 20.0).abs() < f64::EPSILON
         );
-        assert_eq!(setup.targets[1].target(), StackTarget::local());
+        assert_eq!(setup.targets[0].drift_every(), Some(Span::days(1)));
+        assert_eq!((setup.targets[1].target(), setup.targets[1].drift_every()), (StackTarget::local(), None));
+        let every = |text: &str| {
+            let one = format!("[[target]]\ndriver = 'cloudformation'\nname = 'a'\ndrift_every = '{text}'");
+            read(&one).unwrap().targets[0].drift_every()
+        };
+        assert_eq!((every("6h"), every("off")), (Some(Span::hours(6)), None));
     }
 
     #[test]
@@ -216,6 +243,9 @@ mod tests {
             (&format!("{one}external_id = 'x'"), "external_id: is for a role"),
             (&format!("{one}service_role = 'me'"), "ARN"),
             (&format!("{one}colour = 1"), "colour"),
+            (&format!("{one}drift_every = 'daily'"), "drift_every: “daily”"),
+            (&format!("{one}drift_every = '1s'"), "drift_every: “1s”"),
+            ("[[target]]\ndriver = 'local'\ndrift_every = '24h'", "drift_every: only"),
             (&format!("{one}{one}"), "another target has that name"),
             (&format!("{one}{}", one.replace("'a'", "'b'")), "the same account and region"),
         ] {

@@ -1,19 +1,20 @@
 //! The inbox of gates, and the panel where one is decided: a plain page that works on a phone without scripts.
 
-use super::{id, page};
+use super::{changes, id, page};
 use crate::islands::spark;
 use crate::parts::{count, icon};
 use crate::session::{Member, Ui, actor, answer};
 use crate::shell::{Frame, render};
 use axum::extract::{Path, State};
 use axum::response::Response;
+use domain::access::Permission;
 use domain::rollout::Verdict;
 use domain::timeline::Chip;
 use domain::{ProcessId, Timestamp};
 use http::StatusCode;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
-use service::{GatePanel, Standing};
+use service::{GatePanel, PreviewStanding, Standing};
 use store::OpenGate;
 
 pub async fn list(State(ui): State<Ui>, member: Member) -> Response {
@@ -76,10 +77,11 @@ pub async fn gate(
     let comment = flash.value("comment", "");
     let title = format!("{}, wave {number}", panel.timeline.title);
     let now = ui.service.now();
-    render(&ui, StatusCode::OK, frame, title, flash, move || body(&panel, &comment, now)).await
+    let steer = member.actor.may(Permission::Rollouts);
+    render(&ui, StatusCode::OK, frame, title, flash, move || body(&panel, &comment, now, steer)).await
 }
 
-fn body(panel: &GatePanel, comment: &str, now: Timestamp) -> impl IntoView + use<> {
+fn body(panel: &GatePanel, comment: &str, now: Timestamp, steer: bool) -> impl IntoView + use<> {
     let view = &panel.timeline;
     let wave = &view.waves[panel.wave];
     let number = panel.wave + 1;
@@ -119,11 +121,28 @@ fn body(panel: &GatePanel, comment: &str, now: Timestamp) -> impl IntoView + use
                 <ul class="diff">{changes}</ul>
             </section>
             <section class="gate-section"><h2>"Evidence"</h2>{evidence}</section>
+            {inside(panel, steer)}
             {next}
             {asked.then(|| form(panel, comment))}
             <p><a href=format!("/rollouts/{}", view.id)>"See the whole rollout"</a> " · " <a href="/approvals">"All approvals"</a></p>
         </main>
     }
+}
+
+/// What the next wave changes inside its stacks: part of what is decided on.
+fn inside(panel: &GatePanel, steer: bool) -> Option<AnyView> {
+    let open = matches!(
+        panel.standing,
+        Standing::Asked { .. } | Standing::Answered { .. } | Standing::Others(_) | Standing::NotYet(_)
+    );
+    let next = panel.preview.as_ref().filter(|next| open && next.standing != PreviewStanding::Nothing)?;
+    let ask = changes::ask(panel.timeline.id, next, "gate").filter(|_| steer);
+    let waits = matches!(next.standing, PreviewStanding::Waiting { .. });
+    let waits = waits.then(|| view! { <p class="small muted">"Open this page again to see it. If something else is found than was shown before, answers given until then count no more."</p> });
+    Some(
+        view! { <section class="gate-section"><h2>"What the next wave changes inside its stacks"</h2>{changes::wave(next, ask)}{waits}</section> }
+            .into_any(),
+    )
 }
 
 fn condition(chip: &Chip, now: Timestamp) -> impl IntoView + use<> {

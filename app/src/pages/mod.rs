@@ -3,6 +3,8 @@
 mod account;
 mod activity;
 mod approvals;
+mod changes;
+mod drift;
 mod import;
 mod import_rows;
 mod mail;
@@ -51,6 +53,7 @@ pub fn router(ui: Ui) -> Router {
         .route("/tenants/{id}", get(tenant::show))
         .route("/stacks/{id}", get(stacks::show))
         .route("/stacks/{id}/drawer", get(stacks::drawer))
+        .route("/drift", get(drift::list))
         .route("/tiers", get(tiers::list))
         .route("/tiers/new", get(tiers::new).post(tiers::new_again))
         .route("/tiers/{id}", get(tiers::edit).post(tiers::edit_again))

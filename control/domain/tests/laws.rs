@@ -279,7 +279,9 @@ impl World {
                         Effect::Probe { wave, stacks } => {
                             self.probe = Some((wave, stacks.into_iter().map(|(id, ..)| id).collect()));
                         }
-                        Effect::Place | Effect::Serve(_) => panic!("a rollout asks for no place"),
+                        Effect::Place | Effect::Serve(_) | Effect::Preview { .. } => {
+                            panic!("a rollout asks for no place, and for no preview of local stacks")
+                        }
                     }
                 }
                 return;

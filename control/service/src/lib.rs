@@ -4,6 +4,7 @@
 
 mod access;
 mod answers;
+mod drift;
 mod error;
 mod gates;
 mod import;
@@ -12,6 +13,7 @@ mod kept;
 mod lists;
 mod people;
 mod ports;
+mod preview;
 mod releases;
 mod rollouts;
 mod signup;
@@ -26,6 +28,7 @@ mod views;
 
 pub use access::{SessionUser, hash_token};
 pub use answers::Repeatable;
+pub use drift::{DriftFilter, DriftList};
 pub use error::{Error, Result};
 pub use gates::{Inbox, Standing};
 pub use import::Imported;
@@ -33,6 +36,7 @@ pub use import_form::{ImportForm, ImportSource};
 pub use lists::Page;
 pub use people::{NewPassword, NewToken, NewUser, TokenRow};
 pub use ports::{Drivers, Pressure, Row, TakesAll, TargetCard, TierNeeds, Update};
+pub use preview::{PreviewStanding, WaveChanges};
 pub use releases::NewRelease;
 pub use rollouts::{GatePanel, Preview, RolloutView, StackView, StartRollout};
 pub use signup::{Offer, Progress, SignupForm};

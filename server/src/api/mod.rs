@@ -1,6 +1,8 @@
 //! The REST API: thin doors to the service, described by the OpenAPI document that is derived from them.
 
+mod changes;
 mod describe;
+mod drift;
 mod events;
 mod extract;
 mod imports;
@@ -81,12 +83,19 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
         .routes(routes!(strategies::show, strategies::change, strategies::delete))
         .routes(routes!(rollouts::list, rollouts::start))
         .routes(routes!(rollouts::preview))
+        .routes(routes!(changes::preview))
         .routes(routes!(rollouts::show))
         .routes(routes!(rollouts::pause))
         .routes(routes!(rollouts::resume))
         .routes(routes!(rollouts::stop))
         .routes(routes!(rollouts::retry))
         .routes(routes!(rollouts::rollback))
+        .routes(routes!(changes::list))
+        .routes(routes!(changes::ask))
+        .routes(routes!(drift::list))
+        .routes(routes!(drift::show))
+        .routes(routes!(drift::check))
+        .routes(routes!(drift::repair))
         .routes(routes!(rollouts::gates))
         .routes(routes!(rollouts::gate))
         .routes(routes!(rollouts::decide))

@@ -10,6 +10,7 @@ mod event;
 mod next;
 mod records;
 mod sentence;
+mod shown;
 mod summary;
 
 pub(crate) use next::missing;
@@ -17,6 +18,7 @@ pub(crate) use summary::{tenants_reached, time_left, waits_for};
 
 pub use command::Command;
 pub use event::{Event, Phase, Then, Verdict};
+pub use shown::Shown;
 
 use crate::operation::Run;
 use crate::plan::{Change, Plan, Step, Target};
@@ -151,6 +153,8 @@ pub struct Wave {
     pub state: WaveState,
     /// One for each step of the plan.
     pub steps: Vec<StepState>,
+    /// The preview of its changes, once there is one.
+    pub shown: Option<Shown>,
 }
 
 /// Where a wave is.
@@ -233,7 +237,8 @@ pub struct Decision {
     pub by: Person,
     /// Why.
     pub comment: String,
-    /// The plan that was shown; a yes to another plan than the present one does not count.
+    /// The plan and preview that were shown ([`Rollout::binding`]); a yes to others than the present ones does not
+    /// count.
     pub plan_hash: String,
     /// When.
     pub at: Timestamp,
@@ -291,7 +296,9 @@ impl Rollout {
     pub fn missing_approvals(&self, wave: usize) -> u32 {
         let spec = self.plan.waves.get(wave).and_then(|w| w.spec.gate.approval.as_ref());
         match (self.waves.get(wave).map(|w| &w.state), spec) {
-            (Some(WaveState::Gated(gate)), Some(approval)) => next::missing(approval, gate, &self.plan.hash),
+            (Some(WaveState::Gated(gate)), Some(approval)) => {
+                next::missing(approval, gate, &self.binding(wave))
+            }
             _ => 0,
         }
     }

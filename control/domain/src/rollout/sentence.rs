@@ -25,6 +25,7 @@ pub(super) fn sentence(rollout: &Rollout, event: &Event) -> String {
         Event::Withdrawn { wave: w, step: s, reason } => {
             format!("{} leaves {}: {}", step(*w, *s), wave(w), reason.sentence)
         }
+        Event::Previewed { wave: w, sentence, .. } => format!("{title}: preview of {}: {sentence}", wave(w)),
         Event::WaveStarted { wave: w } => format!("{title}: {} started", wave(w)),
         Event::WaveSkipped { wave: w } => format!("{title}: {} is empty and skipped", wave(w)),
         Event::StepSkipped { wave: w, step: s, reason, .. } => {

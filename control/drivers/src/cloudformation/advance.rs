@@ -171,6 +171,8 @@ impl Inner {
                 turn.work.step = Step::Lost;
                 let sent = if what == Move::Create {
                     self.calls.create(class, &wish).await
+                } else if turn.work.heal {
+                    self.calls.revert(class, &wish).await
                 } else {
                     self.calls.update(class, &wish).await
                 };

@@ -51,7 +51,7 @@ pub struct Sweep {
 
 /// The provider, in one account and region.
 pub struct Calls {
-    client: Client,
+    pub(super) client: Client,
     /// The budget.
     pub gate: Gate,
 }
@@ -192,7 +192,7 @@ impl Calls {
     }
 
     /// A call that changes something: repeated only when it was throttled, which means that it was not accepted.
-    async fn once<T, E, F>(&self, class: Class, call: impl Fn() -> F) -> Result<T, Trouble>
+    pub(super) async fn once<T, E, F>(&self, class: Class, call: impl Fn() -> F) -> Result<T, Trouble>
     where
         F: Future<Output = Result<T, SdkError<E>>>,
         E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -213,7 +213,7 @@ impl Calls {
     }
 
     /// A call that changes nothing: repeated a few times when it was not answered.
-    async fn read<T, E, F>(&self, class: Class, call: impl Fn() -> F) -> Result<T, Trouble>
+    pub(super) async fn read<T, E, F>(&self, class: Class, call: impl Fn() -> F) -> Result<T, Trouble>
     where
         F: Future<Output = Result<T, SdkError<E>>>,
         E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -234,18 +234,18 @@ impl Calls {
     }
 }
 
-fn capabilities(wish: &Wish) -> Vec<Capability> {
+pub(super) fn capabilities(wish: &Wish) -> Vec<Capability> {
     wish.capabilities.iter().map(|c| Capability::from(c.as_str())).collect()
 }
 
-fn parameters(wish: &Wish) -> Vec<Parameter> {
+pub(super) fn parameters(wish: &Wish) -> Vec<Parameter> {
     let one = |(key, value): &(String, String)| {
         Parameter::builder().parameter_key(key).parameter_value(value).build()
     };
     wish.parameters.iter().map(one).collect()
 }
 
-fn tags(wish: &Wish) -> Vec<Tag> {
+pub(super) fn tags(wish: &Wish) -> Vec<Tag> {
     let kept = wish.kept.iter().map(|(key, value)| (key.as_str(), value));
     let all = wish.tags.iter().map(|(key, value)| (*key, value)).chain(kept);
     all.map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()

@@ -10,7 +10,9 @@ mod advance;
 mod artifact;
 pub mod budget;
 mod calls;
+mod changeset;
 mod connect;
+mod drift;
 mod driver;
 pub mod errors;
 mod events;
@@ -18,6 +20,7 @@ mod gate;
 mod inventory;
 mod judge;
 mod parameters;
+mod preview;
 mod reasons;
 mod schedule;
 mod sighting;
@@ -35,7 +38,7 @@ use artifact::{Artifact, Source};
 use domain::stack::own_name;
 use domain::{Invalid, OperationId, Reason, Timestamp};
 use schedule::Schedule;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use template::Template;
 use tokio::sync::{Notify, broadcast};
@@ -55,6 +58,8 @@ struct Inner {
     /// How many pages the last sweep had: beyond as many stacks a sweep is cheaper than a call each.
     pages: Mutex<usize>,
     templates: Mutex<HashMap<String, Template>>,
+    /// Stacks that were looked through for change sets that a preview left behind.
+    tidied: Mutex<HashSet<String>>,
     /// What gates were last told.
     glance: tokio::sync::Mutex<Option<(Timestamp, Arc<watch::Looked>)>>,
     /// Why the last look at stacks failed.
@@ -76,6 +81,7 @@ impl Cloudformation {
             schedule: Mutex::new(Schedule::new(now())),
             pages: Mutex::new(3),
             templates: Mutex::default(),
+            tidied: Mutex::default(),
             glance: tokio::sync::Mutex::default(),
             trouble: Mutex::default(),
             events,

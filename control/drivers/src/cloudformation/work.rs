@@ -24,6 +24,8 @@ pub struct Work {
     pub kind: OperationKind,
     /// What was asked; `None` if it was found at the provider after a restart.
     pub change: Option<Change>,
+    /// Whether resources that have drifted are put back with it.
+    pub heal: bool,
     /// How far it has come.
     pub step: Step,
     /// How it ended.

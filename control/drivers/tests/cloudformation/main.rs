@@ -1,6 +1,7 @@
 //! The CloudFormation driver against a real emulator, behind a proxy that breaks calls.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod changes;
 mod faults;
 mod fleet;
 mod imported;
