@@ -2,6 +2,8 @@
 
 mod account;
 mod queue;
+mod tasks;
 
 pub use account::{Account, Role};
 pub use queue::{Queue, QueueTrouble, Received};
+pub use tasks::{TaskTrouble, Tasks};

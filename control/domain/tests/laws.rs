@@ -239,6 +239,8 @@ impl World {
             }
             Event::ApprovalAsked { .. } => {
                 assert!(has(|r| matches!(r, Record::Gate(_))) && has(|r| matches!(r, Record::Mail(_))));
+                let told = has(|r| matches!(r, Record::Announce(a) if a.plan_hash == self.rollout.plan.hash));
+                assert!(told, "other systems are not told of the plan that is asked about");
             }
             Event::Succeeded | Event::RolledBack { .. } | Event::Aborted { .. } => {
                 assert!(has(|r| matches!(r, Record::Desires)), "who is behind is not worked out (law 1)");
