@@ -1,6 +1,6 @@
 //! One's own password and API tokens; for admins also people, their roles, and mail.
 
-use super::{account, mail, page};
+use super::{account, mail, page, queues};
 use crate::parts::{field, post, select, time};
 use crate::session::{Flash, Member, Ui, actor, answer};
 use crate::shell::render;
@@ -18,7 +18,8 @@ pub async fn show(State(ui): State<Ui>, member: Member) -> Response {
     let all = if member.actor.may(Permission::Settings) {
         let users = page!(ui, frame, ui.service.users(&member.actor).await);
         let settings = page!(ui, frame, ui.service.settings(&member.actor).await);
-        Some((users, settings.mail))
+        let queues = page!(ui, frame, ui.service.queue_view(&member.actor).await);
+        Some((users, settings.mail, queues))
     } else {
         None
     };
@@ -30,7 +31,7 @@ pub async fn show(State(ui): State<Ui>, member: Member) -> Response {
             <header class="page-head"><h1>"Settings"</h1></header>
             {account::password(&again)}
             {account::tokens(&again, &actor, &tokens)}
-            {all.as_ref().map(|(users, mail)| view! { {people(&again, users)} {messages(mail)} })}
+            {all.as_ref().map(|(users, mail, queues)| view! { {people(&again, users)} {queues::section(queues)} {messages(mail)} })}
         }
     })
     .await

@@ -1,6 +1,7 @@
 //! How Tidegate reaches AWS: whose credentials, which region, which address.
 
 mod account;
+mod inbox;
 mod queue;
 mod tasks;
 

@@ -142,13 +142,13 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     let SdkError::ServiceError(answer) = error else {
-        let root =
-            std::iter::successors(Some(error as &dyn std::error::Error), |cause| cause.source()).last();
-        let told = root.map(ToString::to_string).unwrap_or_default();
+        let first: &(dyn std::error::Error + 'static) = error;
+        let causes = || std::iter::successors(Some(first), |cause| cause.source());
+        let told = causes().last().map(ToString::to_string).unwrap_or_default();
         return match error {
             SdkError::ConstructionFailure(_) => QueueTrouble::Refused(told),
-            // Never sent, as there was nothing to sign it with.
-            SdkError::DispatchFailure(failure) if failure.is_other() => QueueTrouble::Denied(told),
+            // Never sent: there was nothing to sign it with.
+            _ if causes().any(|cause| cause.is::<CredentialsError>()) => QueueTrouble::Denied(told),
             _ => QueueTrouble::Silent(told),
         };
     };

@@ -5,15 +5,19 @@
 mod access;
 mod answers;
 mod error;
+mod gate_answers;
 mod gates;
+mod intake;
 mod kept;
 mod lists;
 mod people;
 mod ports;
+mod queues;
 mod releases;
 mod rollouts;
 mod signup;
 mod strategies;
+mod tasks;
 mod tenant_edit;
 mod tenants;
 mod tier_diff;
@@ -26,9 +30,11 @@ pub use access::{SessionUser, hash_token};
 pub use answers::Repeatable;
 pub use error::{Error, Result};
 pub use gates::{Inbox, Standing};
+pub use intake::Taken;
 pub use lists::Page;
 pub use people::{NewPassword, NewToken, NewUser, TokenRow};
 pub use ports::{Drivers, Pressure, TakesAll, TargetCard, TierNeeds};
+pub use queues::{CountsFor, QueueCard, QueueHealth, QueueRole, QueueSetup, QueueView};
 pub use releases::NewRelease;
 pub use rollouts::{GatePanel, Preview, RolloutView, StackView, StartRollout};
 pub use signup::{Offer, Progress, SignupForm};
@@ -61,6 +67,7 @@ pub struct Service {
     attempts: Arc<access::Attempts>,
     facts: kept::Kept<Vec<StackFacts>>,
     overview: kept::Kept<Overview>,
+    queues: Arc<queues::Queues>,
 }
 
 impl Service {
@@ -75,6 +82,7 @@ impl Service {
             attempts: Arc::default(),
             facts: kept::Kept::default(),
             overview: kept::Kept::default(),
+            queues: Arc::default(),
         }
     }
 

@@ -46,7 +46,8 @@ impl Tx {
     /// # Errors
     /// The database failed.
     pub async fn handled(&mut self, receipt: &Receipt, refused: Option<&Reason>) -> Result<bool, StoreError> {
-        let sql = "insert into queue_messages (id, queue, message, digest, state, reason, received_at, ended_at)
+        let sql =
+            "insert into queue_messages (id, queue, message, digest, state, reason, received_at, ended_at)
                    values ($1,$2,$3,$4,$5,$6,$7,$7) on conflict do nothing";
         let bound = args![
             uuid::Uuid::now_v7().to_string(),
@@ -64,7 +65,11 @@ impl Tx {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn set_message_aside(&mut self, message: &QueueMessage, digest: &str) -> Result<bool, StoreError> {
+    pub async fn set_message_aside(
+        &mut self,
+        message: &QueueMessage,
+        digest: &str,
+    ) -> Result<bool, StoreError> {
         let sql = "insert into queue_messages (id, queue, message, digest, state, reason, body, received_at)
                    values ($1,$2,$3,$4,'set_aside',$5,$6,$7) on conflict do nothing";
         let bound = args![

@@ -212,7 +212,8 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn not_told(&self, id: TaskId, why: &str, again: Timestamp) -> Result<(), StoreError> {
-        let sql = "update tasks set error = $2, next_at = $3 where id = $1 and state in ('asking', 'decided')";
+        let sql =
+            "update tasks set error = $2, next_at = $3 where id = $1 and state in ('asking', 'decided')";
         self.execute(sql, args![id.to_string(), why, again]).await.map(drop)
     }
 }

@@ -5,10 +5,13 @@ mod events;
 mod extract;
 mod once;
 mod problem;
+mod queues;
 mod releases;
 mod rollouts;
+mod schemas;
 mod shapes;
 mod strategies;
+mod tasks;
 mod tenants;
 mod tiers;
 
@@ -87,6 +90,11 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
         .routes(routes!(rollouts::gate))
         .routes(routes!(rollouts::decide))
         .routes(routes!(events::events))
+        .routes(routes!(tasks::list))
+        .routes(routes!(tasks::decide))
+        .routes(routes!(queues::list))
+        .routes(routes!(queues::try_again))
+        .routes(routes!(queues::dismiss))
         .split_for_parts();
     let document = document.to_pretty_json().unwrap_or_default();
     let described = move || {
@@ -96,6 +104,7 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
     let api = Api { service, shutdown };
     let inner = router
         .route("/openapi.json", get(described))
+        .merge(schemas::router())
         .method_not_allowed_fallback(|| async {
             problem(
                 StatusCode::METHOD_NOT_ALLOWED,
