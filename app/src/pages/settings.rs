@@ -1,6 +1,6 @@
 //! One's own password and API tokens; for admins also people, their roles, and mail.
 
-use super::{account, mail, page, queues};
+use super::{account, mail, page, queues, targets};
 use crate::parts::{field, post, select, time};
 use crate::session::{Flash, Member, Ui, actor, answer};
 use crate::shell::render;
@@ -18,8 +18,9 @@ pub async fn show(State(ui): State<Ui>, member: Member) -> Response {
     let all = if member.actor.may(Permission::Settings) {
         let users = page!(ui, frame, ui.service.users(&member.actor).await);
         let settings = page!(ui, frame, ui.service.settings(&member.actor).await);
+        let places = page!(ui, frame, ui.service.targets(&member.actor));
         let queues = page!(ui, frame, ui.service.queue_view(&member.actor).await);
-        Some((users, settings.mail, queues))
+        Some((users, places, queues, settings.mail))
     } else {
         None
     };
@@ -31,7 +32,7 @@ pub async fn show(State(ui): State<Ui>, member: Member) -> Response {
             <header class="page-head"><h1>"Settings"</h1></header>
             {account::password(&again)}
             {account::tokens(&again, &actor, &tokens)}
-            {all.as_ref().map(|(users, mail, queues)| view! { {people(&again, users)} {queues::section(queues)} {messages(mail)} })}
+            {all.as_ref().map(|(users, places, queues, mail)| view! { {people(&again, users)} {targets::section(places)} {queues::section(queues)} {messages(mail)} })}
         }
     })
     .await

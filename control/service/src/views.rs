@@ -1,11 +1,12 @@
 //! What pages show that belongs to nobody in particular: the overview, the inbox, the record, the settings.
 
 use crate::tiers::TierForm;
-use crate::{Error, Result, Service, strategies};
+use crate::{Error, Result, Service, TargetCard, strategies};
 use domain::access::Permission;
 use domain::process::ProcessKind;
-use domain::release::Release;
+use domain::release::{DriverKind, Release};
 use domain::{Actor, MailId, Timestamp};
+use std::collections::BTreeSet;
 use store::{
     Activity, ActivityFilter, Behind, Message, OpenGate, ProcessRow, Signup, StackHealth, TenantFilter,
     TenantRow, TierVersions,
@@ -159,6 +160,24 @@ impl Service {
     pub async fn settings(&self, actor: &Actor) -> Result<Settings> {
         actor.require(Permission::Settings)?;
         Ok(Settings { mail: self.store.messages(50).await? })
+    }
+
+    /// Where stacks are made, in the order in which targets are asked for a place.
+    ///
+    /// # Errors
+    /// Needs `view`.
+    pub fn targets(&self, actor: &Actor) -> Result<Vec<TargetCard>> {
+        actor.require(Permission::View)?;
+        Ok(self.drivers.targets())
+    }
+
+    /// The drivers that releases can have something for.
+    ///
+    /// # Errors
+    /// Needs `view`.
+    pub fn driver_kinds(&self, actor: &Actor) -> Result<BTreeSet<DriverKind>> {
+        actor.require(Permission::View)?;
+        Ok(self.drivers.kinds())
     }
 
     /// Sends a message again to whom it was set aside for.

@@ -11,6 +11,7 @@ mod rollouts;
 mod schemas;
 mod shapes;
 mod strategies;
+mod targets;
 mod tasks;
 mod tenants;
 mod tiers;
@@ -89,6 +90,7 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
         .routes(routes!(rollouts::gates))
         .routes(routes!(rollouts::gate))
         .routes(routes!(rollouts::decide))
+        .routes(routes!(targets::list))
         .routes(routes!(events::events))
         .routes(routes!(tasks::list))
         .routes(routes!(tasks::decide))

@@ -225,6 +225,27 @@ pub struct Offboard {
     pub grace_hours: Option<i64>,
 }
 
+/// A place where stacks are made.
+#[derive(Serialize, ToSchema)]
+pub struct TargetOut {
+    /// As stacks name it.
+    pub target: String,
+    /// Where it leads.
+    pub place: String,
+    /// The regions whose tenants it takes; empty for every one.
+    pub regions: Vec<String>,
+    /// The tiers whose tenants it takes; empty for every one.
+    pub tiers: Vec<String>,
+    /// Calls that wait for its rate budget; absent where it has none.
+    pub waiting_calls: Option<u64>,
+    /// Calls per second that are made now.
+    pub calls_per_second: Option<f64>,
+    /// When those that wait now will have been made, in milliseconds.
+    pub waiting_ms: Option<i64>,
+    /// Why it cannot be reached now.
+    pub trouble: Option<String>,
+}
+
 /// A release.
 #[derive(Serialize, ToSchema)]
 pub struct ReleaseOut {
