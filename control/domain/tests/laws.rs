@@ -239,7 +239,8 @@ impl World {
             }
             Event::ApprovalAsked { .. } => {
                 assert!(has(|r| matches!(r, Record::Gate(_))) && has(|r| matches!(r, Record::Mail(_))));
-                let told = has(|r| matches!(r, Record::Announce(a) if a.plan_hash == self.rollout.plan.hash));
+                let hash = &self.rollout.plan.hash;
+                let told = records.iter().any(|r| matches!(r, Record::Announce(a) if a.plan_hash == *hash));
                 assert!(told, "other systems are not told of the plan that is asked about");
             }
             Event::Succeeded | Event::RolledBack { .. } | Event::Aborted { .. } => {
