@@ -3,6 +3,8 @@
 mod account;
 mod activity;
 mod approvals;
+mod import;
+mod import_rows;
 mod mail;
 mod overview;
 mod queues;
@@ -68,6 +70,7 @@ pub fn router(ui: Ui) -> Router {
         .route("/approvals", get(approvals::list))
         .route("/activity", get(activity::list))
         .route("/settings", get(settings::show))
+        .route("/settings/import", get(import::show).post(import::again))
         .route("/signup", get(signup::form))
         .route("/signup/address", get(signup::address))
         .route("/signup/sent", get(signup::sent))

@@ -32,7 +32,9 @@ pub async fn show(State(ui): State<Ui>, member: Member) -> Response {
             <header class="page-head"><h1>"Settings"</h1></header>
             {account::password(&again)}
             {account::tokens(&again, &actor, &tokens)}
-            {all.as_ref().map(|(users, places, queues, mail)| view! { {people(&again, users)} {targets::section(places)} {queues::section(queues)} {messages(mail)} })}
+            {all.as_ref().map(|(users, places, queues, mail)| view! {
+                {people(&again, users)} {targets::section(places)} {import()} {queues::section(queues)} {messages(mail)}
+            })}
         }
     })
     .await
@@ -81,6 +83,15 @@ fn people(flash: &Flash, users: &[User]) -> AnyView {
         </section>
     }
     .into_any()
+}
+
+fn import() -> impl IntoView {
+    view! {
+        <section class="section"><header class="section-head"><h2>"Stacks that other tools made"</h2></header>
+            <p class="muted">"Bring a fleet that runs already under Tidegate: you see what was inferred before anything is saved."</p>
+            <p><a class="btn" href="/settings/import">"Import stacks…"</a></p>
+        </section>
+    }
 }
 
 fn messages(sent: &[Message]) -> AnyView {

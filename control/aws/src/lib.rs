@@ -3,6 +3,7 @@
 mod account;
 mod inbox;
 mod queue;
+pub mod tables;
 mod tasks;
 
 pub use account::{Account, Role};

@@ -7,6 +7,7 @@ pub mod access;
 pub mod configuration;
 pub mod fields;
 pub mod ids;
+pub mod import;
 pub mod invalid;
 pub mod onboarding;
 pub mod operation;

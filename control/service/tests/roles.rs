@@ -10,7 +10,7 @@ use domain::{
     StrategyId, TaskId, TenantId, TierId, UserId,
 };
 use service::{
-    BulkChange, BulkVerb, Error, NewRelease, NewTenant, NewToken, NewUser, Service, StackFilter,
+    BulkChange, BulkVerb, Error, ImportForm, NewRelease, NewTenant, NewToken, NewUser, Service, StackFilter,
     StartRollout, TenantEdit, TierEdit, TierForm,
 };
 use std::sync::Arc;
@@ -35,6 +35,7 @@ const NEEDED: &[(&str, Permission)] = &[
     ("feed", Permission::View),
     ("gate", Permission::View),
     ("gates_page", Permission::View),
+    ("import", Permission::Settings),
     ("keep_tenant", Permission::Tenants),
     ("live_release", Permission::View),
     ("metrics", Permission::View),
@@ -42,6 +43,7 @@ const NEEDED: &[(&str, Permission)] = &[
     ("overview", Permission::View),
     ("position", Permission::View),
     ("preview", Permission::Rollouts),
+    ("preview_import", Permission::Settings),
     ("preview_strategy", Permission::View),
     ("preview_tier", Permission::View),
     ("queue_view", Permission::Settings),
@@ -116,6 +118,7 @@ async fn call(s: &Service, actor: &Actor, name: &str) -> Result<(), Error> {
         "feed" => s.feed(actor, 0, 1).await.map(drop),
         "gate" => s.gate(actor, process, 0).await.map(drop),
         "gates_page" => s.gates_page(actor, None, 1).await.map(drop),
+        "import" => s.import(actor, &ImportForm::default(), "").await.map(drop),
         "keep_tenant" => s.keep_tenant(actor, tenant).await,
         "live_release" => s.live_release(actor).await.map(drop),
         "metrics" => s.metrics(actor).await.map(drop),
@@ -123,6 +126,7 @@ async fn call(s: &Service, actor: &Actor, name: &str) -> Result<(), Error> {
         "overview" => s.overview(actor).await.map(drop),
         "position" => s.position(actor).await.map(drop),
         "preview" => s.preview(actor, &StartRollout::default()).await.map(drop),
+        "preview_import" => s.preview_import(actor, &ImportForm::default()).await.map(drop),
         "preview_tier" => s.preview_tier(actor, tier, TierEdit::default()).await.map(drop),
         "queue_view" => s.queue_view(actor).await.map(drop),
         "release" => s.release(actor, "1.0.0").await.map(drop),

@@ -11,6 +11,7 @@ mod error;
 mod events;
 mod fleet;
 mod glance;
+mod import;
 mod migrate;
 mod outbox;
 mod pages;

@@ -3,6 +3,7 @@
 mod describe;
 mod events;
 mod extract;
+mod imports;
 mod once;
 mod problem;
 mod queues;
@@ -75,6 +76,8 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
         .routes(routes!(tenants::reactivate))
         .routes(routes!(tenants::retry))
         .routes(routes!(tenants::offboard))
+        .routes(routes!(imports::save))
+        .routes(routes!(imports::preview))
         .routes(routes!(releases::list, releases::add))
         .routes(routes!(releases::show))
         .routes(routes!(strategies::list, strategies::add))

@@ -40,6 +40,18 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// Since when the provider has what it works on, if that is known.
+    #[must_use]
+    pub const fn sent_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Sent(sent) => Some(sent.at),
+            Self::Clearing { at, .. } | Self::Continuing { at } => Some(*at),
+            Self::Fresh | Self::Lost | Self::Waiting => None,
+        }
+    }
+}
+
 /// What is known of an operation that the provider has.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Sent {

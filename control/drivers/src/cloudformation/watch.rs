@@ -55,12 +55,13 @@ pub async fn watch(driver: Weak<Inner>, changed: Arc<Notify>) {
 impl Inner {
     /// How long until the next look; `None` while nothing is in flight.
     fn pause(&self) -> Option<Duration> {
-        let names: HashSet<String> = self.memory.in_flight().into_iter().map(|w| w.name).collect();
+        let flights = self.memory.in_flight();
+        let names: HashSet<&str> = flights.iter().map(|w| w.name.as_str()).collect();
         if names.is_empty() {
             return None;
         }
         let cost = names.len().min(self.pages());
-        let due = self.schedule().due(cost) - now();
+        let due = self.schedule().due(cost, flights.iter().filter_map(|w| w.sent)) - now();
         Some(Duration::from_millis(u64::try_from(due.0).unwrap_or(0)))
     }
 
@@ -88,7 +89,11 @@ impl Inner {
             // What was sent meanwhile was not there yet when the stack was seen.
             let mut turn = self.memory.take_unchanged(&flight)?;
             self.advance(&mut turn, Look::Seen(seen.clone())).await;
-            turn.work.ended.is_some().then_some(())
+            turn.work.ended.as_ref()?;
+            if let Some(sent) = flight.sent {
+                self.schedule().ended(now() - sent);
+            }
+            Some(())
         });
         let ended = futures::stream::iter(moves).buffer_unordered(AT_ONCE);
         ended.filter_map(std::future::ready).count().await

@@ -71,6 +71,8 @@ pub struct InFlight {
     pub name: String,
     /// See [`Memory::take_unchanged`].
     pub stamp: u64,
+    /// Since when the provider has it.
+    pub sent: Option<Timestamp>,
 }
 
 impl Memory {
@@ -112,7 +114,12 @@ impl Memory {
         let idle = state.slots.iter().filter(|(_, slot)| !slot.taken);
         idle.filter_map(|(token, slot)| {
             let work = slot.work.as_ref().filter(|w| w.ended.is_none())?;
-            Some(InFlight { token: *token, name: work.name.clone(), stamp: slot.stamp })
+            Some(InFlight {
+                token: *token,
+                name: work.name.clone(),
+                stamp: slot.stamp,
+                sent: work.step.sent_at(),
+            })
         })
         .collect()
     }

@@ -3,6 +3,7 @@
 
 mod faults;
 mod fleet;
+mod imported;
 mod life;
 mod others;
 mod world;
