@@ -6,7 +6,8 @@ use domain::access::{Channel, Permission, Role};
 use domain::rollout::{Command, Verdict};
 use domain::strategy::StrategySpec;
 use domain::{
-    Actor, ApiTokenId, MailId, ProcessId, SignupId, Span, StackId, StrategyId, TenantId, TierId, UserId,
+    Actor, AnnouncementId, ApiTokenId, MailId, ProcessId, QueueMessageId, SignupId, Span, StackId,
+    StrategyId, TaskId, TenantId, TierId, UserId,
 };
 use service::{
     BulkChange, BulkVerb, DriftFilter, Error, ImportForm, NewRelease, NewTenant, NewToken, NewUser, Service,
@@ -23,6 +24,7 @@ const NEEDED: &[(&str, Permission)] = &[
     ("add_sample_tiers", Permission::Tiers),
     ("add_tenant", Permission::Tenants),
     ("add_user", Permission::Settings),
+    ("announce_again", Permission::Settings),
     ("answer_signup", Permission::Tenants),
     ("ask_plan_changes", Permission::Rollouts),
     ("ask_wave_changes", Permission::Rollouts),
@@ -30,9 +32,11 @@ const NEEDED: &[(&str, Permission)] = &[
     ("check_drift", Permission::Rollouts),
     ("converge", Permission::Rollouts),
     ("decide", Permission::Decide),
+    ("decide_task", Permission::Decide),
     ("delete_strategy", Permission::Strategies),
     ("drift", Permission::View),
     ("drifts", Permission::View),
+    ("dismiss_message", Permission::Settings),
     ("feed", Permission::View),
     ("gate", Permission::View),
     ("gates_page", Permission::View),
@@ -48,6 +52,7 @@ const NEEDED: &[(&str, Permission)] = &[
     ("preview_import", Permission::Settings),
     ("preview_strategy", Permission::View),
     ("preview_tier", Permission::View),
+    ("queue_view", Permission::Settings),
     ("release", Permission::View),
     ("releases", Permission::View),
     ("releases_page", Permission::View),
@@ -68,11 +73,14 @@ const NEEDED: &[(&str, Permission)] = &[
     ("strategies_page", Permission::View),
     ("strategy", Permission::View),
     ("suspend", Permission::Tenants),
+    ("task", Permission::View),
+    ("tasks", Permission::View),
     ("tenant", Permission::View),
     ("tenants", Permission::View),
     ("tier", Permission::View),
     ("tiers", Permission::View),
     ("tokens", Permission::View),
+    ("try_message_again", Permission::Settings),
     ("users", Permission::Settings),
     ("waiting_signups", Permission::View),
     ("change_many", Permission::Tenants),
@@ -100,11 +108,13 @@ async fn call(s: &Service, actor: &Actor, name: &str) -> Result<(), Error> {
     let (tenant, tier) = (TenantId(Uuid::from_u128(2)), TierId(Uuid::from_u128(3)));
     let (strategy, stack) = (StrategyId(Uuid::from_u128(4)), StackId(Uuid::from_u128(5)));
     let (user, signup) = (UserId(Uuid::from_u128(6)), SignupId(Uuid::from_u128(7)));
+    let (task, message) = (TaskId(Uuid::from_u128(11)), QueueMessageId(Uuid::from_u128(12)));
     match name {
         "activity" => s.activity(actor, &ActivityFilter::default()).await.map(drop),
         "add_release" => s.add_release(actor, NewRelease::default()).await.map(drop),
         "add_sample_tiers" => s.add_sample_tiers(actor).await,
         "add_tenant" => s.add_tenant(actor, NewTenant::default()).await.map(drop),
+        "announce_again" => s.announce_again(actor, AnnouncementId(Uuid::from_u128(10))).await,
         "add_user" => s.add_user(actor, NewUser::default()).await.map(drop),
         "answer_signup" => s.answer_signup(actor, signup, true).await,
         "change_user" => s.change_user(actor, user, "admin", "", false).await,
@@ -118,6 +128,8 @@ async fn call(s: &Service, actor: &Actor, name: &str) -> Result<(), Error> {
         "plan_changes" => s.plan_changes(actor, &StartRollout::default()).await.map(drop),
         "repair" => s.repair(actor, stack).await.map(drop),
         "rollout_changes" => s.rollout_changes(actor, process).await.map(drop),
+        "decide_task" => s.decide_task(actor, task, Verdict::Approve, "").await,
+        "dismiss_message" => s.dismiss_message(actor, message).await,
         "delete_strategy" => s.delete_strategy(actor, strategy).await,
         "feed" => s.feed(actor, 0, 1).await.map(drop),
         "gate" => s.gate(actor, process, 0).await.map(drop),
@@ -132,6 +144,7 @@ async fn call(s: &Service, actor: &Actor, name: &str) -> Result<(), Error> {
         "preview" => s.preview(actor, &StartRollout::default()).await.map(drop),
         "preview_import" => s.preview_import(actor, &ImportForm::default()).await.map(drop),
         "preview_tier" => s.preview_tier(actor, tier, TierEdit::default()).await.map(drop),
+        "queue_view" => s.queue_view(actor).await.map(drop),
         "release" => s.release(actor, "1.0.0").await.map(drop),
         "releases" => s.releases(actor).await.map(drop),
         "releases_page" => s.releases_page(actor, None, 1).await.map(drop),
@@ -151,11 +164,14 @@ async fn call(s: &Service, actor: &Actor, name: &str) -> Result<(), Error> {
         "strategies_page" => s.strategies_page(actor, None, 1).await.map(drop),
         "strategy" => s.strategy(actor, strategy).await.map(drop),
         "suspend" => s.set_suspended(actor, tenant, true, "").await,
+        "task" => s.task(actor, task).await.map(drop),
+        "tasks" => s.tasks(actor).await.map(drop),
         "tenant" => s.tenant(actor, tenant).await.map(drop),
         "tenants" => s.tenants(actor, &TenantFilter::default()).await.map(drop),
         "tier" => s.tier(actor, tier).await.map(drop),
         "tiers" => s.tiers(actor).await.map(drop),
         "tokens" => s.tokens(actor).await.map(drop),
+        "try_message_again" => s.try_message_again(actor, message).await,
         "users" => s.users(actor).await.map(drop),
         "waiting_signups" => s.waiting_signups(actor).await.map(drop),
         "change_many" => s.change_many(actor, &bulk()).await.map(drop),
