@@ -7,14 +7,15 @@ use super::Inner;
 use super::budget::Class;
 use super::errors::Trouble;
 use super::events::{self, StackEvent, Verdict};
+use super::health::{self, Proved};
 use super::judge::{self, Case, End, Move, Sent, Step};
 use super::sighting::Sighting;
 use super::status::{Action, Phase};
 use super::work::Turn;
 use super::{now, reasons};
 use crate::Change;
-use domain::Span;
 use domain::process::{OperationKind, Outcome};
+use domain::{Digest, Span};
 use std::collections::BTreeMap;
 
 /// More moves in a row mean that the provider says one thing and does another: look again later.
@@ -23,7 +24,8 @@ const MOVES: usize = 8;
 /// A shorter wait for the budget is nobody's concern.
 const WORTH_SAYING: Span = Span::seconds(3);
 
-/// What is known of the stack at the moment.
+/// What is known of the stack at the moment: one at a time, never kept.
+#[allow(clippy::large_enum_variant)]
 pub enum Look {
     /// Nothing yet.
     Unseen,
@@ -43,6 +45,9 @@ impl Inner {
     /// Moves the operation on until it has ended or must be waited for.
     pub async fn advance(&self, turn: &mut Turn<'_>, mut look: Look) {
         let (class, kind) = (class_of(turn.work.kind), turn.work.kind);
+        if turn.work.step == Step::Proved {
+            return;
+        }
         if matches!(look, Look::Unseen) && turn.work.step == Step::Fresh && kind != OperationKind::Delete {
             let first = if kind == OperationKind::Create { Move::Create } else { Move::Update };
             if matches!(self.send(turn, first, None).await, Answer::Rest) {
@@ -82,7 +87,12 @@ impl Inner {
                     let begun = seen.as_ref().and_then(|s| s.updated);
                     self.memory.note_begun(&turn.work.name, begun);
                     let events = read.unwrap_or_default();
-                    return self.end(turn, outcome(turn, end, &events), &events);
+                    return match end {
+                        End::Succeeded { seen: Some(seen) } if kind != OperationKind::Delete => {
+                            self.succeed(turn, &seen, seen.marks.digest.clone(), &events)
+                        }
+                        end => self.end(turn, outcome(turn, end, &events), &events),
+                    };
                 }
                 sending => match self.send(turn, sending, seen.as_ref()).await {
                     Answer::Rest => return,
@@ -234,7 +244,7 @@ impl Inner {
             Ok(Some(seen)) if seen.status.is_live() && seen.status.row().update != Action::Wait => {
                 self.memory.note_begun(&turn.work.name, seen.updated);
                 let digest = change.to.as_ref().map(|goal| goal.configuration.digest.clone());
-                self.end(turn, Outcome::Succeeded { digest, outputs: seen.outputs }, &[]);
+                self.succeed(turn, &seen, digest, &[]);
                 Answer::Rest
             }
             Ok(_) => Answer::Look,
@@ -260,12 +270,43 @@ impl Inner {
         }
     }
 
-    fn end(&self, turn: &mut Turn<'_>, outcome: Outcome, events: &[StackEvent]) {
+    /// The provider is done: what is left is to hear whether the application is well.
+    fn succeed(&self, turn: &mut Turn<'_>, seen: &Sighting, digest: Option<Digest>, events: &[StackEvent]) {
+        let found = match seen.marks.door.find(&seen.outputs) {
+            Ok(found) => found,
+            Err(reason) => {
+                return self.end(turn, Outcome::Failed { reason, retryable: false, running: digest }, events);
+            }
+        };
+        let mut outputs = seen.outputs.clone();
+        if let Some(address) = found.address {
+            outputs.insert(domain::stack::ADDRESS.to_owned(), address);
+        }
+        let Some((url, within)) = found.health else {
+            return self.end(turn, Outcome::Succeeded { digest, outputs }, events);
+        };
+        self.tell(turn, events);
+        self.say(
+            turn,
+            format!("CloudFormation: {}; asks {url} whether the application is well", seen.status),
+        );
+        turn.work.step = Step::Proved;
+        let proved = Proved { digest, outputs, url, within };
+        tokio::spawn(health::hear(self.me.clone(), turn.work.token, proved));
+    }
+
+    /// Ends the operation, which tells whoever waits for it.
+    pub fn end(&self, turn: &mut Turn<'_>, outcome: Outcome, events: &[StackEvent]) {
+        self.tell(turn, events);
+        turn.work.ended = Some(outcome);
+        self.ended(turn.work.token);
+    }
+
+    /// Tells what the stack's events say of the operation.
+    fn tell(&self, turn: &Turn<'_>, events: &[StackEvent]) {
         for event in events::of_operation(events, &turn.work.token.to_string()) {
             self.say_at(turn, event.at, event.line());
         }
-        turn.work.ended = Some(outcome);
-        self.ended(turn.work.token);
     }
 }
 
@@ -282,17 +323,16 @@ fn token_of(turn: &Turn<'_>) -> String {
     match turn.work.step {
         Step::Clearing { .. } => reasons::preparing(turn.work.token, "clear"),
         Step::Continuing { .. } => reasons::preparing(turn.work.token, "continue"),
-        Step::Fresh | Step::Lost | Step::Waiting | Step::Sent(_) => turn.work.token.to_string(),
+        Step::Fresh | Step::Lost | Step::Waiting | Step::Sent(_) | Step::Proved => {
+            turn.work.token.to_string()
+        }
     }
 }
 
 fn outcome(turn: &Turn<'_>, end: End, events: &[StackEvent]) -> Outcome {
     let (name, kind) = (&turn.work.name, turn.work.kind);
     match end {
-        End::Succeeded { digest: _, outputs: _ } if kind == OperationKind::Delete => {
-            Outcome::Succeeded { digest: None, outputs: BTreeMap::new() }
-        }
-        End::Succeeded { digest, outputs } => Outcome::Succeeded { digest, outputs },
+        End::Succeeded { .. } => Outcome::Succeeded { digest: None, outputs: BTreeMap::new() },
         End::Failed { left, running } => reasons::failed(kind, &left, events, &token_of(turn), running),
         End::Vanished => reasons::vanished(name),
         End::Foreign => reasons::foreign(name),

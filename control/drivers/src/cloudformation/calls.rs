@@ -178,7 +178,8 @@ impl Calls {
             let has_default = p.default_value().is_some();
             Some((p.parameter_key()?.to_owned(), Declared { has_default, allowed }))
         });
-        Ok(Template { parameters: declared.collect() })
+        // The summary says nothing of outputs.
+        Ok(Template { parameters: declared.collect(), outputs: None })
     }
 
     /// A call that changes something: repeated only when it was throttled, which means that it was not accepted.

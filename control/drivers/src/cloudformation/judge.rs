@@ -8,7 +8,6 @@ use super::sighting::Sighting;
 use super::status::{Action, Phase, Question, Status};
 use domain::process::OperationKind;
 use domain::{Digest, OperationId, Span, StackId, Timestamp};
-use std::collections::BTreeMap;
 
 /// How long the provider may show what was before, after it accepted something.
 const STALE: Span = Span::seconds(10);
@@ -38,6 +37,8 @@ pub enum Step {
         /// Since.
         at: Timestamp,
     },
+    /// It succeeded at the provider; its application is asked whether it is well.
+    Proved,
 }
 
 /// What is known of an operation that the provider has.
@@ -102,10 +103,8 @@ pub enum Move {
 pub enum End {
     /// Proved.
     Succeeded {
-        /// What the stack runs; `None` after a delete.
-        digest: Option<Digest>,
-        /// Its outputs.
-        outputs: BTreeMap<String, String>,
+        /// The stack that proves it; `None` after a delete.
+        seen: Option<Box<Sighting>>,
     },
     /// It failed; the events say why.
     Failed {
@@ -132,6 +131,7 @@ pub fn decide(case: &Case<'_>) -> Move {
         Step::Sent(sent) => working(case, sent),
         Step::Clearing { id, at } => clearing(case, id, *at),
         Step::Continuing { at } => continuing(case, *at),
+        Step::Proved => Move::Stay,
     }
 }
 
@@ -289,10 +289,7 @@ fn continuing(case: &Case<'_>, at: Timestamp) -> Move {
 }
 
 fn succeeded(seen: Option<&Sighting>) -> Move {
-    Move::End(End::Succeeded {
-        digest: seen.and_then(|s| s.marks.digest.clone()),
-        outputs: seen.map(|s| s.outputs.clone()).unwrap_or_default(),
-    })
+    Move::End(End::Succeeded { seen: seen.cloned().map(Box::new) })
 }
 
 #[cfg(test)]

@@ -11,10 +11,12 @@ mod artifact;
 pub mod budget;
 mod calls;
 mod connect;
+mod door;
 mod driver;
 pub mod errors;
 mod events;
 mod gate;
+mod health;
 mod judge;
 mod parameters;
 mod reasons;
@@ -34,7 +36,7 @@ use artifact::{Artifact, Source};
 use domain::{Invalid, OperationId, Reason, Timestamp};
 use schedule::Schedule;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use template::Template;
 use tokio::sync::{Notify, broadcast};
 use work::Turn;
@@ -46,9 +48,12 @@ pub struct Cloudformation {
 }
 
 struct Inner {
+    /// Itself, for what works on without its callers.
+    me: Weak<Self>,
     settings: Settings,
     calls: calls::Calls,
     memory: work::Memory,
+    asker: health::Asker,
     schedule: Mutex<Schedule>,
     /// How many pages the last sweep had: beyond as many stacks a sweep is cheaper than a call each.
     pages: Mutex<usize>,
@@ -68,9 +73,11 @@ impl Cloudformation {
         let gate = gate::Gate::new(settings.limits);
         let (events, _) = broadcast::channel(4096);
         let changed = Arc::new(Notify::new());
-        let inner = Arc::new(Inner {
+        let inner = Arc::new_cyclic(|me| Inner {
+            me: me.clone(),
             calls: calls::Calls::new(client, gate),
             memory: work::Memory::default(),
+            asker: health::Asker::new(),
             schedule: Mutex::new(Schedule::new(now())),
             pages: Mutex::new(3),
             templates: Mutex::default(),

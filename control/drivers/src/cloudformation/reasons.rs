@@ -6,6 +6,7 @@ use super::status::{Question, Status};
 use domain::Reason;
 use domain::process::{OperationKind, Outcome};
 use domain::{Digest, OperationId};
+use std::time::Duration;
 
 /// The provider did not answer.
 pub fn silent(what: &str) -> Reason {
@@ -109,6 +110,16 @@ pub fn foreign(name: &str) -> Outcome {
         "the stack {name} in this account is not Tidegate's; rename or delete it there, or set another name prefix"
     );
     Outcome::Failed { reason: Reason::new("stack_foreign", sentence), retryable: false, running: None }
+}
+
+/// The stack is as it was asked for, and its application is not well.
+pub fn unhealthy(url: &str, answer: &str, within: Duration, running: Option<Digest>) -> Outcome {
+    let sentence = format!(
+        "the stack is in place, but its application was not well within {} s: {url} {answer}; read its log, then \
+         retry or roll back",
+        within.as_secs()
+    );
+    Outcome::Failed { reason: Reason::new("unhealthy", sentence), retryable: false, running }
 }
 
 /// What only a person can say.

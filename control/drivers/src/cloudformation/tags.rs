@@ -2,7 +2,10 @@
 //!
 //! Tags are written by the very request that begins an operation, so they name it even when its answer was lost.
 
+use super::artifact::Artifact;
+use super::door::Door;
 use crate::Change;
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 /// Whose stack.
@@ -18,9 +21,9 @@ pub const DIGEST: &str = "tidegate:digest";
 /// The operation.
 pub const OPERATION: &str = "tidegate:operation";
 
-/// The tags that a change writes; none for a delete.
+/// The tags that a change to what the artifact holds writes; none for a delete.
 #[must_use]
-pub fn of(change: &Change) -> Vec<(&'static str, String)> {
+pub fn of(change: &Change, artifact: &Artifact) -> Vec<(&'static str, String)> {
     let Some(goal) = &change.to else { return vec![] };
     let mut tags = vec![
         (STACK, change.stack.to_string()),
@@ -34,6 +37,7 @@ pub fn of(change: &Change) -> Vec<(&'static str, String)> {
     {
         tags.push((TENANT, tenant.slug.clone()));
     }
+    tags.extend(artifact.door.tags());
     tags
 }
 
@@ -46,21 +50,21 @@ pub struct Marks {
     pub operation: Option<domain::OperationId>,
     /// What that operation led it to.
     pub digest: Option<domain::Digest>,
+    /// Where its application answers.
+    pub door: Door,
 }
 
 impl Marks {
     /// Reads tags; those of others are passed over.
     #[must_use]
     pub fn read<'a>(tags: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut marks = Self::default();
-        for (key, value) in tags {
-            match key {
-                STACK => marks.stack = FromStr::from_str(value).ok(),
-                OPERATION => marks.operation = FromStr::from_str(value).ok(),
-                DIGEST => marks.digest = Some(domain::Digest(value.to_owned())),
-                _ => {}
-            }
+        let tags: BTreeMap<_, _> = tags.collect();
+        let tag = |key: &str| tags.get(key).copied();
+        Self {
+            stack: tag(STACK).and_then(|id| FromStr::from_str(id).ok()),
+            operation: tag(OPERATION).and_then(|id| FromStr::from_str(id).ok()),
+            digest: tag(DIGEST).map(|digest| domain::Digest(digest.to_owned())),
+            door: Door::read(&tags),
         }
-        marks
     }
 }

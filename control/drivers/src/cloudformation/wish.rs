@@ -30,9 +30,9 @@ impl Inner {
             token: change.token.to_string(),
             url,
             body,
-            capabilities: artifact.capabilities,
             parameters,
-            tags: tags::of(change),
+            tags: tags::of(change, &artifact),
+            capabilities: artifact.capabilities,
             role: self.settings.service_role.clone(),
         })
     }

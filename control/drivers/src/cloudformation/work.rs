@@ -89,6 +89,15 @@ impl Memory {
         Some(Turn { memory: self, work, forgotten: false })
     }
 
+    /// As [`Memory::take`], but only an operation that is known.
+    pub fn take_known(&self, token: OperationId) -> Option<Turn<'_>> {
+        let mut state = self.lock();
+        let slot = state.slots.get_mut(&token).filter(|slot| !slot.taken)?;
+        let work = slot.work.clone()?;
+        slot.taken = true;
+        Some(Turn { memory: self, work, forgotten: false })
+    }
+
     /// The right to work on an operation, unless it changed hands since.
     pub fn take_unchanged(&self, seen: &InFlight) -> Option<Turn<'_>> {
         let mut state = self.lock();
@@ -106,12 +115,12 @@ impl Memory {
         self.lock().slots.get(&token).and_then(|slot| slot.work.clone())
     }
 
-    /// Those that have not ended and that nobody works on.
+    /// Those that the provider has not ended and that nobody works on.
     pub fn in_flight(&self) -> Vec<InFlight> {
         let state = self.lock();
         let idle = state.slots.iter().filter(|(_, slot)| !slot.taken);
         idle.filter_map(|(token, slot)| {
-            let work = slot.work.as_ref().filter(|w| w.ended.is_none())?;
+            let work = slot.work.as_ref().filter(|w| w.ended.is_none() && w.step != Step::Proved)?;
             Some(InFlight { token: *token, name: work.name.clone(), stamp: slot.stamp })
         })
         .collect()

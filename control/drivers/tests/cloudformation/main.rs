@@ -1,8 +1,10 @@
 //! The CloudFormation driver against a real emulator, behind a proxy that breaks calls.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod app;
 mod faults;
 mod fleet;
+mod health;
 mod life;
 mod others;
 mod world;
