@@ -7,16 +7,14 @@ use super::Inner;
 use super::budget::Class;
 use super::errors::Trouble;
 use super::events::{self, StackEvent, Verdict};
-use super::health::{self, Proved};
-use super::judge::{self, Case, End, Move, Sent, Step};
+use super::judge::{self, Case, Move, Sent, Step};
+use super::protection::Wanted;
 use super::sighting::Sighting;
-use super::status::{Action, Phase};
+use super::status::Phase;
 use super::work::Turn;
 use super::{now, reasons};
-use crate::Change;
+use domain::Span;
 use domain::process::{OperationKind, Outcome};
-use domain::{Digest, Span};
-use std::collections::BTreeMap;
 
 /// More moves in a row mean that the provider says one thing and does another: look again later.
 const MOVES: usize = 8;
@@ -34,7 +32,7 @@ pub enum Look {
 }
 
 /// What a sent call led to.
-enum Answer {
+pub enum Answer {
     /// Nothing more to do now.
     Rest,
     /// The stack must be looked at.
@@ -86,13 +84,7 @@ impl Inner {
                 Move::End(end) => {
                     let begun = seen.as_ref().and_then(|s| s.updated);
                     self.memory.note_begun(&turn.work.name, begun);
-                    let events = read.unwrap_or_default();
-                    return match end {
-                        End::Succeeded { seen: Some(seen) } if kind != OperationKind::Delete => {
-                            self.succeed(turn, &seen, seen.marks.digest.clone(), &events)
-                        }
-                        end => self.end(turn, outcome(turn, end, &events), &events),
-                    };
+                    return self.close(turn, end, &read.unwrap_or_default()).await;
                 }
                 sending => match self.send(turn, sending, seen.as_ref()).await {
                     Answer::Rest => return,
@@ -162,6 +154,7 @@ impl Inner {
             self.say(turn, line);
         }
         let before = turn.work.step.clone();
+        let mut protection = Wanted::default();
         let (sent, next) = match what {
             Move::Create | Move::Update => {
                 let wish = match self.wish(class, &change, &turn.work.name).await {
@@ -179,13 +172,14 @@ impl Inner {
                 } else {
                     self.calls.update(class, &wish).await
                 };
+                protection = wish.protection;
                 let before = self.memory.begun(&turn.work.name);
                 (sent.map(|id| Step::Sent(Sent { id, at: now(), before, witnessed: false })), "accepted")
             }
             Move::Delete(id) => {
                 turn.work.step = Step::Lost;
                 let token = change.token.to_string();
-                let sent = self.calls.delete(class, &id, &token).await;
+                let sent = self.free_and_delete(class, seen, &id, &token).await;
                 (
                     sent.map(|()| Step::Sent(Sent { id, at: now(), before: None, witnessed: false })),
                     "accepted",
@@ -193,7 +187,7 @@ impl Inner {
             }
             Move::Clear(id) => {
                 let token = reasons::preparing(change.token, "clear");
-                let sent = self.calls.delete(class, &id, &token).await;
+                let sent = self.free_and_delete(class, seen, &id, &token).await;
                 (sent.map(|()| Step::Clearing { id, at: now() }), "deletes what is left of a failed create")
             }
             Move::Continue(id) => {
@@ -210,7 +204,7 @@ impl Inner {
                 self.say(turn, format!("CloudFormation: {next}"));
                 Answer::Rest
             }
-            Err(Trouble::NoUpdates) => self.unchanged(turn, &change).await,
+            Err(Trouble::NoUpdates) => self.unchanged(turn, &change, protection).await,
             Err(Trouble::Exists) => Answer::Look,
             Err(Trouble::Busy(_) | Trouble::Missing) => {
                 turn.work.step = Step::Waiting;
@@ -238,25 +232,8 @@ impl Inner {
         }
     }
 
-    /// The provider compared the stack with what was asked and found no difference: that is what it runs.
-    async fn unchanged(&self, turn: &mut Turn<'_>, change: &Change) -> Answer {
-        match self.calls.describe(class_of(change.kind), &turn.work.name).await {
-            Ok(Some(seen)) if seen.status.is_live() && seen.status.row().update != Action::Wait => {
-                self.memory.note_begun(&turn.work.name, seen.updated);
-                let digest = change.to.as_ref().map(|goal| goal.configuration.digest.clone());
-                self.succeed(turn, &seen, digest, &[]);
-                Answer::Rest
-            }
-            Ok(_) => Answer::Look,
-            Err(trouble) => {
-                self.trouble(turn, &trouble);
-                Answer::Rest
-            }
-        }
-    }
-
     /// A reading call failed: what the operation waits for is as unknown as before.
-    fn trouble(&self, turn: &mut Turn<'_>, trouble: &Trouble) {
+    pub fn trouble(&self, turn: &mut Turn<'_>, trouble: &Trouble) {
         let (reason, _) = reasons::refused(trouble, &turn.work.name);
         match trouble {
             // Nothing can have been sent with credentials that were never valid.
@@ -267,45 +244,6 @@ impl Inner {
                 self.end(turn, Outcome::Failed { reason, retryable, running: None }, &[]);
             }
             _ => self.say(turn, reason.sentence),
-        }
-    }
-
-    /// The provider is done: what is left is to hear whether the application is well.
-    fn succeed(&self, turn: &mut Turn<'_>, seen: &Sighting, digest: Option<Digest>, events: &[StackEvent]) {
-        let found = match seen.marks.door.find(&seen.outputs) {
-            Ok(found) => found,
-            Err(reason) => {
-                return self.end(turn, Outcome::Failed { reason, retryable: false, running: digest }, events);
-            }
-        };
-        let mut outputs = seen.outputs.clone();
-        if let Some(address) = found.address {
-            outputs.insert(domain::stack::ADDRESS.to_owned(), address);
-        }
-        let Some((url, within)) = found.health else {
-            return self.end(turn, Outcome::Succeeded { digest, outputs }, events);
-        };
-        self.tell(turn, events);
-        self.say(
-            turn,
-            format!("CloudFormation: {}; asks {url} whether the application is well", seen.status),
-        );
-        turn.work.step = Step::Proved;
-        let proved = Proved { digest, outputs, url, within };
-        tokio::spawn(health::hear(self.me.clone(), turn.work.token, proved));
-    }
-
-    /// Ends the operation, which tells whoever waits for it.
-    pub fn end(&self, turn: &mut Turn<'_>, outcome: Outcome, events: &[StackEvent]) {
-        self.tell(turn, events);
-        turn.work.ended = Some(outcome);
-        self.ended(turn.work.token);
-    }
-
-    /// Tells what the stack's events say of the operation.
-    fn tell(&self, turn: &Turn<'_>, events: &[StackEvent]) {
-        for event in events::of_operation(events, &turn.work.token.to_string()) {
-            self.say_at(turn, event.at, event.line());
         }
     }
 }
@@ -319,23 +257,12 @@ pub const fn class_of(kind: OperationKind) -> Class {
 }
 
 /// The token whose events tell of the present step.
-fn token_of(turn: &Turn<'_>) -> String {
+pub fn token_of(turn: &Turn<'_>) -> String {
     match turn.work.step {
         Step::Clearing { .. } => reasons::preparing(turn.work.token, "clear"),
         Step::Continuing { .. } => reasons::preparing(turn.work.token, "continue"),
         Step::Fresh | Step::Lost | Step::Waiting | Step::Sent(_) | Step::Proved => {
             turn.work.token.to_string()
         }
-    }
-}
-
-fn outcome(turn: &Turn<'_>, end: End, events: &[StackEvent]) -> Outcome {
-    let (name, kind) = (&turn.work.name, turn.work.kind);
-    match end {
-        End::Succeeded { .. } => Outcome::Succeeded { digest: None, outputs: BTreeMap::new() },
-        End::Failed { left, running } => reasons::failed(kind, &left, events, &token_of(turn), running),
-        End::Vanished => reasons::vanished(name),
-        End::Foreign => reasons::foreign(name),
-        End::Ask(question) => reasons::asked(question, name),
     }
 }

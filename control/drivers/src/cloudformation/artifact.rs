@@ -7,10 +7,13 @@
 //! In place of `template_url`, `template_body` holds the template itself. Beside them may stand `address` (the
 //! name of the output that holds the address at which the application answers), `health` (a path below that
 //! address, or the name of an output that holds an address) and `health_within` (how many seconds the first
-//! healthy answer may take; 60 where it is left out).
+//! healthy answer may take; 60 where it is left out). `protection` asks for termination protection and a stack
+//! policy: `{ "termination": true | false | "switch_of_the_tier", "policy": {…} | null, "models": ["silo"] }`; what
+//! is left out of it stays as it is on each stack, and without `models` it is for silos.
 
 use super::door::Door;
 use super::parameters::{Fact, Origin};
+use super::protection::Protection;
 use super::template::Template;
 use domain::Invalid;
 use domain::invalid::Problems;
@@ -21,8 +24,16 @@ use std::collections::{BTreeMap, BTreeSet};
 const LARGEST_BODY: usize = 51_200;
 const LONGEST_URL: usize = 1_024;
 const CAPABILITIES: &[&str] = &["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"];
-const FIELDS: &[&str] =
-    &["template_url", "template_body", "capabilities", "parameters", "address", "health", "health_within"];
+const FIELDS: &[&str] = &[
+    "template_url",
+    "template_body",
+    "capabilities",
+    "parameters",
+    "address",
+    "health",
+    "health_within",
+    "protection",
+];
 
 /// Where the template is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,6 +55,8 @@ pub struct Artifact {
     pub origins: BTreeMap<String, Origin>,
     /// Where its application answers.
     pub door: Door,
+    /// How stacks are protected.
+    pub protection: Option<Protection>,
 }
 
 impl Artifact {
@@ -64,6 +77,8 @@ impl Artifact {
         let origins = problems.take("parameters", origins(fields.get("parameters")));
         let field = |name| fields.get(name);
         let door = problems.take("", Door::parse(field("address"), field("health"), field("health_within")));
+        let protection = fields.get("protection").map(Protection::parse);
+        let protection = problems.take("protection", protection.transpose());
         if let (Some(Source::Body(_, template)), Some(origins)) = (&source, &origins) {
             for name in origins.keys().filter(|name| !template.parameters.contains_key(*name)) {
                 let known: Vec<_> = template.parameters.keys().map(String::as_str).collect();
@@ -78,9 +93,9 @@ impl Artifact {
                 problems.note(field, format!("is no output of the template; it has {}", list(&known)));
             }
         }
-        match (source, capabilities, origins, door) {
-            (Some(source), Some(capabilities), Some(origins), Some(door)) => {
-                problems.finish(Self { source, capabilities, origins, door })
+        match (source, capabilities, origins, door, protection) {
+            (Some(source), Some(capabilities), Some(origins), Some(door), Some(protection)) => {
+                problems.finish(Self { source, capabilities, origins, door, protection })
             }
             _ => Err(problems.into_invalid()),
         }

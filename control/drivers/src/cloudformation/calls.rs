@@ -5,6 +5,7 @@ use super::budget::Class;
 use super::errors::{self, Trouble};
 use super::events::StackEvent;
 use super::gate::Gate;
+use super::protection::Wanted;
 use super::sighting::Sighting;
 use super::template::{Declared, Template};
 use aws_sdk_cloudformation::Client;
@@ -37,6 +38,8 @@ pub struct Wish {
     pub tags: Vec<(&'static str, String)>,
     /// The role that CloudFormation works with.
     pub role: Option<String>,
+    /// How it is protected.
+    pub protection: Wanted,
 }
 
 /// What was found of our own stacks and of those that were looked for, by name.
@@ -71,7 +74,9 @@ impl Calls {
             .set_capabilities(Some(capabilities(wish)))
             .set_parameters(Some(parameters(wish)))
             .set_tags(Some(tags(wish)))
-            .set_role_arn(wish.role.clone());
+            .set_role_arn(wish.role.clone())
+            .set_enable_termination_protection(wish.protection.termination)
+            .set_stack_policy_body(wish.protection.policy.clone());
         let answer = self.once(class, || request.clone().send()).await?;
         Ok(answer.stack_id.unwrap_or_default())
     }
@@ -88,7 +93,8 @@ impl Calls {
             .set_capabilities(Some(capabilities(wish)))
             .set_parameters(Some(parameters(wish)))
             .set_tags(Some(tags(wish)))
-            .set_role_arn(wish.role.clone());
+            .set_role_arn(wish.role.clone())
+            .set_stack_policy_body(wish.protection.policy.clone());
         let answer = self.once(class, || request.clone().send()).await?;
         Ok(answer.stack_id.unwrap_or_default())
     }
@@ -97,6 +103,19 @@ impl Calls {
     pub async fn delete(&self, class: Class, id: &str, token: &str) -> Result<(), Trouble> {
         let request = self.client.delete_stack().stack_name(id).client_request_token(token);
         self.once(class, || request.clone().send()).await.map(drop)
+    }
+
+    /// Protects the stack with this id from being deleted, or does not any more. The same again changes nothing.
+    pub async fn protect(&self, class: Class, id: &str, on: bool) -> Result<(), Trouble> {
+        let request =
+            self.client.update_termination_protection().stack_name(id).enable_termination_protection(on);
+        self.read(class, || request.clone().send()).await.map(drop)
+    }
+
+    /// Gives a stack a policy. The same again changes nothing.
+    pub async fn set_policy(&self, class: Class, id: &str, policy: &str) -> Result<(), Trouble> {
+        let request = self.client.set_stack_policy().stack_name(id).stack_policy_body(policy);
+        self.read(class, || request.clone().send()).await.map(drop)
     }
 
     /// Lets a stack finish going back.
@@ -203,7 +222,7 @@ impl Calls {
         }
     }
 
-    /// A call that changes nothing: repeated a few times when it was not answered.
+    /// A call that may be repeated at will: it is, a few times, when it was not answered.
     async fn read<T, E, F>(&self, class: Class, call: impl Fn() -> F) -> Result<T, Trouble>
     where
         F: Future<Output = Result<T, SdkError<E>>>,

@@ -89,20 +89,13 @@ pub async fn hear(driver: Weak<Inner>, token: OperationId, proved: Proved) {
     };
     loop {
         let Some(driver) = driver.upgrade() else { return };
-        if driver.memory.get(token).is_none_or(|work| work.ended.is_some()) || driver.close(token, &outcome) {
+        if driver.memory.get(token).is_none_or(|work| work.ended.is_some())
+            || driver.end_waited(token, &outcome)
+        {
             return;
         }
         drop(driver);
         // Somebody asks after the operation at this moment.
         tokio::time::sleep(SOON).await;
-    }
-}
-
-impl Inner {
-    /// Ends an operation that was waited for; `false` while somebody else works on it.
-    fn close(&self, token: OperationId, outcome: &Outcome) -> bool {
-        let Some(mut turn) = self.memory.take_known(token) else { return false };
-        self.end(&mut turn, outcome.clone(), &[]);
-        true
     }
 }

@@ -19,6 +19,8 @@ pub struct Sighting {
     pub marks: Marks,
     /// When its last operation began.
     pub updated: Option<Timestamp>,
+    /// Whether it is protected from being deleted.
+    pub protected: bool,
     /// Its outputs.
     pub outputs: BTreeMap<String, String>,
 }
@@ -37,6 +39,7 @@ impl Sighting {
             status: status.parse().unwrap_or_else(|never| match never {}),
             marks: Marks::read(tags),
             updated: stack.last_updated_time().or_else(|| stack.creation_time()).map(timestamp),
+            protected: stack.enable_termination_protection().unwrap_or(false),
             outputs: outputs.collect(),
         }
     }

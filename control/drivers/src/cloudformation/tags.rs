@@ -4,6 +4,7 @@
 
 use super::artifact::Artifact;
 use super::door::Door;
+use super::protection::{self, Wanted};
 use crate::Change;
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -23,7 +24,7 @@ pub const OPERATION: &str = "tidegate:operation";
 
 /// The tags that a change to what the artifact holds writes; none for a delete.
 #[must_use]
-pub fn of(change: &Change, artifact: &Artifact) -> Vec<(&'static str, String)> {
+pub fn of(change: &Change, artifact: &Artifact, wanted: &Wanted) -> Vec<(&'static str, String)> {
     let Some(goal) = &change.to else { return vec![] };
     let mut tags = vec![
         (STACK, change.stack.to_string()),
@@ -38,6 +39,7 @@ pub fn of(change: &Change, artifact: &Artifact) -> Vec<(&'static str, String)> {
         tags.push((TENANT, tenant.slug.clone()));
     }
     tags.extend(artifact.door.tags());
+    tags.extend(wanted.tag());
     tags
 }
 
@@ -52,6 +54,8 @@ pub struct Marks {
     pub digest: Option<domain::Digest>,
     /// Where its application answers.
     pub door: Door,
+    /// Whether its release asked for termination protection; `None` where it said nothing.
+    pub protected: Option<bool>,
 }
 
 impl Marks {
@@ -65,6 +69,7 @@ impl Marks {
             operation: tag(OPERATION).and_then(|id| FromStr::from_str(id).ok()),
             digest: tag(DIGEST).map(|digest| domain::Digest(digest.to_owned())),
             door: Door::read(&tags),
+            protected: protection::read(tag(protection::TAG)),
         }
     }
 }

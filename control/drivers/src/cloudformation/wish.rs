@@ -4,6 +4,7 @@ use super::artifact::{Artifact, Source};
 use super::budget::Class;
 use super::calls::Wish;
 use super::errors::Trouble;
+use super::protection::Wanted;
 use super::template::Template;
 use super::{Inner, parameters, reasons, tags};
 use crate::Change;
@@ -25,13 +26,18 @@ impl Inner {
             Source::Url(url) => (Some(url.clone()), None, self.template(class, url).await?),
         };
         let parameters = parameters::render(&artifact, &template, goal, &change.name).map_err(Some)?;
+        let protection = match &artifact.protection {
+            Some(protection) => protection.wanted(goal).map_err(Some)?,
+            None => Wanted::default(),
+        };
         Ok(Wish {
             name: name.to_owned(),
             token: change.token.to_string(),
             url,
             body,
             parameters,
-            tags: tags::of(change, &artifact),
+            tags: tags::of(change, &artifact, &protection),
+            protection,
             capabilities: artifact.capabilities,
             role: self.settings.service_role.clone(),
         })

@@ -7,4 +7,5 @@ mod fleet;
 mod health;
 mod life;
 mod others;
+mod protection;
 mod world;

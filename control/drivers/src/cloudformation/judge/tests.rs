@@ -23,11 +23,13 @@ fn stack(status: &str, by: u128) -> Sighting {
         status,
         marks: Marks {
             door: Door::default(),
+            protected: None,
             stack: Some(StackId(Uuid::from_u128(9))),
             operation: Some(token(by)),
             digest: Some(Digest(format!("digest-{by}"))),
         },
         updated: Some(Timestamp(500)),
+        protected: false,
         outputs: [("Url".to_owned(), "https://acme".to_owned())].into(),
     }
 }
