@@ -61,6 +61,10 @@ impl Inner {
                     Err(trouble) => return self.trouble(turn, &trouble),
                 },
             };
+            // Its own event is as good a witness as a look in the midst of its work.
+            if let Step::Sent(sent) = &mut turn.work.step {
+                sent.witnessed |= self.ears().succeeded(turn.work.token);
+            }
             let token = token_of(turn);
             let verdict = read.as_ref().map(|events| events::verdict(events, &token));
             match self.decide(turn, seen.as_ref(), verdict.clone()) {
@@ -121,7 +125,11 @@ impl Inner {
             sent.witnessed = true;
         }
         self.say(turn, format!("CloudFormation: {}", seen.status));
-        if phase == Phase::GoingBack && matches!(turn.work.step, Step::Sent(_)) && !turn.work.cause_told {
+        if phase == Phase::GoingBack
+            && matches!(turn.work.step, Step::Sent(_))
+            && !turn.work.cause_told
+            && !self.ears().cause_told(turn.work.token)
+        {
             self.tell_cause(turn, &seen.id).await;
         }
     }

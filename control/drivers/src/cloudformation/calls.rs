@@ -40,6 +40,8 @@ pub struct Wish {
     pub role: Option<String>,
     /// How it is protected.
     pub protection: Wanted,
+    /// The topics that hear of its events; none leaves them as they are.
+    pub topics: Vec<String>,
 }
 
 /// What was found of our own stacks and of those that were looked for, by name.
@@ -75,6 +77,7 @@ impl Calls {
             .set_parameters(Some(parameters(wish)))
             .set_tags(Some(tags(wish)))
             .set_role_arn(wish.role.clone())
+            .set_notification_arns(topics(wish))
             .set_enable_termination_protection(wish.protection.termination)
             .set_stack_policy_body(wish.protection.policy.clone());
         let answer = self.once(class, || request.clone().send()).await?;
@@ -94,6 +97,7 @@ impl Calls {
             .set_parameters(Some(parameters(wish)))
             .set_tags(Some(tags(wish)))
             .set_role_arn(wish.role.clone())
+            .set_notification_arns(topics(wish))
             .set_stack_policy_body(wish.protection.policy.clone());
         let answer = self.once(class, || request.clone().send()).await?;
         Ok(answer.stack_id.unwrap_or_default())
@@ -242,6 +246,10 @@ impl Calls {
             }
         }
     }
+}
+
+fn topics(wish: &Wish) -> Option<Vec<String>> {
+    (!wish.topics.is_empty()).then(|| wish.topics.clone())
 }
 
 fn capabilities(wish: &Wish) -> Vec<Capability> {

@@ -44,7 +44,8 @@ impl Driver for Cloudformation {
     }
 
     fn trouble(&self) -> Option<Reason> {
-        self.inner.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let unreached = self.inner.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        unreached.or_else(|| self.inner.ears().trouble())
     }
 
     async fn submit(&self, change: &Change) -> Result<Submitted, Reason> {

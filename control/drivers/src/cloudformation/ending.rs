@@ -106,13 +106,17 @@ impl Inner {
     pub fn end(&self, turn: &mut Turn<'_>, outcome: Outcome, events: &[StackEvent]) {
         self.tell(turn, events);
         turn.work.ended = Some(outcome);
+        self.ears().forget(turn.work.token);
         self.ended(turn.work.token);
     }
 
     /// Tells what the stack's events say of the operation.
     fn tell(&self, turn: &Turn<'_>, events: &[StackEvent]) {
         for event in events::of_operation(events, &turn.work.token.to_string()) {
-            self.say_at(turn, event.at, event.line());
+            let line = event.line();
+            if !self.ears().line_told(turn.work.token, &line) {
+                self.say_at(turn, event.at, line);
+            }
         }
     }
 }

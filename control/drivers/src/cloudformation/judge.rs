@@ -41,6 +41,14 @@ pub enum Step {
     Proved,
 }
 
+impl Step {
+    /// Whether the provider works on it, so that the stack's events tell of it.
+    #[must_use]
+    pub const fn tells(&self) -> bool {
+        matches!(self, Self::Sent(_) | Self::Clearing { .. } | Self::Continuing { .. })
+    }
+}
+
 /// What is known of an operation that the provider has.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Sent {

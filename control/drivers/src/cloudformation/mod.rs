@@ -13,12 +13,15 @@ mod calls;
 mod connect;
 mod door;
 mod driver;
+mod ears;
 mod ending;
 pub mod errors;
 mod events;
 mod gate;
 mod health;
 mod judge;
+mod listen;
+mod notice;
 mod parameters;
 mod protection;
 mod reasons;
@@ -35,12 +38,15 @@ pub use connect::Settings;
 
 use crate::DriverEvent;
 use artifact::{Artifact, Source};
+use aws::Queue;
 use domain::{Invalid, OperationId, Reason, Timestamp};
+use ears::Ears;
 use schedule::Schedule;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use template::Template;
 use tokio::sync::{Notify, broadcast};
+use tokio_util::task::AbortOnDropHandle;
 use work::Turn;
 
 /// See the module.
@@ -57,6 +63,12 @@ struct Inner {
     memory: work::Memory,
     asker: health::Asker,
     schedule: Mutex<Schedule>,
+    /// What the queue of stack events brought.
+    ears: Mutex<Ears>,
+    /// Ends with the driver.
+    listening: OnceLock<AbortOnDropHandle<()>>,
+    /// When every stack in flight was last looked at.
+    swept: Mutex<Timestamp>,
     /// How many pages the last sweep had: beyond as many stacks a sweep is cheaper than a call each.
     pages: Mutex<usize>,
     templates: Mutex<HashMap<String, Template>>,
@@ -81,6 +93,9 @@ impl Cloudformation {
             memory: work::Memory::default(),
             asker: health::Asker::new(),
             schedule: Mutex::new(Schedule::new(now())),
+            ears: Mutex::default(),
+            listening: OnceLock::new(),
+            swept: Mutex::new(now()),
             pages: Mutex::new(3),
             templates: Mutex::default(),
             glance: tokio::sync::Mutex::default(),
@@ -90,6 +105,12 @@ impl Cloudformation {
             settings,
         });
         tokio::spawn(watch::watch(Arc::downgrade(&inner), changed));
+        if let Some(url) = inner.settings.events_queue.clone() {
+            let account = &inner.settings.account;
+            let queue = Queue::connect(account, url).await;
+            let listening = listen::listen(Arc::downgrade(&inner), queue, account.patience);
+            let _ = inner.listening.set(AbortOnDropHandle::new(tokio::spawn(listening)));
+        }
         Self { inner }
     }
 
@@ -149,6 +170,10 @@ impl Inner {
         self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn ears(&self) -> MutexGuard<'_, Ears> {
+        self.ears.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Notes whether the account could be looked at.
     fn note_reached<T>(&self, result: &Result<T, errors::Trouble>) {
         let trouble = result.as_ref().err().map(|trouble| reasons::refused(trouble, "").0);
@@ -157,6 +182,7 @@ impl Inner {
 
     fn sent(&self) {
         self.schedule().sent(now());
+        self.ears().sent();
     }
 
     fn known_template(&self, url: &str) -> Option<Template> {

@@ -40,6 +40,7 @@ impl Inner {
             protection,
             capabilities: artifact.capabilities,
             role: self.settings.service_role.clone(),
+            topics: self.settings.notification_arns.clone(),
         })
     }
 

@@ -71,6 +71,8 @@ pub struct InFlight {
     pub name: String,
     /// See [`Memory::take_unchanged`].
     pub stamp: u64,
+    /// Whether the provider has it, so that events tell of it.
+    pub tells: bool,
 }
 
 impl Memory {
@@ -121,9 +123,21 @@ impl Memory {
         let idle = state.slots.iter().filter(|(_, slot)| !slot.taken);
         idle.filter_map(|(token, slot)| {
             let work = slot.work.as_ref().filter(|w| w.ended.is_none() && w.step != Step::Proved)?;
-            Some(InFlight { token: *token, name: work.name.clone(), stamp: slot.stamp })
+            Some(InFlight {
+                token: *token,
+                name: work.name.clone(),
+                stamp: slot.stamp,
+                tells: work.step.tells(),
+            })
         })
         .collect()
+    }
+
+    /// Those that the provider has not ended, at the stack of this name.
+    pub fn at_stack(&self, name: &str) -> Vec<Work> {
+        let state = self.lock();
+        let works = state.slots.values().filter_map(|slot| slot.work.as_ref());
+        works.filter(|w| w.name == name && w.ended.is_none() && w.step != Step::Proved).cloned().collect()
     }
 
     /// Notes when a stack's last operation began.

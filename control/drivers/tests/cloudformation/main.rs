@@ -2,10 +2,12 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod app;
+mod bridge;
 mod faults;
 mod fleet;
 mod health;
 mod life;
+mod notices;
 mod others;
 mod protection;
 mod world;
