@@ -49,6 +49,11 @@ pub struct TargetSetup {
     /// What goes before each stack's name.
     #[serde(default)]
     pub prefix: String,
+    /// The URL of the SQS queue that stack events come through.
+    pub events_queue: Option<String>,
+    /// The SNS topics that CloudFormation tells of each stack's events.
+    #[serde(default)]
+    pub notification_arns: Vec<String>,
     /// The rate budget.
     pub calls_per_second: Option<f64>,
     /// Calls at once after a pause.
@@ -127,6 +132,8 @@ impl TargetSetup {
             account: self.account.account(),
             service_role: self.service_role.clone(),
             prefix: self.prefix.clone(),
+            events_queue: self.events_queue.clone(),
+            notification_arns: self.notification_arns.clone(),
             limits: Limits { per_second, burst: self.burst.unwrap_or_else(|| usual.burst.max(per_second)) },
         }
     }
@@ -163,9 +170,26 @@ impl TargetSetup {
         positive("burst", self.burst, 1.0)?;
         self.account.check()?;
         self.service_role.as_deref().map_or(Ok(()), check_role)?;
+        if let Some(url) = self.events_queue.as_ref()
+            && (url.parse::<http::Uri>().is_err() || !url.starts_with("http"))
+        {
+            bail!("events_queue: “{url}” is not the URL of a queue; copy it from SQS");
+        }
+        if let Some(arn) = self.notification_arns.iter().find(|arn| !arn.starts_with("arn:")) {
+            bail!("notification_arns: “{arn}” is not the ARN of a topic; copy it from SNS");
+        }
+        // CloudFormation's own limit.
+        if self.notification_arns.len() > 5 {
+            bail!("notification_arns: are more than 5; CloudFormation takes no more");
+        }
         match self.driver {
-            DriverKind::Local if !self.name.is_empty() || self.account != AccountSetup::default() => {
-                bail!("driver: local is this machine; leave out name, region, endpoint and role")
+            DriverKind::Local
+                if !self.name.is_empty()
+                    || self.account != AccountSetup::default()
+                    || self.events_queue.is_some()
+                    || !self.notification_arns.is_empty() =>
+            {
+                bail!("driver: local is this machine; leave out name, region, endpoint, role and queues")
             }
             DriverKind::Cloudformation if self.name.is_empty() => {
                 bail!("name: is missing; give the target a name like eu-prod, which never changes")
@@ -328,11 +352,16 @@ mod tests {
         let setup = read(
             "[[target]]\ndriver = 'cloudformation'\nname = 'eu-prod'\nregions = ['eu-central']\n\
              region = 'eu-central-1'\nrole = 'arn:aws:iam::210987654321:role/tidegate'\ncalls_per_second = 20\n\
+             events_queue = 'https://sqs.eu-central-1.amazonaws.com/210987654321/tidegate'\n\
+             notification_arns = ['arn:aws:sns:eu-central-1:210987654321:tidegate']\n\
              [[target]]\ndriver = 'local'",
         )
         .unwrap();
         assert_eq!(setup.targets[0].target().to_string(), "cloudformation/eu-prod");
         assert_eq!(setup.targets[0].account.place(), "AWS account 210987654321 in eu-central-1");
+        let settings = setup.targets[0].settings();
+        assert!(settings.events_queue.is_some_and(|url| url.ends_with("/tidegate")));
+        assert_eq!(settings.notification_arns, ["arn:aws:sns:eu-central-1:210987654321:tidegate"]);
         let limits = setup.targets[0].settings().limits;
         assert!(
             (limits.per_second - 20.0).abs() < f64::EPSILON && (limits.burst - 20.0).abs() < f64::EPSILON
@@ -371,6 +400,12 @@ mod tests {
             (&format!("{one}calls_per_second = 0"), "calls_per_second: must be"),
             (&format!("{one}external_id = 'x'"), "external_id: is for a role"),
             (&format!("{one}service_role = 'me'"), "ARN"),
+            (&format!("{one}events_queue = 'tidegate'"), "events_queue: “tidegate” is not the URL"),
+            (
+                &format!("{one}notification_arns = ['tidegate']"),
+                "notification_arns: “tidegate” is not the ARN",
+            ),
+            ("[[target]]\ndriver = 'local'\nevents_queue = 'https://x/y'", "this machine"),
             (&format!("{one}colour = 1"), "colour"),
             (&format!("{one}drift_every = 'daily'"), "drift_every: “daily”"),
             (&format!("{one}drift_every = '1s'"), "drift_every: “1s”"),

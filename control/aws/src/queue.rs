@@ -3,6 +3,7 @@
 //! SQS delivers at least once and in any order: a message is there again until it was deleted, so whoever reads
 //! handles it first and deletes it after (DESIGN §3, law 7).
 
+use crate::Account;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
@@ -58,17 +59,46 @@ pub enum QueueTrouble {
 }
 
 impl Queue {
+    /// The queue at this URL, reached as the account is; nothing is called yet.
+    pub async fn connect(account: &Account, url: impl Into<String>) -> Self {
+        Self { client: Client::new(&account.config().await), url: url.into() }
+    }
+
     /// Receives up to `most` messages (1 to 10), waiting for the first one for up to `wait` (whole seconds, at most
     /// 20).
     ///
     /// # Errors
     /// Nothing was received.
     pub async fn receive(&self, wait: Duration, most: u32) -> Result<Vec<Received>, QueueTrouble> {
+        self.received(wait, most, None).await
+    }
+
+    /// As [`Queue::receive`], but others do not see the messages for so long (whole seconds), whatever the queue's
+    /// own visibility timeout is.
+    ///
+    /// # Errors
+    /// Nothing was received.
+    pub async fn receive_hidden(
+        &self,
+        wait: Duration,
+        most: u32,
+        hidden: Duration,
+    ) -> Result<Vec<Received>, QueueTrouble> {
+        self.received(wait, most, Some(seconds(hidden.min(LONGEST_HIDING)))).await
+    }
+
+    async fn received(
+        &self,
+        wait: Duration,
+        most: u32,
+        hidden: Option<i32>,
+    ) -> Result<Vec<Received>, QueueTrouble> {
         let request = self
             .client
             .receive_message()
             .queue_url(&self.url)
             .wait_time_seconds(seconds(wait.min(LONGEST_WAIT)))
+            .set_visibility_timeout(hidden)
             .max_number_of_messages(i32::try_from(most).unwrap_or(MOST).clamp(1, MOST))
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
         let answer = request.send().await.map_err(|e| trouble(&e))?;

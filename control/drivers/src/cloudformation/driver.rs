@@ -3,6 +3,7 @@
 use super::advance::Look;
 use super::artifact::Artifact;
 use super::budget::{Class, Pressure};
+use super::health::PATIENCE;
 use super::judge::{Sent, Step};
 use super::sighting::Sighting;
 use super::status::Status;
@@ -16,11 +17,14 @@ use domain::preview::StackDiff;
 use domain::process::{OperationKind, Sample};
 use domain::release::DriverKind;
 use domain::{Invalid, OperationId, Reason, StackId};
+use futures::StreamExt as _;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::SocketAddr;
 use std::sync::PoisonError;
 use tokio::sync::broadcast;
 
+/// How many applications are asked at the same time.
+const AT_ONCE: usize = 64;
 /// CloudFormation's own limit.
 const LONGEST_NAME: usize = 128;
 
@@ -51,7 +55,8 @@ impl Driver for Cloudformation {
     }
 
     fn trouble(&self) -> Option<Reason> {
-        self.inner.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let unreached = self.inner.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        unreached.or_else(|| self.inner.ears().trouble())
     }
 
     async fn submit(&self, change: &Change) -> Result<Submitted, Reason> {
@@ -88,22 +93,26 @@ impl Driver for Cloudformation {
         Ok(seen.collect())
     }
 
-    /// Tells whether the stacks are in a status in which they can serve. The application itself is not asked.
+    /// Tells whether the stacks are in a status in which they can serve, and asks each application whose release
+    /// says where. It counts no requests: CloudFormation knows of none.
     async fn probe(&self, stacks: &[(StackId, String)]) -> Vec<Sample> {
         let names: HashSet<String> = stacks.iter().map(|(_, name)| self.inner.name(name)).collect();
         let looked = self.inner.glance(&names).await;
-        let sample = |(stack, name): &(StackId, String)| {
-            let down = match &looked {
-                Err(trouble) => Some(reasons::refused(trouble, name).0.sentence),
-                Ok(looked) => match looked.stacks.get(&self.inner.name(name)) {
-                    Some(Some(seen)) if serves(&seen.status) => None,
-                    Some(Some(seen)) => Some(format!("its stack is in {}", seen.status)),
-                    Some(None) | None => Some("its stack is not there".to_owned()),
-                },
-            };
-            Sample { stack: *stack, down, requests: 0, errors: 0 }
-        };
-        stacks.iter().map(sample).collect()
+        let probing = stacks.iter().map(|(stack, name)| {
+            let looked = &looked;
+            async move {
+                let well = match looked {
+                    Err(trouble) => Err(reasons::refused(trouble, name).0.sentence),
+                    Ok(looked) => match looked.stacks.get(&self.inner.name(name)) {
+                        Some(Some(seen)) => self.inner.well(seen).await,
+                        Some(None) | None => Err("its stack is not there".to_owned()),
+                    },
+                };
+                Sample { stack: *stack, down: well.err(), requests: 0, errors: 0 }
+            }
+        });
+        let probing: Vec<_> = probing.collect();
+        futures::stream::iter(probing).buffered(AT_ONCE).collect().await
     }
 
     /// A stack is not told whom it serves: what it needs to know is in its parameters.
@@ -166,6 +175,16 @@ impl Inner {
         drop(turn);
         self.changed.notify_one();
         Ok(ended.map_or(Submitted::Accepted, Submitted::Ended))
+    }
+
+    /// Whether a stack serves; the sentence says why not.
+    async fn well(&self, seen: &Sighting) -> Result<(), String> {
+        if !serves(&seen.status) {
+            return Err(format!("its stack is in {}", seen.status));
+        }
+        let found = seen.marks.door.find(&seen.outputs).map_err(|reason| reason.sentence)?;
+        let Some((url, _)) = found.health else { return Ok(()) };
+        self.asker.ask(&url, PATIENCE).await.map_err(|answer| format!("{url} {answer}"))
     }
 
     /// Looks for operations that this driver does not remember, and remembers those that the provider has.
