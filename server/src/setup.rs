@@ -2,13 +2,16 @@
 
 use anyhow::{Context as _, Result, bail};
 use aws::{Account, Role};
+use axum::http::Uri;
+use domain::access::parse_group;
 use domain::release::DriverKind;
 use domain::stack::StackTarget;
 use domain::{Region, Span};
 use drivers::cloudformation::Settings;
 use drivers::cloudformation::budget::Limits;
 use serde::Deserialize;
-use std::collections::HashSet;
+use service::{CountsFor, QueueRole, QueueSetup};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +22,8 @@ pub struct Setup {
     /// In the order in which they are asked for a place.
     #[serde(default, rename = "target")]
     pub targets: Vec<TargetSetup>,
+    /// Messages to and from other systems.
+    pub queues: Option<QueuesSetup>,
 }
 
 /// One target.
@@ -81,6 +86,13 @@ impl AccountSetup {
         }
     }
 
+    fn check(&self) -> Result<()> {
+        if self.external_id.is_some() && self.role.is_none() {
+            bail!("external_id: is for a role; add the role, or leave it out");
+        }
+        self.role.as_deref().map_or(Ok(()), check_role)
+    }
+
     /// Where it leads, for people.
     pub fn place(&self) -> String {
         let region = self.region.as_deref().unwrap_or("the usual region");
@@ -92,6 +104,13 @@ impl AccountSetup {
             (None, Some(at)) => format!("{region} at {at}"),
         }
     }
+}
+
+fn check_role(role: &str) -> Result<()> {
+    if !role.starts_with("arn:") {
+        bail!("role: “{role}” is not the ARN of a role; write it like arn:aws:iam::123456789012:role/name");
+    }
+    Ok(())
 }
 
 impl TargetSetup {
@@ -142,16 +161,8 @@ impl TargetSetup {
         };
         positive("calls_per_second", self.calls_per_second, 0.1)?;
         positive("burst", self.burst, 1.0)?;
-        if self.account.external_id.is_some() && self.account.role.is_none() {
-            bail!("external_id: is for a role; add the role, or leave it out");
-        }
-        if let Some(role) =
-            [&self.account.role, &self.service_role].into_iter().flatten().find(|r| !r.starts_with("arn:"))
-        {
-            bail!(
-                "role: “{role}” is not the ARN of a role; write it like arn:aws:iam::123456789012:role/name"
-            );
-        }
+        self.account.check()?;
+        self.service_role.as_deref().map_or(Ok(()), check_role)?;
         match self.driver {
             DriverKind::Local if !self.name.is_empty() || self.account != AccountSetup::default() => {
                 bail!("driver: local is this machine; leave out name, region, endpoint and role")
@@ -190,6 +201,111 @@ impl Setup {
                        other's calls; make them one",
                     at()
                 );
+            }
+        }
+        self.queues.as_ref().map_or(Ok(()), |queues| queues.check().context("queues"))
+    }
+}
+
+/// The queues of SQS that Tidegate speaks through, all in one account and region.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct QueuesSetup {
+    /// How the account is reached.
+    #[serde(flatten)]
+    pub account: AccountSetup,
+    /// Where gates that ask are announced.
+    pub gates: Option<String>,
+    /// Where sign-ups and releases come from, and answers that have no queue of their own.
+    pub intake: Option<String>,
+    /// Where answers to gates come from: a queue of its own lets fewer send to it.
+    pub answers: Option<String>,
+    /// Where pipelines of Step Functions ask for a decision.
+    pub task_gates: Option<String>,
+    /// `any`, or the groups whose gates an answer through a queue counts for; none if it is left out.
+    pub answers_count_for: Option<CountsForSetup>,
+}
+
+/// For which gates answers count, as it is written.
+#[derive(Deserialize, Debug)]
+#[serde(untagged)]
+pub enum CountsForSetup {
+    /// `"any"`.
+    Word(String),
+    /// `["product", "customer-success"]`.
+    Groups(Vec<String>),
+}
+
+impl QueuesSetup {
+    /// Those that are set up.
+    pub fn urls(&self) -> impl Iterator<Item = (QueueRole, &str)> {
+        let all = [
+            (QueueRole::Gates, &self.gates),
+            (QueueRole::Intake, &self.intake),
+            (QueueRole::Answers, &self.answers),
+            (QueueRole::TaskGates, &self.task_gates),
+        ];
+        all.into_iter().filter_map(|(role, url)| Some((role, url.as_deref()?)))
+    }
+
+    /// What the use cases know of them.
+    pub fn known(&self) -> QueueSetup {
+        // An address ends in its queue's name.
+        let name = |url: &str| url.rsplit('/').next().unwrap_or(url).to_owned();
+        QueueSetup {
+            names: self.urls().map(|(role, url)| (role, name(url))).collect(),
+            answers_count_for: self.answers_count_for.as_ref().map(|counts| match counts {
+                CountsForSetup::Word(_) => CountsFor::Any,
+                CountsForSetup::Groups(groups) => {
+                    CountsFor::Groups(groups.iter().filter_map(|g| parse_group(g).ok()).collect())
+                }
+            }),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        let mut known: HashMap<&str, QueueRole> = HashMap::new();
+        for (role, url) in self.urls() {
+            let word = role.word();
+            let parts = url.parse::<Uri>().ok().filter(|uri| {
+                matches!(uri.scheme_str(), Some("http" | "https"))
+                    && uri.path().len() > 1
+                    && !url.ends_with('/')
+            });
+            if parts.is_none() {
+                bail!(
+                    "{word}: “{url}” is not a queue's address; write it like \
+                     https://sqs.eu-west-1.amazonaws.com/123456789012/name"
+                );
+            }
+            if role == QueueRole::Gates && url.ends_with(".fifo") {
+                bail!("{word}: “{url}” is a FIFO queue, which needs no order here; make a standard one");
+            }
+            if let Some(other) = known.insert(url, role) {
+                bail!("{word}: is the queue of {} too; give each its own", other.word());
+            }
+        }
+        if known.is_empty() {
+            bail!("names no queue; add gates, intake, answers or task_gates, or leave it out");
+        }
+        self.account.check()?;
+        match &self.answers_count_for {
+            None => return Ok(()),
+            Some(_) if self.intake.is_none() && self.answers.is_none() => {
+                bail!("answers_count_for: is for answers; add the queue answers or intake, or leave it out")
+            }
+            Some(CountsForSetup::Word(word)) if word != "any" => {
+                bail!("answers_count_for: “{word}” is not any; write \"any\", or groups like [\"product\"]")
+            }
+            Some(CountsForSetup::Groups(groups)) if groups.is_empty() => {
+                bail!("answers_count_for: names no group; write \"any\", or groups like [\"product\"]")
+            }
+            Some(CountsForSetup::Word(_)) => {}
+            Some(CountsForSetup::Groups(groups)) => {
+                for group in groups {
+                    parse_group(group)
+                        .map_err(|e| anyhow::anyhow!("answers_count_for: “{group}” {}", e.sentence()))?;
+                }
             }
         }
         Ok(())
@@ -231,6 +347,19 @@ mod tests {
     }
 
     #[test]
+    fn queues_are_known_by_the_ends_of_their_addresses() {
+        let setup = read(
+            "[queues]\nregion = 'eu-west-1'\ngates = 'https://sqs.eu-west-1.amazonaws.com/123456789012/asks'\n\
+             answers = 'https://sqs.eu-west-1.amazonaws.com/123456789012/answers'\nanswers_count_for = ['Product']",
+        )
+        .unwrap();
+        let known = setup.queues.unwrap().known();
+        let names: Vec<_> = known.names.iter().map(|(role, name)| (role.word(), name.as_str())).collect();
+        assert_eq!(names, [("gates", "asks"), ("answers", "answers")]);
+        assert_eq!(known.answers_count_for, Some(CountsFor::Groups(vec!["product".to_owned()])));
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let one = "[[target]]\ndriver = 'cloudformation'\nname = 'a'\n";
         for (text, told) in [
@@ -248,6 +377,19 @@ mod tests {
             ("[[target]]\ndriver = 'local'\ndrift_every = '24h'", "drift_every: only"),
             (&format!("{one}{one}"), "another target has that name"),
             (&format!("{one}{}", one.replace("'a'", "'b'")), "the same account and region"),
+            ("[queues]\nregion = 'x'", "queues: names no queue"),
+            ("[queues]\ngates = 'orders'", "gates: “orders” is not a queue's address"),
+            ("[queues]\ngates = 'https://sqs/1/q.fifo'", "gates: “https://sqs/1/q.fifo” is a FIFO queue"),
+            (
+                "[queues]\ngates = 'https://sqs/1/q'\nintake = 'https://sqs/1/q'",
+                "intake: is the queue of gates too",
+            ),
+            ("[queues]\ngates = 'https://sqs/1/q'\nanswers_count_for = 'any'", "add the queue answers"),
+            ("[queues]\nintake = 'https://sqs/1/q'\nanswers_count_for = 'all'", "“all” is not any"),
+            ("[queues]\nintake = 'https://sqs/1/q'\nanswers_count_for = []", "names no group"),
+            ("[queues]\nintake = 'https://sqs/1/q'\nanswers_count_for = ['a!']", "answers_count_for: “a!”"),
+            ("[queues]\nintake = 'https://sqs/1/q'\nrole = 'me'", "ARN"),
+            ("[queues]\nintakes = 'https://sqs/1/q'", "intakes"),
         ] {
             let error = format!("{:#}", read(text).map(drop).unwrap_err());
             assert!(error.contains(told) && error.contains("--setup"), "{text}: {error}");

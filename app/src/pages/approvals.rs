@@ -1,6 +1,6 @@
 //! The inbox of gates, and the panel where one is decided: a plain page that works on a phone without scripts.
 
-use super::{changes, id, page};
+use super::{changes, id, page, tasks};
 use crate::islands::spark;
 use crate::parts::{count, icon};
 use crate::session::{Member, Ui, actor, answer};
@@ -20,11 +20,17 @@ use store::OpenGate;
 pub async fn list(State(ui): State<Ui>, member: Member) -> Response {
     let frame = member.frame("/approvals");
     let inbox = page!(ui, frame, ui.service.inbox(&member.actor).await);
+    let all = page!(ui, frame, ui.service.tasks(&member.actor).await);
     let flash = member.flash().await;
+    let again = flash.clone();
+    let may = member.actor.may(Permission::Decide);
     let now = ui.service.now();
     render(&ui, StatusCode::OK, frame, "Approvals", flash, move || {
-        let yours: Vec<_> = inbox.yours.iter().map(|g| item(g, None, now)).collect();
-        let others: Vec<_> = inbox.others.iter().map(|(g, why)| item(g, Some(why), now)).collect();
+        let mut yours: Vec<_> = inbox.yours.iter().map(|g| item(g, None, now).into_any()).collect();
+        let mut others: Vec<_> =
+            inbox.others.iter().map(|(g, why)| item(g, Some(why), now).into_any()).collect();
+        let asking = tasks::asking(&all, &again, may, now);
+        if may { &mut yours } else { &mut others }.extend(asking);
         let yours = if yours.is_empty() {
             view! { <div class="empty">{icon("approvals")}<h2>"Nothing waits for you"</h2><p>"When a wave asks for your approval, it appears here and you get a message."</p></div> }.into_any()
         } else {
@@ -34,8 +40,8 @@ pub async fn list(State(ui): State<Ui>, member: Member) -> Response {
             <section class="section"><header class="section-head"><h2>"Waits for others"</h2></header><ul class="inbox">{others}</ul></section>
         });
         view! {
-            <header class="page-head"><div><h1>"Approvals"</h1><p class="lede">"Gates that wait for people, newest first"</p></div></header>
-            <div id="approvals" data-live="rollout,user">{yours}{others}</div>
+            <header class="page-head"><div><h1>"Approvals"</h1><p class="lede">"Gates and pipelines that wait for people, newest first"</p></div></header>
+            <div id="approvals" data-live="rollout,task,user">{yours}{others}{tasks::ended(&all)}</div>
         }
     })
     .await

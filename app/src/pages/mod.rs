@@ -5,8 +5,11 @@ mod activity;
 mod approvals;
 mod changes;
 mod drift;
+mod import;
+mod import_rows;
 mod mail;
 mod overview;
+mod queues;
 mod refusal;
 mod release_form;
 mod releases;
@@ -19,6 +22,7 @@ mod stacks;
 mod strategies;
 mod strategy_form;
 mod targets;
+mod tasks;
 mod tenant;
 mod tenant_bulk;
 mod tenants;
@@ -69,6 +73,7 @@ pub fn router(ui: Ui) -> Router {
         .route("/approvals", get(approvals::list))
         .route("/activity", get(activity::list))
         .route("/settings", get(settings::show))
+        .route("/settings/import", get(import::show).post(import::again))
         .route("/signup", get(signup::form))
         .route("/signup/address", get(signup::address))
         .route("/signup/sent", get(signup::sent))

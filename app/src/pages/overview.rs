@@ -258,8 +258,10 @@ fn matrix(data: &Overview, live: Option<&str>) -> impl IntoView + use<> {
                 .map(|v| {
                     let rank = rank_of(data, v.version.as_deref());
                     let known = v.version.clone();
-                    let version = v.version.unwrap_or_else(|| "nothing".into());
-                    let label = format!("{} on {version}", v.tenants);
+                    let label = match v.version {
+                        Some(version) => format!("{} on {version}", v.tenants),
+                        None => format!("{}: what they run is not proved", v.tenants),
+                    };
                     let href = match &known {
                         Some(version) => link("/tenants", &[("tier", &tier), ("version", version)]),
                         None => link("/tenants", &[("tier", &tier)]),
@@ -280,6 +282,12 @@ fn matrix(data: &Overview, live: Option<&str>) -> impl IntoView + use<> {
         })
         .collect();
     view! { <div class="matrix">{rows}</div> }.into_any()
+}
+
+/// What a stack runs of which nothing was ever proved.
+fn unproved(b: &Behind) -> &'static str {
+    let imported = b.reason.as_ref().is_some_and(|reason| reason.code == domain::import::UNPROVED);
+    if imported { "unknown" } else { "nothing" }
 }
 
 fn behind(data: &Overview, may_repair: bool) -> impl IntoView + use<> {
@@ -322,7 +330,7 @@ fn behind_table(data: &Overview, list: &[(&Behind, &Timestamp)], may_repair: boo
             view! {
                 <tr>
                     <td class="cell-main" data-label="Stack"><a href=format!("/stacks/{}", b.stack)>{b.name.clone()}</a></td>
-                    <td data-label="Runs">{b.version.clone().unwrap_or_else(|| "nothing".into())}</td>
+                    <td data-label="Runs">{b.version.clone().unwrap_or_else(|| unproved(b).to_owned())}</td>
                     <td data-label="Should run">{b.desired.clone().unwrap_or_default()}</td>
                     <td class="num" data-label="Tenants">{b.tenants}</td>
                     <td data-label="Why">{why}</td>

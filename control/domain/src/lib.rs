@@ -8,6 +8,7 @@ pub mod configuration;
 pub mod drift;
 pub mod fields;
 pub mod ids;
+pub mod import;
 pub mod invalid;
 pub mod onboarding;
 pub mod operation;

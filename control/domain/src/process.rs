@@ -240,6 +240,8 @@ pub enum Record {
     Gate(GateRow),
     /// A message to send, once.
     Mail(Mail),
+    /// A gate that asks, to be told to other systems, once.
+    Announce(Box<crate::rollout::Announcement>),
 }
 
 /// A gate as the inbox lists it.

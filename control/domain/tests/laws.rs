@@ -239,6 +239,9 @@ impl World {
             }
             Event::ApprovalAsked { .. } => {
                 assert!(has(|r| matches!(r, Record::Gate(_))) && has(|r| matches!(r, Record::Mail(_))));
+                let hash = &self.rollout.plan.hash;
+                let told = records.iter().any(|r| matches!(r, Record::Announce(a) if a.plan_hash == *hash));
+                assert!(told, "other systems are not told of the plan that is asked about");
             }
             Event::Succeeded | Event::RolledBack { .. } | Event::Aborted { .. } => {
                 assert!(has(|r| matches!(r, Record::Desires)), "who is behind is not worked out (law 1)");

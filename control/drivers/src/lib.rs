@@ -9,11 +9,12 @@ pub mod scripted;
 
 use async_trait::async_trait;
 use domain::drift::Drift;
+use domain::import::{Expected, FoundStack};
 use domain::preview::StackDiff;
 use domain::process::{OperationKind, Outcome, Sample};
 use domain::release::DriverKind;
 use domain::{Configuration, Invalid, OperationId, Reason, StackId, Timestamp};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use tokio::sync::broadcast;
 
@@ -136,6 +137,23 @@ pub trait Driver: Send + Sync {
         Ok(())
     }
 
+    /// Every stack of the place where this driver works, whoever made it; to take over what others made.
+    ///
+    /// # Errors
+    /// The provider could not be asked, or has no stacks but Tidegate's.
+    async fn inventory(&self) -> Result<Vec<FoundStack>, Reason> {
+        Err(no_inventory(self.kind()))
+    }
+
+    /// What an update of the stack that its provider calls `stack` would give each of the template's parameters.
+    ///
+    /// # Errors
+    /// The update could not be sent, and why; or as [`Driver::inventory`].
+    async fn expected(&self, goal: &Goal, stack: &str) -> Result<BTreeMap<String, Expected>, Reason> {
+        let _ = (goal, stack);
+        Err(no_inventory(self.kind()))
+    }
+
     /// What waits for the rate budget; `None` for a provider that has none.
     fn pressure(&self) -> Option<Pressure> {
         None
@@ -206,4 +224,9 @@ pub trait Driver: Send + Sync {
 
     /// Progress of operations.
     fn events(&self) -> broadcast::Receiver<DriverEvent>;
+}
+
+fn no_inventory(kind: DriverKind) -> Reason {
+    let sentence = format!("the driver {kind} has no stacks that others made; choose a target of another");
+    Reason::new("no_inventory", sentence)
 }

@@ -5,13 +5,17 @@ mod describe;
 mod drift;
 mod events;
 mod extract;
+mod imports;
 mod once;
 mod problem;
+mod queues;
 mod releases;
 mod rollouts;
+mod schemas;
 mod shapes;
 mod strategies;
 mod targets;
+mod tasks;
 mod tenants;
 mod tiers;
 
@@ -74,6 +78,8 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
         .routes(routes!(tenants::reactivate))
         .routes(routes!(tenants::retry))
         .routes(routes!(tenants::offboard))
+        .routes(routes!(imports::save))
+        .routes(routes!(imports::preview))
         .routes(routes!(releases::list, releases::add))
         .routes(routes!(releases::show))
         .routes(routes!(strategies::list, strategies::add))
@@ -98,6 +104,11 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
         .routes(routes!(rollouts::decide))
         .routes(routes!(targets::list))
         .routes(routes!(events::events))
+        .routes(routes!(tasks::list))
+        .routes(routes!(tasks::decide))
+        .routes(routes!(queues::list))
+        .routes(routes!(queues::try_again))
+        .routes(routes!(queues::dismiss))
         .split_for_parts();
     let document = document.to_pretty_json().unwrap_or_default();
     let described = move || {
@@ -107,6 +118,7 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
     let api = Api { service, shutdown };
     let inner = router
         .route("/openapi.json", get(described))
+        .merge(schemas::router())
         .method_not_allowed_fallback(|| async {
             problem(
                 StatusCode::METHOD_NOT_ALLOWED,

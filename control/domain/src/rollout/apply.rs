@@ -235,7 +235,7 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
                 return Err(Illegal("a decision on another plan".into()));
             }
             let gate = gate_mut(rollout, *wave)?;
-            if gate.decisions.iter().any(|d| d.by.user == by.user && d.plan_hash == *plan_hash) {
+            if gate.decisions.iter().any(|d| d.by.is(by) && d.plan_hash == *plan_hash) {
                 return Err(Illegal("the same person decides twice".into()));
             }
             gate.decisions.push(Decision {

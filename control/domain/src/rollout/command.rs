@@ -4,7 +4,7 @@ use super::{Event, Person, Rollout, State, Then, Verdict, WaveState, shown};
 use crate::access::Permission;
 use crate::operation::Run;
 use crate::preview::WavePreview;
-use crate::{Actor, Reason, StackId, Timestamp};
+use crate::{Actor, Channel, Reason, StackId, Timestamp};
 
 /// What people and doors ask of a rollout.
 #[derive(Clone, PartialEq, Debug)]
@@ -217,10 +217,12 @@ fn decide(
             "the plan changed since it was shown, or the preview of what follows; look at it again and decide",
         ));
     }
-    let Some(user) = actor.user else {
+    // Whoever may send to a queue of answers speaks for people, who need not be on record here.
+    if actor.user.is_none() && actor.channel != Channel::Queue {
         return Err(Reason::new("no_person", "only a person can decide; use a token that belongs to one"));
-    };
-    if rollout.started_by.user == Some(user) && verdict == Verdict::Approve {
+    }
+    let by = Person::from(actor);
+    if rollout.started_by.is(&by) && verdict == Verdict::Approve {
         return Err(Reason::new(
             "started_it",
             "whoever started the rollout cannot approve it; ask somebody else",
@@ -234,10 +236,10 @@ fn decide(
             format!("this gate asks the group “{group}”, which you are not in"),
         ));
     }
-    if gate.decisions.iter().any(|d| d.by.user == Some(user) && d.plan_hash == plan_hash) {
+    if gate.decisions.iter().any(|d| d.by.is(&by) && d.plan_hash == plan_hash) {
         return Err(Reason::new("decided_already", "you have decided this gate already"));
     }
-    Ok(vec![Event::Decided { wave, verdict, by: Person::from(actor), comment, plan_hash }])
+    Ok(vec![Event::Decided { wave, verdict, by, comment, plan_hash }])
 }
 
 impl Rollout {

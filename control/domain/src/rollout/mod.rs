@@ -4,6 +4,7 @@
 //! predecessor's gate was not passed by a recorded fact. `next` keeps law 5: a failure counts against its own
 //! wave's tolerance and nothing else.
 
+mod announcement;
 mod apply;
 mod command;
 mod event;
@@ -16,6 +17,7 @@ mod summary;
 pub(crate) use next::missing;
 pub(crate) use summary::{tenants_reached, time_left, waits_for};
 
+pub use announcement::{Announcement, NextWave};
 pub use command::Command;
 pub use event::{Event, Phase, Then, Verdict};
 pub use shown::Shown;
@@ -81,6 +83,19 @@ pub struct Person {
     pub name: String,
     /// The door they came through.
     pub channel: Channel,
+}
+
+impl Person {
+    /// Whether the two are one person. Somebody who is not on record has no id, and is known by what a queue's
+    /// message calls them.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        match (self.user, other.user) {
+            (Some(user), Some(others)) => user == others,
+            (None, None) => self.channel == other.channel && self.name.eq_ignore_ascii_case(&other.name),
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
 }
 
 impl From<&Actor> for Person {

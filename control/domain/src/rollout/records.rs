@@ -1,9 +1,10 @@
 //! What is written beside a rollout's events: operations, gates, messages, and in the end what is live.
 
-use super::{Event, Gate, Phase, Place, Rollout, State, WaveState, next};
+use super::announcement::announce;
+use super::{Event, Gate, Phase, Place, Rollout, State, Verdict, WaveState, next};
 use crate::plan::Step;
 use crate::process::{GateRow, Mail, Outcome, Recipient, Record};
-use crate::{Configuration, OperationId, Timestamp};
+use crate::{Channel, Configuration, OperationId, Timestamp};
 
 pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Record> {
     match event {
@@ -41,12 +42,24 @@ pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Re
             aimed.map(desired).into_iter().collect()
         }
         Event::Enrolled { .. } | Event::Withdrawn { .. } | Event::Previewed { .. } => asked_again(rollout),
-        Event::GateOpened { wave, .. } | Event::Decided { wave, .. } | Event::GatePassed { wave } => {
+        Event::GateOpened { wave, .. } | Event::GatePassed { wave } => {
             gate_row(rollout, *wave).into_iter().collect()
+        }
+        Event::Decided { wave, verdict, by, .. } => {
+            let mut records: Vec<_> = gate_row(rollout, *wave).into_iter().collect();
+            // A token is used up with its answer: where more people must approve, the queue is asked for the next.
+            if by.channel == Channel::Queue
+                && *verdict == Verdict::Approve
+                && rollout.missing_approvals(*wave) > 0
+            {
+                records.extend(announce(rollout, *wave));
+            }
+            records
         }
         Event::ApprovalAsked { wave, .. } => {
             let mut records: Vec<_> = gate_row(rollout, *wave).into_iter().collect();
             records.extend(ask(rollout, *wave, "asked", "waits for you"));
+            records.extend(announce(rollout, *wave));
             records
         }
         Event::Reminded { wave } => {
@@ -136,6 +149,7 @@ fn asked_again(rollout: &Rollout) -> Vec<Record> {
     let Some(wave) = rollout.current_wave() else { return vec![] };
     let mut records: Vec<_> = gate_row(rollout, wave).into_iter().collect();
     records.extend(ask(rollout, wave, "changed", "has changed and asks again"));
+    records.extend(announce(rollout, wave));
     records
 }
 

@@ -15,6 +15,7 @@ use super::{now, reasons};
 use crate::Change;
 use domain::Span;
 use domain::process::{OperationKind, Outcome};
+use domain::stack::own_name;
 use std::collections::BTreeMap;
 
 /// More moves in a row mean that the provider says one thing and does another: look again later.
@@ -43,7 +44,10 @@ impl Inner {
     /// Moves the operation on until it has ended or must be waited for.
     pub async fn advance(&self, turn: &mut Turn<'_>, mut look: Look) {
         let (class, kind) = (class_of(turn.work.kind), turn.work.kind);
-        if matches!(look, Look::Unseen) && turn.work.step == Step::Fresh && kind != OperationKind::Delete {
+        // What others made carries their tags, which an update would take away: it is looked at first.
+        let imported = turn.work.change.as_ref().is_some_and(|c| own_name(&c.name).is_some());
+        let blind = kind != OperationKind::Delete && !imported;
+        if matches!(look, Look::Unseen) && turn.work.step == Step::Fresh && blind {
             let first = if kind == OperationKind::Create { Move::Create } else { Move::Update };
             if matches!(self.send(turn, first, None).await, Answer::Rest) {
                 return;
@@ -154,7 +158,7 @@ impl Inner {
         let before = turn.work.step.clone();
         let (sent, next) = match what {
             Move::Create | Move::Update => {
-                let wish = match self.wish(class, &change, &turn.work.name).await {
+                let mut wish = match self.wish(class, &change, &turn.work.name).await {
                     Ok(wish) => wish,
                     Err(None) => return Answer::Rest,
                     Err(Some(reason)) => {
@@ -163,6 +167,7 @@ impl Inner {
                         return Answer::Rest;
                     }
                 };
+                wish.kept = seen.map(|s| s.others.clone()).unwrap_or_default();
                 turn.work.step = Step::Lost;
                 let sent = if what == Move::Create {
                     self.calls.create(class, &wish).await

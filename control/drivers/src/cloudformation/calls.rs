@@ -9,7 +9,7 @@ use super::sighting::Sighting;
 use super::template::{Declared, Template};
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_cloudformation::types::{Capability, Parameter, Tag};
+use aws_sdk_cloudformation::types::{Capability, Parameter, Stack, Tag};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ pub struct Wish {
     pub parameters: Vec<(String, String)>,
     /// The stack's tags.
     pub tags: Vec<(&'static str, String)>,
+    /// Tags of others that the stack has and keeps.
+    pub kept: Vec<(String, String)>,
     /// The role that CloudFormation works with.
     pub role: Option<String>,
 }
@@ -144,6 +146,13 @@ impl Calls {
         }
     }
 
+    /// A page of all stacks as the provider lists them, and where the next one begins.
+    pub async fn page(&self, next: Option<String>) -> Result<(Vec<Stack>, Option<String>), Trouble> {
+        let request = self.client.describe_stacks().set_next_token(next);
+        let answer = self.read(Class::Sweep, || request.clone().send()).await?;
+        Ok((answer.stacks.unwrap_or_default(), answer.next_token.filter(|token| !token.is_empty())))
+    }
+
     /// A stack's events, newest first, as far back as `is_enough` asks for.
     pub async fn events(
         &self,
@@ -175,8 +184,9 @@ impl Calls {
         let declared = answer.parameters().iter().filter_map(|p| {
             let constraints = p.parameter_constraints();
             let allowed = constraints.map(|c| c.allowed_values().to_vec()).unwrap_or_default();
-            let has_default = p.default_value().is_some();
-            Some((p.parameter_key()?.to_owned(), Declared { has_default, allowed }))
+            let default = p.default_value().map(str::to_owned);
+            let has_default = default.is_some();
+            Some((p.parameter_key()?.to_owned(), Declared { has_default, default, allowed }))
         });
         Ok(Template { parameters: declared.collect() })
     }
@@ -236,5 +246,7 @@ pub(super) fn parameters(wish: &Wish) -> Vec<Parameter> {
 }
 
 pub(super) fn tags(wish: &Wish) -> Vec<Tag> {
-    wish.tags.iter().map(|(key, value)| Tag::builder().key(*key).value(value).build()).collect()
+    let kept = wish.kept.iter().map(|(key, value)| (key.as_str(), value));
+    let all = wish.tags.iter().map(|(key, value)| (*key, value)).chain(kept);
+    all.map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }

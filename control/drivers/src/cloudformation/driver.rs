@@ -8,14 +8,15 @@ use super::sighting::Sighting;
 use super::status::Status;
 use super::work::Work;
 use super::{Cloudformation, Inner, events, now, reasons};
-use crate::{Change, Driver, DriverEvent, Observation, Served, Submitted};
+use crate::{Change, Driver, DriverEvent, Goal, Observation, Served, Submitted};
 use async_trait::async_trait;
 use domain::drift::Drift;
+use domain::import::{Expected, FoundStack};
 use domain::preview::StackDiff;
 use domain::process::{OperationKind, Sample};
 use domain::release::DriverKind;
 use domain::{Invalid, OperationId, Reason, StackId};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::SocketAddr;
 use std::sync::PoisonError;
 use tokio::sync::broadcast;
@@ -35,6 +36,14 @@ impl Driver for Cloudformation {
 
     async fn check_tier(&self, artifact: &serde_json::Value, tier: &BTreeSet<String>) -> Result<(), Invalid> {
         self.check_parameters(artifact, tier).await
+    }
+
+    async fn inventory(&self) -> Result<Vec<FoundStack>, Reason> {
+        self.inner.inventory().await
+    }
+
+    async fn expected(&self, goal: &Goal, stack: &str) -> Result<BTreeMap<String, Expected>, Reason> {
+        self.inner.expected(goal, stack).await
     }
 
     fn pressure(&self) -> Option<Pressure> {

@@ -17,6 +17,7 @@ mod driver;
 pub mod errors;
 mod events;
 mod gate;
+mod inventory;
 mod judge;
 mod parameters;
 mod preview;
@@ -34,6 +35,7 @@ pub use connect::Settings;
 
 use crate::DriverEvent;
 use artifact::{Artifact, Source};
+use domain::stack::own_name;
 use domain::{Invalid, OperationId, Reason, Timestamp};
 use schedule::Schedule;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -129,9 +131,12 @@ impl Cloudformation {
 }
 
 impl Inner {
-    /// The stack's name at the provider.
+    /// The stack's name at the provider: with the target's prefix, but where others made it.
     fn name(&self, stack: &str) -> String {
-        format!("{}{stack}", self.settings.prefix)
+        match own_name(stack) {
+            Some(own) => own.to_owned(),
+            None => format!("{}{stack}", self.settings.prefix),
+        }
     }
 
     fn pages(&self) -> usize {

@@ -4,6 +4,7 @@
 mod changes;
 mod faults;
 mod fleet;
+mod imported;
 mod life;
 mod others;
 mod world;
