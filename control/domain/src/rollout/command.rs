@@ -214,7 +214,7 @@ fn decide(
     if plan_hash != rollout.binding(wave) {
         return Err(Reason::new(
             "plan_changed",
-            "the plan, or the preview of what follows, changed since it was shown; look at it again and decide",
+            "the plan changed since it was shown, or the preview of what follows; look at it again and decide",
         ));
     }
     // Whoever may send to a queue of answers speaks for people, who need not be on record here.
