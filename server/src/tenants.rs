@@ -8,6 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use domain::release::DriverKind;
 use domain::tenant::TenantState;
 use engine::Targets;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
@@ -119,10 +120,12 @@ impl Tenants {
             }
         }
         let served = route.served.as_ref();
-        if let Some(address) = served.and_then(|served| served.address.as_deref()) {
+        let endpoint = served.and_then(|served| self.targets.get(&served.target)?.endpoint(&served.stack));
+        // What this machine runs answers behind this door, whatever address it reports.
+        let elsewhere_at = served.filter(|s| s.target.driver != DriverKind::Local);
+        if let Some(address) = elsewhere_at.and_then(|served| served.address.as_deref()) {
             return elsewhere(address, request.uri());
         }
-        let endpoint = served.and_then(|served| self.targets.get(&served.target)?.endpoint(&served.stack));
         let Some(at) = endpoint else {
             return page(
                 StatusCode::SERVICE_UNAVAILABLE,

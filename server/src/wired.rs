@@ -45,6 +45,7 @@ impl Wired {
                 target: target.target(),
                 regions: target.regions.clone(),
                 tiers: target.tiers.clone(),
+                drift_every: target.drift_every(),
                 driver: driver(target, local).await,
                 users: users(target).await,
             });
@@ -131,6 +132,8 @@ impl service::Drivers for Wired {
             place: place.clone(),
             regions: setup.regions.clone(),
             tiers: setup.tiers.clone(),
+            tells_drift: setup.driver.tells_drift(),
+            drift_every: setup.drift_every,
             pressure: setup.driver.pressure().map(|p| Pressure {
                 waiting: p.waiting,
                 per_second: p.per_second,

@@ -3,10 +3,13 @@
 mod account;
 mod activity;
 mod approvals;
+mod changes;
+mod drift;
 mod import;
 mod import_rows;
 mod mail;
 mod overview;
+mod queues;
 mod refusal;
 mod release_form;
 mod releases;
@@ -19,6 +22,7 @@ mod stacks;
 mod strategies;
 mod strategy_form;
 mod targets;
+mod tasks;
 mod tenant;
 mod tenant_bulk;
 mod tenants;
@@ -51,6 +55,7 @@ pub fn router(ui: Ui) -> Router {
         .route("/tenants/{id}", get(tenant::show))
         .route("/stacks/{id}", get(stacks::show))
         .route("/stacks/{id}/drawer", get(stacks::drawer))
+        .route("/drift", get(drift::list))
         .route("/tiers", get(tiers::list))
         .route("/tiers/new", get(tiers::new).post(tiers::new_again))
         .route("/tiers/{id}", get(tiers::edit).post(tiers::edit_again))

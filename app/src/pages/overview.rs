@@ -1,6 +1,6 @@
 //! The first page: who runs what, what runs, what waits, who is behind.
 
-use super::page;
+use super::{drift, page};
 use crate::parts::{capital, count, feed, link, post, state, time};
 use crate::session::{Member, Ui, actor, answer};
 use crate::shell::render;
@@ -45,6 +45,7 @@ fn body(data: Overview, user: &SessionUser, now: Timestamp) -> impl IntoView + u
                     </li></ul>
                 </section>
             })}
+            {drift::attention(data.drifted)}
             {needs_you(&data, user)}
             <section class="section"><header class="section-head"><h2>"Who runs what"</h2></header>{matrix(&data, live.as_deref())}</section>
             {health(&data)}
@@ -323,7 +324,9 @@ fn behind_table(data: &Overview, list: &[(&Behind, &Timestamp)], may_repair: boo
                 (None, _) if in_rollout => "Its wave has not come, or the rollout has not ended".to_owned(),
                 (None, _) => "Was not reached by the last rollout".to_owned(),
             };
-            let button = (may_repair && !b.busy).then(|| post("converge", "Catch up", "btn btn-small", &[("id", b.stack.to_string())]));
+            let drifted = b.reason.as_ref().is_some_and(|r| r.code == "drifted");
+            let (verb, label) = if drifted { ("repair", "Repair") } else { ("converge", "Catch up") };
+            let button = (may_repair && !b.busy).then(|| post(verb, label, "btn btn-small", &[("id", b.stack.to_string())]));
             view! {
                 <tr>
                     <td class="cell-main" data-label="Stack"><a href=format!("/stacks/{}", b.stack)>{b.name.clone()}</a></td>

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod configuration;
+pub mod drift;
 pub mod fields;
 pub mod identity;
 pub mod ids;
@@ -14,6 +15,7 @@ pub mod onboarding;
 pub mod operation;
 pub mod parameter;
 pub mod plan;
+pub mod preview;
 pub mod process;
 pub mod reason;
 pub mod release;

@@ -267,7 +267,7 @@ impl Timeline {
                     .filter(|(_, n)| *n > 0)
                     .map(|(state, n)| ((*state).to_owned(), n))
                     .collect(),
-                gate: chips::chips(&planned.spec, &wave.state, &rollout.plan.hash, now),
+                gate: chips::chips(&planned.spec, &wave.state, &rollout.binding(i), now),
                 asking: matches!(&wave.state, WaveState::Gated(gate) if gate.asked.is_some())
                     && rollout.state == State::Running,
                 asks: asks(rollout, i).filter(|_| rollout.state == State::Running),
@@ -284,7 +284,7 @@ impl Timeline {
             strategy: rollout.strategy.clone(),
             started_by: rollout.started_by.name.clone(),
             started_at: rollout.started_at,
-            plan_hash: rollout.plan.hash.clone(),
+            plan_hash: rollout.present_binding(),
             tenants: tenants_reached(rollout),
             stacks: (count(is_there), count(|_| true)),
             failed: count(has_failed),
@@ -369,7 +369,7 @@ fn asks(rollout: &Rollout, wave: usize) -> Option<Asks> {
         said: gate
             .decisions
             .iter()
-            .filter(|d| d.plan_hash == rollout.plan.hash)
+            .filter(|d| d.plan_hash == rollout.binding(wave))
             .map(|d| d.by.name.clone())
             .collect(),
     })

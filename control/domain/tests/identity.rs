@@ -131,7 +131,7 @@ impl World {
                 let event = step.answered(order.task, order.tenant, answer, self.now).unwrap();
                 self.append(Event::Identity(event));
             }
-            Effect::Probe { .. } => panic!("an onboarding measures nothing"),
+            Effect::Probe { .. } | Effect::Preview { .. } => panic!("an onboarding measures nothing"),
         }
     }
 

@@ -8,7 +8,9 @@ pub mod local;
 pub mod scripted;
 
 use async_trait::async_trait;
+use domain::drift::Drift;
 use domain::import::{Expected, FoundStack};
+use domain::preview::StackDiff;
 use domain::process::{OperationKind, Outcome, Sample};
 use domain::release::DriverKind;
 use domain::{Configuration, Invalid, OperationId, Reason, StackId, Timestamp};
@@ -178,6 +180,34 @@ pub trait Driver: Send + Sync {
     /// # Errors
     /// The provider could not be asked: nothing is known, ask again.
     async fn submit(&self, change: &Change) -> Result<Submitted, Reason>;
+
+    /// As [`Driver::submit`] for an update that also puts back resources that have drifted. What has not drifted and
+    /// does not change stays as it is.
+    ///
+    /// # Errors
+    /// The provider could not be asked: nothing is known, ask again.
+    async fn heal(&self, change: &Change) -> Result<Submitted, Reason> {
+        self.submit(change).await
+    }
+
+    /// What each of these updates would change in its stack, without making it; in the order asked.
+    async fn preview(&self, changes: &[Change]) -> Vec<Result<StackDiff, Reason>> {
+        let none = || {
+            Reason::new("no_preview", format!("the driver {} does not tell changes beforehand", self.kind()))
+        };
+        changes.iter().map(|_| Err(none())).collect()
+    }
+
+    /// What has become of the resources of these stacks behind our back; in the order asked.
+    async fn drift(&self, stacks: &[(StackId, String)]) -> Vec<Result<Drift, Reason>> {
+        let none = || Reason::new("no_drift", format!("the driver {} cannot tell drift", self.kind()));
+        stacks.iter().map(|_| Err(none())).collect()
+    }
+
+    /// Whether [`Driver::drift`] can tell anything.
+    fn tells_drift(&self) -> bool {
+        false
+    }
 
     /// What became of operations, many at once, in the order asked.
     ///

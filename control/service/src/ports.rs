@@ -30,6 +30,10 @@ pub struct TargetCard {
     pub regions: Vec<Region>,
     /// The tiers whose tenants it takes; empty for every one.
     pub tiers: Vec<String>,
+    /// Whether it can tell what has become of its stacks behind our back.
+    pub tells_drift: bool,
+    /// How often it does by itself; `None` for never.
+    pub drift_every: Option<Span>,
     /// What waits for its rate budget, if it has one.
     pub pressure: Option<Pressure>,
     /// Why it cannot be reached now.

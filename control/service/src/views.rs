@@ -37,6 +37,8 @@ pub struct Overview {
     pub behind_since: Vec<Timestamp>,
     /// How the stacks are.
     pub health: StackHealth,
+    /// How many stacks have drifted.
+    pub drifted: i64,
     /// The newest tenants.
     pub newest: Vec<TenantRow>,
     /// What happened last.
@@ -89,6 +91,7 @@ impl Service {
         Ok(Overview {
             behind_since: behind.iter().map(missed).collect(),
             health: self.store.stack_health().await?,
+            drifted: self.store.count_drifted().await?,
             newest: self.store.tenants(&newest).await?,
             versions: self.store.tier_versions().await?,
             states,
@@ -150,6 +153,8 @@ impl Service {
         }
         let behind = self.store.count_behind().await?;
         let _ = writeln!(text, "# TYPE tidegate_stacks_behind gauge\ntidegate_stacks_behind {behind}");
+        let drifted = self.store.count_drifted().await?;
+        let _ = writeln!(text, "# TYPE tidegate_stacks_drifted gauge\ntidegate_stacks_drifted {drifted}");
         Ok(text)
     }
 

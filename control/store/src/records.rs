@@ -264,6 +264,7 @@ impl Tx {
             }
             Record::Gate(gate) => self.gate(gate).await,
             Record::Mail(mail) => self.queue_mail(mail, at).await,
+            Record::Announce(announcement) => self.announce(announcement, at).await,
             Record::OperationStarted { .. }
             | Record::OperationAccepted { .. }
             | Record::OperationEnded { .. } => Ok(()),

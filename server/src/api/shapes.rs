@@ -1,5 +1,6 @@
 //! What the API sends and takes, where the domain's own shape is not it.
 
+use super::changes::WaveChangesOut;
 use super::describe;
 use domain::parameter::Parameter;
 use serde::{Deserialize, Serialize};
@@ -461,6 +462,8 @@ pub struct GatePanelOut {
     pub changes: Vec<ChangeOut>,
     /// What an approval begins; absent after the last wave.
     pub next: Option<NextOut>,
+    /// What the next wave changes inside its stacks, as far as it is known; part of what is decided on.
+    pub preview: Option<WaveChangesOut>,
     /// Give it to the decision.
     pub plan_hash: String,
     /// Why this token's owner cannot approve now.

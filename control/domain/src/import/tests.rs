@@ -28,6 +28,7 @@ fn tier(n: u128, key: &str, model: DeploymentModel, memory: i64) -> Tier {
         signup: SignupPolicy::Closed,
         regions: vec!["eu".parse().unwrap(), "eu-west-1".parse().unwrap()],
         pool_capacity: 10,
+        identity: crate::identity::Identity::Invitation,
         parameters: vec![memory],
     };
     let key = key.parse().unwrap();
@@ -423,6 +424,41 @@ fn proved_is_a_known_release_with_the_very_parameters_of_an_update() {
     let configuration = to(&row, &Values::new());
     row.conclude(configuration, Err(Reason::new("no_artifact", "there is nothing for it")), None);
     assert!(row.actual.is_none() && row.notes[0].contains("there is nothing for it"));
+}
+
+#[test]
+fn what_others_made_is_updated_and_never_made_anew() {
+    use crate::plan::{Change, StackFacts, check, plan};
+    use crate::release::DriverKind;
+    let world = world();
+    let facts = |name: &str| StackFacts {
+        id: StackId(Uuid::from_u128(9)),
+        name: name.to_owned(),
+        kind: StackKind::Silo,
+        tier: world.tiers[1].id,
+        tier_key: world.tiers[1].key.clone(),
+        region: "eu".parse().unwrap(),
+        target: world.target.clone(),
+        components: vec![],
+        tenants: vec![],
+        owner: None,
+        overrides: Values::new(),
+        actual: None,
+        proved: true,
+        desired: None,
+    };
+    let mut release = world.releases[0].clone();
+    release.artifacts.insert(DriverKind::Cloudformation, json!({}));
+    let strategy = json!({ "name": "x", "on_halt": "stay", "waves": [{ "name": "All", "selector": "everyone",
+        "concurrency": "100%", "tolerance": "0", "mode": "soft", "attempts": 1,
+        "gate": { "bake": 0, "checks": [], "grace": 0, "approval": null } }] });
+    let strategy = serde_json::from_value(strategy).unwrap();
+    let tiers = BTreeMap::from([(world.tiers[1].id, world.tiers[1].clone())]);
+    for (name, change) in [("silo-acme", Change::Create), ("stack-acme@eu", Change::Update)] {
+        let plan = plan(&[facts(name)], &release, &tiers, &strategy);
+        assert_eq!(plan.waves[0].steps[0].change, change, "{name}");
+        assert_eq!(check(&plan), Ok(()), "{name}");
+    }
 }
 
 #[test]

@@ -7,16 +7,15 @@ use super::Inner;
 use super::budget::Class;
 use super::errors::Trouble;
 use super::events::{self, StackEvent, Verdict};
-use super::judge::{self, Case, End, Move, Sent, Step};
+use super::judge::{self, Case, Move, Sent, Step};
+use super::protection::Wanted;
 use super::sighting::Sighting;
-use super::status::{Action, Phase};
+use super::status::Phase;
 use super::work::Turn;
 use super::{now, reasons};
-use crate::Change;
 use domain::Span;
 use domain::process::{OperationKind, Outcome};
 use domain::stack::own_name;
-use std::collections::BTreeMap;
 
 /// More moves in a row mean that the provider says one thing and does another: look again later.
 const MOVES: usize = 8;
@@ -24,7 +23,8 @@ const MOVES: usize = 8;
 /// A shorter wait for the budget is nobody's concern.
 const WORTH_SAYING: Span = Span::seconds(3);
 
-/// What is known of the stack at the moment.
+/// What is known of the stack at the moment: one at a time, never kept.
+#[allow(clippy::large_enum_variant)]
 pub enum Look {
     /// Nothing yet.
     Unseen,
@@ -33,7 +33,7 @@ pub enum Look {
 }
 
 /// What a sent call led to.
-enum Answer {
+pub enum Answer {
     /// Nothing more to do now.
     Rest,
     /// The stack must be looked at.
@@ -44,6 +44,9 @@ impl Inner {
     /// Moves the operation on until it has ended or must be waited for.
     pub async fn advance(&self, turn: &mut Turn<'_>, mut look: Look) {
         let (class, kind) = (class_of(turn.work.kind), turn.work.kind);
+        if turn.work.step == Step::Proved {
+            return;
+        }
         // What others made carries their tags, which an update would take away: it is looked at first.
         let imported = turn.work.change.as_ref().is_some_and(|c| own_name(&c.name).is_some());
         let blind = kind != OperationKind::Delete && !imported;
@@ -62,6 +65,10 @@ impl Inner {
                     Err(trouble) => return self.trouble(turn, &trouble),
                 },
             };
+            // Its own event is as good a witness as a look in the midst of its work.
+            if let Step::Sent(sent) = &mut turn.work.step {
+                sent.witnessed |= self.ears().succeeded(turn.work.token);
+            }
             let token = token_of(turn);
             let verdict = read.as_ref().map(|events| events::verdict(events, &token));
             match self.decide(turn, seen.as_ref(), verdict.clone()) {
@@ -85,8 +92,7 @@ impl Inner {
                 Move::End(end) => {
                     let begun = seen.as_ref().and_then(|s| s.updated);
                     self.memory.note_begun(&turn.work.name, begun);
-                    let events = read.unwrap_or_default();
-                    return self.end(turn, outcome(turn, end, &events), &events);
+                    return self.close(turn, end, &read.unwrap_or_default()).await;
                 }
                 sending => match self.send(turn, sending, seen.as_ref()).await {
                     Answer::Rest => return,
@@ -123,7 +129,11 @@ impl Inner {
             sent.witnessed = true;
         }
         self.say(turn, format!("CloudFormation: {}", seen.status));
-        if phase == Phase::GoingBack && matches!(turn.work.step, Step::Sent(_)) && !turn.work.cause_told {
+        if phase == Phase::GoingBack
+            && matches!(turn.work.step, Step::Sent(_))
+            && !turn.work.cause_told
+            && !self.ears().cause_told(turn.work.token)
+        {
             self.tell_cause(turn, &seen.id).await;
         }
     }
@@ -156,6 +166,7 @@ impl Inner {
             self.say(turn, line);
         }
         let before = turn.work.step.clone();
+        let mut protection = Wanted::default();
         let (sent, next) = match what {
             Move::Create | Move::Update => {
                 let mut wish = match self.wish(class, &change, &turn.work.name).await {
@@ -171,16 +182,19 @@ impl Inner {
                 turn.work.step = Step::Lost;
                 let sent = if what == Move::Create {
                     self.calls.create(class, &wish).await
+                } else if turn.work.heal {
+                    self.calls.revert(class, &wish).await
                 } else {
                     self.calls.update(class, &wish).await
                 };
+                protection = wish.protection;
                 let before = self.memory.begun(&turn.work.name);
                 (sent.map(|id| Step::Sent(Sent { id, at: now(), before, witnessed: false })), "accepted")
             }
             Move::Delete(id) => {
                 turn.work.step = Step::Lost;
                 let token = change.token.to_string();
-                let sent = self.calls.delete(class, &id, &token).await;
+                let sent = self.free_and_delete(class, seen, &id, &token).await;
                 (
                     sent.map(|()| Step::Sent(Sent { id, at: now(), before: None, witnessed: false })),
                     "accepted",
@@ -188,7 +202,7 @@ impl Inner {
             }
             Move::Clear(id) => {
                 let token = reasons::preparing(change.token, "clear");
-                let sent = self.calls.delete(class, &id, &token).await;
+                let sent = self.free_and_delete(class, seen, &id, &token).await;
                 (sent.map(|()| Step::Clearing { id, at: now() }), "deletes what is left of a failed create")
             }
             Move::Continue(id) => {
@@ -205,7 +219,7 @@ impl Inner {
                 self.say(turn, format!("CloudFormation: {next}"));
                 Answer::Rest
             }
-            Err(Trouble::NoUpdates) => self.unchanged(turn, &change).await,
+            Err(Trouble::NoUpdates) => self.unchanged(turn, &change, protection).await,
             Err(Trouble::Exists) => Answer::Look,
             Err(Trouble::Busy(_) | Trouble::Missing) => {
                 turn.work.step = Step::Waiting;
@@ -233,25 +247,8 @@ impl Inner {
         }
     }
 
-    /// The provider compared the stack with what was asked and found no difference: that is what it runs.
-    async fn unchanged(&self, turn: &mut Turn<'_>, change: &Change) -> Answer {
-        match self.calls.describe(class_of(change.kind), &turn.work.name).await {
-            Ok(Some(seen)) if seen.status.is_live() && seen.status.row().update != Action::Wait => {
-                self.memory.note_begun(&turn.work.name, seen.updated);
-                let digest = change.to.as_ref().map(|goal| goal.configuration.digest.clone());
-                self.end(turn, Outcome::Succeeded { digest, outputs: seen.outputs }, &[]);
-                Answer::Rest
-            }
-            Ok(_) => Answer::Look,
-            Err(trouble) => {
-                self.trouble(turn, &trouble);
-                Answer::Rest
-            }
-        }
-    }
-
     /// A reading call failed: what the operation waits for is as unknown as before.
-    fn trouble(&self, turn: &mut Turn<'_>, trouble: &Trouble) {
+    pub fn trouble(&self, turn: &mut Turn<'_>, trouble: &Trouble) {
         let (reason, _) = reasons::refused(trouble, &turn.work.name);
         match trouble {
             // Nothing can have been sent with credentials that were never valid.
@@ -264,14 +261,6 @@ impl Inner {
             _ => self.say(turn, reason.sentence),
         }
     }
-
-    fn end(&self, turn: &mut Turn<'_>, outcome: Outcome, events: &[StackEvent]) {
-        for event in events::of_operation(events, &turn.work.token.to_string()) {
-            self.say_at(turn, event.at, event.line());
-        }
-        turn.work.ended = Some(outcome);
-        self.ended(turn.work.token);
-    }
 }
 
 /// A create is a customer who waits; a rollout is nobody in particular.
@@ -283,24 +272,12 @@ pub const fn class_of(kind: OperationKind) -> Class {
 }
 
 /// The token whose events tell of the present step.
-fn token_of(turn: &Turn<'_>) -> String {
+pub fn token_of(turn: &Turn<'_>) -> String {
     match turn.work.step {
         Step::Clearing { .. } => reasons::preparing(turn.work.token, "clear"),
         Step::Continuing { .. } => reasons::preparing(turn.work.token, "continue"),
-        Step::Fresh | Step::Lost | Step::Waiting | Step::Sent(_) => turn.work.token.to_string(),
-    }
-}
-
-fn outcome(turn: &Turn<'_>, end: End, events: &[StackEvent]) -> Outcome {
-    let (name, kind) = (&turn.work.name, turn.work.kind);
-    match end {
-        End::Succeeded { digest: _, outputs: _ } if kind == OperationKind::Delete => {
-            Outcome::Succeeded { digest: None, outputs: BTreeMap::new() }
+        Step::Fresh | Step::Lost | Step::Waiting | Step::Sent(_) | Step::Proved => {
+            turn.work.token.to_string()
         }
-        End::Succeeded { digest, outputs } => Outcome::Succeeded { digest, outputs },
-        End::Failed { left, running } => reasons::failed(kind, &left, events, &token_of(turn), running),
-        End::Vanished => reasons::vanished(name),
-        End::Foreign => reasons::foreign(name),
-        End::Ask(question) => reasons::asked(question, name),
     }
 }

@@ -4,9 +4,16 @@
 //! { "template_url": "https://…", "capabilities": ["CAPABILITY_IAM"],
 //!   "parameters": { "Memory": "memory_mb", "Stage": { "constant": "prod" }, "Owner": { "fact": "tenant.id" } } }
 //! ```
-//! In place of `template_url`, `template_body` holds the template itself.
+//! In place of `template_url`, `template_body` holds the template itself. Beside them may stand `address` (the
+//! name of the output that holds the address at which the application answers), `health` (a path below that
+//! address, or the name of an output that holds an address) and `health_within` (how many seconds the first
+//! healthy answer may take; 60 where it is left out). `protection` asks for termination protection and a stack
+//! policy: `{ "termination": true | false | "switch_of_the_tier", "policy": {…} | null, "models": ["silo"] }`; what
+//! is left out of it stays as it is on each stack, and without `models` it is for silos.
 
+use super::door::Door;
 use super::parameters::{Fact, Origin};
+use super::protection::Protection;
 use super::template::Template;
 use domain::Invalid;
 use domain::invalid::Problems;
@@ -17,7 +24,16 @@ use std::collections::{BTreeMap, BTreeSet};
 const LARGEST_BODY: usize = 51_200;
 const LONGEST_URL: usize = 1_024;
 const CAPABILITIES: &[&str] = &["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"];
-const FIELDS: &[&str] = &["template_url", "template_body", "capabilities", "parameters"];
+const FIELDS: &[&str] = &[
+    "template_url",
+    "template_body",
+    "capabilities",
+    "parameters",
+    "address",
+    "health",
+    "health_within",
+    "protection",
+];
 
 /// Where the template is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,6 +53,10 @@ pub struct Artifact {
     pub capabilities: Vec<String>,
     /// Where its parameters come from, as far as their names do not say it.
     pub origins: BTreeMap<String, Origin>,
+    /// Where its application answers.
+    pub door: Door,
+    /// How stacks are protected.
+    pub protection: Option<Protection>,
 }
 
 impl Artifact {
@@ -55,6 +75,10 @@ impl Artifact {
         let source = problems.take("", source(fields.get("template_url"), fields.get("template_body")));
         let capabilities = problems.take("capabilities", capabilities(fields.get("capabilities")));
         let origins = problems.take("parameters", origins(fields.get("parameters")));
+        let field = |name| fields.get(name);
+        let door = problems.take("", Door::parse(field("address"), field("health"), field("health_within")));
+        let protection = fields.get("protection").map(Protection::parse);
+        let protection = problems.take("protection", protection.transpose());
         if let (Some(Source::Body(_, template)), Some(origins)) = (&source, &origins) {
             for name in origins.keys().filter(|name| !template.parameters.contains_key(*name)) {
                 let known: Vec<_> = template.parameters.keys().map(String::as_str).collect();
@@ -62,9 +86,16 @@ impl Artifact {
                 problems.note(format!("parameters.{name}"), message);
             }
         }
-        match (source, capabilities, origins) {
-            (Some(source), Some(capabilities), Some(origins)) => {
-                problems.finish(Self { source, capabilities, origins })
+        if let (Some(Source::Body(_, Template { outputs: Some(outputs), .. })), Some(door)) = (&source, &door)
+        {
+            for field in door.unknown_in(outputs) {
+                let known: Vec<_> = outputs.iter().map(String::as_str).collect();
+                problems.note(field, format!("is no output of the template; it has {}", list(&known)));
+            }
+        }
+        match (source, capabilities, origins, door, protection) {
+            (Some(source), Some(capabilities), Some(origins), Some(door), Some(protection)) => {
+                problems.finish(Self { source, capabilities, origins, door, protection })
             }
             _ => Err(problems.into_invalid()),
         }
@@ -226,6 +257,19 @@ mod tests {
         assert!(
             unknown.contains("parameters.Memroy: is no parameter of the template; it has MemoryMb, Stage")
         );
+    }
+
+    #[test]
+    fn an_address_must_be_an_output_of_the_template() {
+        let body = format!("{BODY}\nOutputs: {{Url: {{Value: x}}}}");
+        let right = json!({ "template_body": body, "address": "Url", "health": "/healthz" });
+        Artifact::parse(&right).unwrap();
+        let told = wrong(&json!({ "template_body": body, "address": "Api", "health": "Alive" }));
+        for field in ["address", "health"] {
+            assert!(told.contains(&format!("{field}: is no output of the template; it has Url")), "{told}");
+        }
+        // Nobody knows the outputs of a template that is given by its address.
+        Artifact::parse(&json!({ "template_url": "https://x", "address": "Api" })).unwrap();
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::budget::Class;
 use super::errors::{self, Trouble};
 use super::events::StackEvent;
 use super::gate::Gate;
+use super::protection::Wanted;
 use super::sighting::Sighting;
 use super::template::{Declared, Template};
 use aws_sdk_cloudformation::Client;
@@ -39,6 +40,10 @@ pub struct Wish {
     pub kept: Vec<(String, String)>,
     /// The role that CloudFormation works with.
     pub role: Option<String>,
+    /// How it is protected.
+    pub protection: Wanted,
+    /// The topics that hear of its events; none leaves them as they are.
+    pub topics: Vec<String>,
 }
 
 /// What was found of our own stacks and of those that were looked for, by name.
@@ -51,7 +56,7 @@ pub struct Sweep {
 
 /// The provider, in one account and region.
 pub struct Calls {
-    client: Client,
+    pub(super) client: Client,
     /// The budget.
     pub gate: Gate,
 }
@@ -73,7 +78,10 @@ impl Calls {
             .set_capabilities(Some(capabilities(wish)))
             .set_parameters(Some(parameters(wish)))
             .set_tags(Some(tags(wish)))
-            .set_role_arn(wish.role.clone());
+            .set_role_arn(wish.role.clone())
+            .set_notification_arns(topics(wish))
+            .set_enable_termination_protection(wish.protection.termination)
+            .set_stack_policy_body(wish.protection.policy.clone());
         let answer = self.once(class, || request.clone().send()).await?;
         Ok(answer.stack_id.unwrap_or_default())
     }
@@ -90,7 +98,9 @@ impl Calls {
             .set_capabilities(Some(capabilities(wish)))
             .set_parameters(Some(parameters(wish)))
             .set_tags(Some(tags(wish)))
-            .set_role_arn(wish.role.clone());
+            .set_role_arn(wish.role.clone())
+            .set_notification_arns(topics(wish))
+            .set_stack_policy_body(wish.protection.policy.clone());
         let answer = self.once(class, || request.clone().send()).await?;
         Ok(answer.stack_id.unwrap_or_default())
     }
@@ -99,6 +109,19 @@ impl Calls {
     pub async fn delete(&self, class: Class, id: &str, token: &str) -> Result<(), Trouble> {
         let request = self.client.delete_stack().stack_name(id).client_request_token(token);
         self.once(class, || request.clone().send()).await.map(drop)
+    }
+
+    /// Protects the stack with this id from being deleted, or does not any more. The same again changes nothing.
+    pub async fn protect(&self, class: Class, id: &str, on: bool) -> Result<(), Trouble> {
+        let request =
+            self.client.update_termination_protection().stack_name(id).enable_termination_protection(on);
+        self.read(class, || request.clone().send()).await.map(drop)
+    }
+
+    /// Gives a stack a policy. The same again changes nothing.
+    pub async fn set_policy(&self, class: Class, id: &str, policy: &str) -> Result<(), Trouble> {
+        let request = self.client.set_stack_policy().stack_name(id).stack_policy_body(policy);
+        self.read(class, || request.clone().send()).await.map(drop)
     }
 
     /// Lets a stack finish going back.
@@ -188,11 +211,12 @@ impl Calls {
             let has_default = default.is_some();
             Some((p.parameter_key()?.to_owned(), Declared { has_default, default, allowed }))
         });
-        Ok(Template { parameters: declared.collect() })
+        // The summary says nothing of outputs.
+        Ok(Template { parameters: declared.collect(), outputs: None })
     }
 
     /// A call that changes something: repeated only when it was throttled, which means that it was not accepted.
-    async fn once<T, E, F>(&self, class: Class, call: impl Fn() -> F) -> Result<T, Trouble>
+    pub(super) async fn once<T, E, F>(&self, class: Class, call: impl Fn() -> F) -> Result<T, Trouble>
     where
         F: Future<Output = Result<T, SdkError<E>>>,
         E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -212,8 +236,8 @@ impl Calls {
         }
     }
 
-    /// A call that changes nothing: repeated a few times when it was not answered.
-    async fn read<T, E, F>(&self, class: Class, call: impl Fn() -> F) -> Result<T, Trouble>
+    /// A call that may be repeated at will: it is, a few times, when it was not answered.
+    pub(super) async fn read<T, E, F>(&self, class: Class, call: impl Fn() -> F) -> Result<T, Trouble>
     where
         F: Future<Output = Result<T, SdkError<E>>>,
         E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -234,18 +258,22 @@ impl Calls {
     }
 }
 
-fn capabilities(wish: &Wish) -> Vec<Capability> {
+fn topics(wish: &Wish) -> Option<Vec<String>> {
+    (!wish.topics.is_empty()).then(|| wish.topics.clone())
+}
+
+pub(super) fn capabilities(wish: &Wish) -> Vec<Capability> {
     wish.capabilities.iter().map(|c| Capability::from(c.as_str())).collect()
 }
 
-fn parameters(wish: &Wish) -> Vec<Parameter> {
+pub(super) fn parameters(wish: &Wish) -> Vec<Parameter> {
     let one = |(key, value): &(String, String)| {
         Parameter::builder().parameter_key(key).parameter_value(value).build()
     };
     wish.parameters.iter().map(one).collect()
 }
 
-fn tags(wish: &Wish) -> Vec<Tag> {
+pub(super) fn tags(wish: &Wish) -> Vec<Tag> {
     let kept = wish.kept.iter().map(|(key, value)| (key.as_str(), value));
     let all = wish.tags.iter().map(|(key, value)| (*key, value)).chain(kept);
     all.map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()

@@ -13,6 +13,10 @@ pub struct Settings {
     pub service_role: Option<String>,
     /// What goes before each stack's name.
     pub prefix: String,
+    /// The URL of the SQS queue that stack events come through; without it, stacks are looked at.
+    pub events_queue: Option<String>,
+    /// The SNS topics that CloudFormation tells of each stack's events.
+    pub notification_arns: Vec<String>,
     /// The rate budget.
     pub limits: Limits,
 }
@@ -23,6 +27,8 @@ impl Default for Settings {
             account: Account::default(),
             service_role: None,
             prefix: String::new(),
+            events_queue: None,
+            notification_arns: vec![],
             limits: Limits { per_second: 2.0, burst: 10.0 },
         }
     }

@@ -3,6 +3,7 @@
 use super::advance::Look;
 use super::artifact::Artifact;
 use super::budget::{Class, Pressure};
+use super::health::PATIENCE;
 use super::judge::{Sent, Step};
 use super::sighting::Sighting;
 use super::status::Status;
@@ -10,15 +11,20 @@ use super::work::Work;
 use super::{Cloudformation, Inner, events, now, reasons};
 use crate::{Change, Driver, DriverEvent, Goal, Observation, Served, Submitted};
 use async_trait::async_trait;
+use domain::drift::Drift;
 use domain::import::{Expected, FoundStack};
+use domain::preview::StackDiff;
 use domain::process::{OperationKind, Sample};
 use domain::release::DriverKind;
 use domain::{Invalid, OperationId, Reason, StackId};
+use futures::StreamExt as _;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::SocketAddr;
 use std::sync::PoisonError;
 use tokio::sync::broadcast;
 
+/// How many applications are asked at the same time.
+const AT_ONCE: usize = 64;
 /// CloudFormation's own limit.
 const LONGEST_NAME: usize = 128;
 
@@ -49,38 +55,28 @@ impl Driver for Cloudformation {
     }
 
     fn trouble(&self) -> Option<Reason> {
-        self.inner.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let unreached = self.inner.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        unreached.or_else(|| self.inner.ears().trouble())
     }
 
     async fn submit(&self, change: &Change) -> Result<Submitted, Reason> {
-        let name = self.inner.name(&change.name);
-        check_name(&name)?;
-        let new = || Work {
-            token: change.token,
-            name: name.clone(),
-            kind: change.kind,
-            change: None,
-            step: Step::Fresh,
-            ended: None,
-            said: String::new(),
-            cause_told: false,
-        };
-        // Whoever works on it now goes on: the operation is accepted.
-        let Some(mut turn) = self.inner.memory.take(change.token, new) else {
-            return Ok(Submitted::Accepted);
-        };
-        if let Some(outcome) = &turn.work.ended {
-            return Ok(Submitted::Ended(outcome.clone()));
-        }
-        if turn.work.change.is_none() {
-            turn.work.kind = change.kind;
-            turn.work.change = Some(change.clone());
-            self.inner.advance(&mut turn, Look::Unseen).await;
-        }
-        let ended = turn.work.ended.clone();
-        drop(turn);
-        self.inner.changed.notify_one();
-        Ok(ended.map_or(Submitted::Accepted, Submitted::Ended))
+        self.inner.accept(change, false).await
+    }
+
+    async fn heal(&self, change: &Change) -> Result<Submitted, Reason> {
+        self.inner.accept(change, true).await
+    }
+
+    async fn preview(&self, changes: &[Change]) -> Vec<Result<StackDiff, Reason>> {
+        self.inner.preview(changes).await
+    }
+
+    async fn drift(&self, stacks: &[(StackId, String)]) -> Vec<Result<Drift, Reason>> {
+        self.inner.drift(stacks).await
+    }
+
+    fn tells_drift(&self) -> bool {
+        true
     }
 
     async fn observe(&self, tokens: &[(OperationId, String)]) -> Result<Vec<Observation>, Reason> {
@@ -97,22 +93,26 @@ impl Driver for Cloudformation {
         Ok(seen.collect())
     }
 
-    /// Tells whether the stacks are in a status in which they can serve. The application itself is not asked.
+    /// Tells whether the stacks are in a status in which they can serve, and asks each application whose release
+    /// says where. It counts no requests: CloudFormation knows of none.
     async fn probe(&self, stacks: &[(StackId, String)]) -> Vec<Sample> {
         let names: HashSet<String> = stacks.iter().map(|(_, name)| self.inner.name(name)).collect();
         let looked = self.inner.glance(&names).await;
-        let sample = |(stack, name): &(StackId, String)| {
-            let down = match &looked {
-                Err(trouble) => Some(reasons::refused(trouble, name).0.sentence),
-                Ok(looked) => match looked.stacks.get(&self.inner.name(name)) {
-                    Some(Some(seen)) if serves(&seen.status) => None,
-                    Some(Some(seen)) => Some(format!("its stack is in {}", seen.status)),
-                    Some(None) | None => Some("its stack is not there".to_owned()),
-                },
-            };
-            Sample { stack: *stack, down, requests: 0, errors: 0 }
-        };
-        stacks.iter().map(sample).collect()
+        let probing = stacks.iter().map(|(stack, name)| {
+            let looked = &looked;
+            async move {
+                let well = match looked {
+                    Err(trouble) => Err(reasons::refused(trouble, name).0.sentence),
+                    Ok(looked) => match looked.stacks.get(&self.inner.name(name)) {
+                        Some(Some(seen)) => self.inner.well(seen).await,
+                        Some(None) | None => Err("its stack is not there".to_owned()),
+                    },
+                };
+                Sample { stack: *stack, down: well.err(), requests: 0, errors: 0 }
+            }
+        });
+        let probing: Vec<_> = probing.collect();
+        futures::stream::iter(probing).buffered(AT_ONCE).collect().await
     }
 
     /// A stack is not told whom it serves: what it needs to know is in its parameters.
@@ -143,6 +143,50 @@ impl Driver for Cloudformation {
 }
 
 impl Inner {
+    /// Takes an operation on, once; `heal` puts back what has drifted with it.
+    async fn accept(&self, change: &Change, heal: bool) -> Result<Submitted, Reason> {
+        let name = self.name(&change.name);
+        check_name(&name)?;
+        let new = || Work {
+            token: change.token,
+            name: name.clone(),
+            kind: change.kind,
+            change: None,
+            heal,
+            step: Step::Fresh,
+            ended: None,
+            said: String::new(),
+            cause_told: false,
+        };
+        // Whoever works on it now goes on: the operation is accepted.
+        let Some(mut turn) = self.memory.take(change.token, new) else {
+            return Ok(Submitted::Accepted);
+        };
+        if let Some(outcome) = &turn.work.ended {
+            return Ok(Submitted::Ended(outcome.clone()));
+        }
+        if turn.work.change.is_none() {
+            turn.work.kind = change.kind;
+            turn.work.heal = heal;
+            turn.work.change = Some(change.clone());
+            self.advance(&mut turn, Look::Unseen).await;
+        }
+        let ended = turn.work.ended.clone();
+        drop(turn);
+        self.changed.notify_one();
+        Ok(ended.map_or(Submitted::Accepted, Submitted::Ended))
+    }
+
+    /// Whether a stack serves; the sentence says why not.
+    async fn well(&self, seen: &Sighting) -> Result<(), String> {
+        if !serves(&seen.status) {
+            return Err(format!("its stack is in {}", seen.status));
+        }
+        let found = seen.marks.door.find(&seen.outputs).map_err(|reason| reason.sentence)?;
+        let Some((url, _)) = found.health else { return Ok(()) };
+        self.asker.ask(&url, PATIENCE).await.map_err(|answer| format!("{url} {answer}"))
+    }
+
     /// Looks for operations that this driver does not remember, and remembers those that the provider has.
     async fn find(&self, unknown: Vec<(OperationId, String)>) -> Result<(), Reason> {
         let names: HashSet<String> = unknown.iter().map(|(_, name)| name.clone()).collect();
@@ -174,6 +218,7 @@ impl Inner {
             name: seen.name.clone(),
             kind: kind_in(&seen.status),
             change: None,
+            heal: false,
             step: Step::Sent(Sent { id: seen.id.clone(), at: now(), before: None, witnessed: false }),
             ended: None,
             said: String::new(),

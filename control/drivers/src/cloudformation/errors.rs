@@ -120,7 +120,7 @@ fn causes<'a>(
 }
 
 /// The first cause, which names what a person can act upon.
-fn root_of(error: &(dyn std::error::Error + 'static)) -> String {
+pub fn root_of(error: &(dyn std::error::Error + 'static)) -> String {
     causes(error).last().map(ToString::to_string).unwrap_or_default()
 }
 

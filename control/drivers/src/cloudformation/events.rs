@@ -128,14 +128,29 @@ pub fn of_operation<'a>(events: &'a [StackEvent], token: &str) -> Vec<&'a StackE
 #[must_use]
 pub fn first_failure(events: &[StackEvent], token: &str) -> Option<String> {
     let own = of_operation(events, token);
-    let failed = |e: &&&StackEvent| e.status.ends_with("_FAILED") && !is_consequence(&e.reason);
     let told = |e: &&&StackEvent| !e.reason.is_empty();
-    if let Some(first) = own.iter().filter(|e| !e.is_stack).find(failed) {
-        let reason = if first.reason.is_empty() { "no reason was given" } else { first.reason.as_str() };
-        return Some(format!("{} ({}) failed: {}", first.resource, first.kind, sentence(reason)));
+    if let Some(first) = own.iter().find_map(|event| failure(event)) {
+        return Some(first);
     }
     let stack = own.iter().filter(|e| e.is_stack && !e.is_beginning()).find(told);
     stack.map(|e| sentence(&e.reason).to_owned())
+}
+
+/// That a resource failed, and why, as one sentence, if the event says so; not where it was only stopped.
+#[must_use]
+pub fn failure(event: &StackEvent) -> Option<String> {
+    if event.is_stack || !event.status.ends_with("_FAILED") || is_consequence(&event.reason) {
+        return None;
+    }
+    let reason = if event.reason.is_empty() { "no reason was given" } else { event.reason.as_str() };
+    Some(format!("{} ({}) failed: {}", event.resource, event.kind, sentence(reason)))
+}
+
+/// Whether the event says that the stack itself is complete, or gone.
+#[must_use]
+pub fn is_success(event: &StackEvent) -> bool {
+    let status: Status = event.status.parse().unwrap_or_else(|never| match never {});
+    event.is_stack && (status == Status::DeleteComplete || status.row().own == Phase::Succeeded)
 }
 
 /// Resources that were only stopped because another one had failed.

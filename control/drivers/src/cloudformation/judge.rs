@@ -8,7 +8,6 @@ use super::sighting::Sighting;
 use super::status::{Action, Phase, Question, Status};
 use domain::process::OperationKind;
 use domain::{Digest, OperationId, Span, StackId, Timestamp};
-use std::collections::BTreeMap;
 
 /// How long the provider may show what was before, after it accepted something.
 const STALE: Span = Span::seconds(10);
@@ -38,16 +37,24 @@ pub enum Step {
         /// Since.
         at: Timestamp,
     },
+    /// It succeeded at the provider; its application is asked whether it is well.
+    Proved,
 }
 
 impl Step {
+    /// Whether the provider works on it, so that the stack's events tell of it.
+    #[must_use]
+    pub const fn tells(&self) -> bool {
+        matches!(self, Self::Sent(_) | Self::Clearing { .. } | Self::Continuing { .. })
+    }
+
     /// Since when the provider has what it works on, if that is known.
     #[must_use]
     pub const fn sent_at(&self) -> Option<Timestamp> {
         match self {
             Self::Sent(sent) => Some(sent.at),
             Self::Clearing { at, .. } | Self::Continuing { at } => Some(*at),
-            Self::Fresh | Self::Lost | Self::Waiting => None,
+            Self::Fresh | Self::Lost | Self::Waiting | Self::Proved => None,
         }
     }
 }
@@ -114,10 +121,8 @@ pub enum Move {
 pub enum End {
     /// Proved.
     Succeeded {
-        /// What the stack runs; `None` after a delete.
-        digest: Option<Digest>,
-        /// Its outputs.
-        outputs: BTreeMap<String, String>,
+        /// The stack that proves it; `None` after a delete.
+        seen: Option<Box<Sighting>>,
     },
     /// It failed; the events say why.
     Failed {
@@ -144,6 +149,7 @@ pub fn decide(case: &Case<'_>) -> Move {
         Step::Sent(sent) => working(case, sent),
         Step::Clearing { id, at } => clearing(case, id, *at),
         Step::Continuing { at } => continuing(case, *at),
+        Step::Proved => Move::Stay,
     }
 }
 
@@ -301,10 +307,7 @@ fn continuing(case: &Case<'_>, at: Timestamp) -> Move {
 }
 
 fn succeeded(seen: Option<&Sighting>) -> Move {
-    Move::End(End::Succeeded {
-        digest: seen.and_then(|s| s.marks.digest.clone()),
-        outputs: seen.map(|s| s.outputs.clone()).unwrap_or_default(),
-    })
+    Move::End(End::Succeeded { seen: seen.cloned().map(Box::new) })
 }
 
 #[cfg(test)]

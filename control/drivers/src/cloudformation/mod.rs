@@ -10,14 +10,24 @@ mod advance;
 mod artifact;
 pub mod budget;
 mod calls;
+mod changeset;
 mod connect;
+mod door;
+mod drift;
 mod driver;
+mod ears;
+mod ending;
 pub mod errors;
 mod events;
 mod gate;
+mod health;
 mod inventory;
 mod judge;
+mod listen;
+mod notice;
 mod parameters;
+mod preview;
+mod protection;
 mod reasons;
 mod schedule;
 mod sighting;
@@ -32,13 +42,16 @@ pub use connect::Settings;
 
 use crate::DriverEvent;
 use artifact::{Artifact, Source};
+use aws::Queue;
 use domain::stack::own_name;
 use domain::{Invalid, OperationId, Reason, Timestamp};
+use ears::Ears;
 use schedule::Schedule;
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use template::Template;
 use tokio::sync::{Notify, broadcast};
+use tokio_util::task::AbortOnDropHandle;
 use work::Turn;
 
 /// See the module.
@@ -48,13 +61,24 @@ pub struct Cloudformation {
 }
 
 struct Inner {
+    /// Itself, for what works on without its callers.
+    me: Weak<Self>,
     settings: Settings,
     calls: calls::Calls,
     memory: work::Memory,
+    asker: health::Asker,
     schedule: Mutex<Schedule>,
+    /// What the queue of stack events brought.
+    ears: Mutex<Ears>,
+    /// Ends with the driver.
+    listening: OnceLock<AbortOnDropHandle<()>>,
+    /// When every stack in flight was last looked at.
+    swept: Mutex<Timestamp>,
     /// How many pages the last sweep had: beyond as many stacks a sweep is cheaper than a call each.
     pages: Mutex<usize>,
     templates: Mutex<HashMap<String, Template>>,
+    /// Stacks that were looked through for change sets that a preview left behind.
+    tidied: Mutex<HashSet<String>>,
     /// What gates were last told.
     glance: tokio::sync::Mutex<Option<(Timestamp, Arc<watch::Looked>)>>,
     /// Why the last look at stacks failed.
@@ -70,12 +94,18 @@ impl Cloudformation {
         let gate = gate::Gate::new(settings.limits);
         let (events, _) = broadcast::channel(4096);
         let changed = Arc::new(Notify::new());
-        let inner = Arc::new(Inner {
+        let inner = Arc::new_cyclic(|me| Inner {
+            me: me.clone(),
             calls: calls::Calls::new(client, gate),
             memory: work::Memory::default(),
+            asker: health::Asker::new(),
             schedule: Mutex::new(Schedule::new(now())),
+            ears: Mutex::default(),
+            listening: OnceLock::new(),
+            swept: Mutex::new(now()),
             pages: Mutex::new(3),
             templates: Mutex::default(),
+            tidied: Mutex::default(),
             glance: tokio::sync::Mutex::default(),
             trouble: Mutex::default(),
             events,
@@ -83,6 +113,12 @@ impl Cloudformation {
             settings,
         });
         tokio::spawn(watch::watch(Arc::downgrade(&inner), changed));
+        if let Some(url) = inner.settings.events_queue.clone() {
+            let account = &inner.settings.account;
+            let queue = Queue::connect(account, url).await;
+            let listening = listen::listen(Arc::downgrade(&inner), queue, account.patience);
+            let _ = inner.listening.set(AbortOnDropHandle::new(tokio::spawn(listening)));
+        }
         Self { inner }
     }
 
@@ -145,6 +181,10 @@ impl Inner {
         self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn ears(&self) -> MutexGuard<'_, Ears> {
+        self.ears.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Notes whether the account could be looked at.
     fn note_reached<T>(&self, result: &Result<T, errors::Trouble>) {
         let trouble = result.as_ref().err().map(|trouble| reasons::refused(trouble, "").0);
@@ -153,6 +193,7 @@ impl Inner {
 
     fn sent(&self) {
         self.schedule().sent(now());
+        self.ears().sent();
     }
 
     fn known_template(&self, url: &str) -> Option<Template> {

@@ -6,6 +6,7 @@ use super::status::{Question, Status};
 use domain::Reason;
 use domain::process::{OperationKind, Outcome};
 use domain::{Digest, OperationId};
+use std::time::Duration;
 
 /// The provider did not answer.
 pub fn silent(what: &str) -> Reason {
@@ -37,7 +38,8 @@ pub fn refused(trouble: &Trouble, name: &str) -> (Reason, bool) {
         Trouble::Protected => end(
             "termination_protected",
             format!(
-                "the stack {name} is protected from being deleted; turn its termination protection off, then retry"
+                "the stack {name} is protected from being deleted, and not by Tidegate; turn its termination \
+                 protection off in CloudFormation, then retry"
             ),
         ),
         Trouble::Refused(told) => end("provider_refused", format!("CloudFormation refuses it: {told}")),
@@ -109,6 +111,24 @@ pub fn foreign(name: &str) -> Outcome {
         "the stack {name} in this account is not Tidegate's; rename or delete it there, or set another name prefix"
     );
     Outcome::Failed { reason: Reason::new("stack_foreign", sentence), retryable: false, running: None }
+}
+
+/// The stack was updated, and could not be given the protection that its release asks for.
+pub fn unprotected(name: &str, trouble: &Trouble, running: Option<Digest>) -> Outcome {
+    let why = refused(trouble, name).0.sentence;
+    let sentence =
+        format!("the stack {name} is in place, but its termination protection could not be set: {why}");
+    Outcome::Failed { reason: Reason::new("protection_failed", sentence), retryable: false, running }
+}
+
+/// The stack is as it was asked for, and its application is not well.
+pub fn unhealthy(url: &str, answer: &str, within: Duration, running: Option<Digest>) -> Outcome {
+    let sentence = format!(
+        "the stack is in place, but its application was not well within {} s: {url} {answer}; read its log, then \
+         retry or roll back",
+        within.as_secs()
+    );
+    Outcome::Failed { reason: Reason::new("unhealthy", sentence), retryable: false, running }
 }
 
 /// What only a person can say.

@@ -21,6 +21,8 @@ pub struct Sighting {
     pub others: Vec<(String, String)>,
     /// When its last operation began.
     pub updated: Option<Timestamp>,
+    /// Whether it is protected from being deleted.
+    pub protected: bool,
     /// Its outputs.
     pub outputs: BTreeMap<String, String>,
 }
@@ -41,6 +43,7 @@ impl Sighting {
             others: others.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
             marks: Marks::read(tags),
             updated: stack.last_updated_time().or_else(|| stack.creation_time()).map(timestamp),
+            protected: stack.enable_termination_protection().unwrap_or(false),
             outputs: outputs.collect(),
         }
     }

@@ -2,7 +2,11 @@
 //!
 //! Tags are written by the very request that begins an operation, so they name it even when its answer was lost.
 
+use super::artifact::Artifact;
+use super::door::Door;
+use super::protection::{self, Wanted};
 use crate::Change;
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 /// Whose stack.
@@ -24,9 +28,9 @@ pub fn is_others(key: &str) -> bool {
     !key.starts_with("tidegate:") && !key.starts_with("aws:")
 }
 
-/// The tags that a change writes; none for a delete.
+/// The tags that a change to what the artifact holds writes; none for a delete.
 #[must_use]
-pub fn of(change: &Change) -> Vec<(&'static str, String)> {
+pub fn of(change: &Change, artifact: &Artifact, wanted: &Wanted) -> Vec<(&'static str, String)> {
     let Some(goal) = &change.to else { return vec![] };
     let mut tags = vec![
         (STACK, change.stack.to_string()),
@@ -40,6 +44,8 @@ pub fn of(change: &Change) -> Vec<(&'static str, String)> {
     {
         tags.push((TENANT, tenant.slug.clone()));
     }
+    tags.extend(artifact.door.tags());
+    tags.extend(wanted.tag());
     tags
 }
 
@@ -52,21 +58,24 @@ pub struct Marks {
     pub operation: Option<domain::OperationId>,
     /// What that operation led it to.
     pub digest: Option<domain::Digest>,
+    /// Where its application answers.
+    pub door: Door,
+    /// Whether its release asked for termination protection; `None` where it said nothing.
+    pub protected: Option<bool>,
 }
 
 impl Marks {
     /// Reads tags; those of others are passed over.
     #[must_use]
     pub fn read<'a>(tags: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut marks = Self::default();
-        for (key, value) in tags {
-            match key {
-                STACK => marks.stack = FromStr::from_str(value).ok(),
-                OPERATION => marks.operation = FromStr::from_str(value).ok(),
-                DIGEST => marks.digest = Some(domain::Digest(value.to_owned())),
-                _ => {}
-            }
+        let tags: BTreeMap<_, _> = tags.collect();
+        let tag = |key: &str| tags.get(key).copied();
+        Self {
+            stack: tag(STACK).and_then(|id| FromStr::from_str(id).ok()),
+            operation: tag(OPERATION).and_then(|id| FromStr::from_str(id).ok()),
+            digest: tag(DIGEST).map(|digest| domain::Digest(digest.to_owned())),
+            door: Door::read(&tags),
+            protected: protection::read(tag(protection::TAG)),
         }
-        marks
     }
 }

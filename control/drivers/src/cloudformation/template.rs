@@ -1,11 +1,11 @@
-//! What a template declares: its parameters.
+//! What a template declares: its parameters and its outputs.
 //!
 //! A template is JSON, or YAML with CloudFormation's short forms (`!Ref`, `!Sub`). Only the section `Parameters`
-//! is of interest, and it holds no short forms; tags elsewhere are read over.
+//! and the names of `Outputs` are of interest, and they hold no short forms; tags elsewhere are read over.
 
 use saphyr_parser::{Event, Parser};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// No real template is nested deeper; a hostile one must not exhaust the stack.
 const DEEPEST: usize = 100;
@@ -26,6 +26,8 @@ pub struct Declared {
 pub struct Template {
     /// By name.
     pub parameters: BTreeMap<String, Declared>,
+    /// The names of its outputs; `None` where they are not known before the stack is made.
+    pub outputs: Option<BTreeSet<String>>,
 }
 
 impl Template {
@@ -46,7 +48,7 @@ impl Template {
             return Err("has no resources; a template needs a section Resources with at least one".into());
         }
         let parameters = match root.get("Parameters") {
-            None | Some(Value::Null) => return Ok(Self::default()),
+            None | Some(Value::Null) => &Map::new(),
             Some(Value::Object(parameters)) => parameters,
             Some(_) => return Err("has a section Parameters that is not a mapping; correct it".into()),
         };
@@ -64,7 +66,14 @@ impl Template {
             let has_default = default.is_some();
             declared.insert(name.clone(), Declared { has_default, default, allowed });
         }
-        Ok(Self { parameters: declared })
+        let outputs = match root.get("Outputs") {
+            None | Some(Value::Null) => Some(BTreeSet::new()),
+            // A loop makes names that only its transform knows.
+            Some(Value::Object(outputs)) if outputs.keys().any(|name| name.starts_with("Fn::")) => None,
+            Some(Value::Object(outputs)) => Some(outputs.keys().cloned().collect()),
+            Some(_) => return Err("has a section Outputs that is not a mapping; correct it".into()),
+        };
+        Ok(Self { parameters: declared, outputs })
     }
 }
 
@@ -168,6 +177,7 @@ Outputs:
         assert!(template.parameters["Empty"].has_default);
         let stage = &template.parameters["Stage"];
         assert!(stage.has_default && stage.allowed == ["dev", "prod"]);
+        assert_eq!(template.outputs, Some(["Url".to_owned()].into()));
     }
 
     #[test]
@@ -181,6 +191,13 @@ Outputs:
     }
 
     #[test]
+    fn outputs_that_a_loop_makes_are_not_known() {
+        let text = "Resources: {A: {}}\nOutputs: {'Fn::ForEach::Each': [X, [a], {}]}";
+        assert_eq!(Template::parse(text).unwrap().outputs, None);
+        assert_eq!(Template::parse("Resources: {A: {}}").unwrap().outputs, Some(BTreeSet::new()));
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         for (text, says) in [
             ("{\"Resources\":", "not valid JSON"),
@@ -188,6 +205,7 @@ Outputs:
             ("just a text", "must be a mapping"),
             ("Parameters: {}", "no resources"),
             ("Resources: {A: {}}\nParameters: [a]", "not a mapping"),
+            ("Resources: {A: {}}\nOutputs: [a]", "Outputs that is not a mapping"),
             ("Resources: {A: {}}\nParameters: {A: {Default: 1}}", "without a Type"),
         ] {
             let wrong = Template::parse(text).unwrap_err();

@@ -1,20 +1,25 @@
-//! Looks at the stacks in flight: one paged sweep for many, a call each only for a few.
+//! Looks at the stacks in flight: one paged sweep for many, a call each only for a few; when events say that it is
+//! worth it, and without them in a rhythm of its own.
 
 use super::advance::Look;
 use super::budget::Class;
 use super::errors::Trouble;
+use super::judge::Step;
 use super::sighting::Sighting;
 use super::work::InFlight;
 use super::{Inner, now};
-use domain::Span;
+use domain::{OperationId, Span, Timestamp};
 use futures::StreamExt as _;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
 
 /// Operations that are moved on at the same time: the budget is the real limit.
 const AT_ONCE: usize = 32;
+
+/// How long operations are left to the events that tell of them.
+const SAFETY: Span = Span::seconds(60);
 
 /// How long a glance is good for.
 const FRESH: Span = Span::seconds(15);
@@ -25,6 +30,14 @@ pub struct Looked {
     pub stacks: HashMap<String, Option<Sighting>>,
     /// How many calls it took.
     pub calls: usize,
+}
+
+fn names(flights: &[InFlight]) -> HashSet<String> {
+    flights.iter().map(|flight| flight.name.clone()).collect()
+}
+
+fn tokens(flights: &[InFlight]) -> Vec<OperationId> {
+    flights.iter().map(|flight| flight.token).collect()
 }
 
 /// Follows the operations in flight until the driver is gone.
@@ -47,7 +60,13 @@ pub async fn watch(driver: Weak<Inner>, changed: Arc<Notify>) {
                     () = tokio::time::sleep(pause) => {}
                 }
             }
-            None => news.await,
+            None => {
+                news.await;
+                // Nothing was in flight until now.
+                if let Some(driver) = driver.upgrade() {
+                    driver.note_swept();
+                }
+            }
         }
     }
 }
@@ -56,47 +75,100 @@ impl Inner {
     /// How long until the next look; `None` while nothing is in flight.
     fn pause(&self) -> Option<Duration> {
         let flights = self.memory.in_flight();
-        let names: HashSet<&str> = flights.iter().map(|w| w.name.as_str()).collect();
-        if names.is_empty() {
+        if flights.is_empty() {
             return None;
         }
-        let cost = names.len().min(self.pages());
-        let due = self.schedule().due(cost, flights.iter().filter_map(|w| w.sent)) - now();
-        Some(Duration::from_millis(u64::try_from(due.0).unwrap_or(0)))
+        let hinted = self.ears().due(&tokens(&flights), self.pages(), now());
+        let due = hinted.map_or(self.sweep_due(&flights), |hinted| hinted.min(self.sweep_due(&flights)));
+        Some(Duration::from_millis(u64::try_from((due - now()).0).unwrap_or(0)))
+    }
+
+    /// When to look without a hint. While events tell what happens, only what they cannot tell of is looked at
+    /// in the ordinary rhythm, and everything once in a long while.
+    fn sweep_due(&self, flights: &[InFlight]) -> Timestamp {
+        let ordinary = |flights: &[&InFlight]| {
+            let names: HashSet<_> = flights.iter().map(|f| &f.name).collect();
+            let sent = flights.iter().filter_map(|f| f.sent);
+            self.schedule().due(names.len().min(self.pages()), sent)
+        };
+        if !self.ears().are_open() {
+            return ordinary(&flights.iter().collect::<Vec<_>>());
+        }
+        let safety = self.swept() + SAFETY;
+        let untold: Vec<_> = flights.iter().filter(|f| !f.tells).collect();
+        if untold.is_empty() { safety } else { safety.min(ordinary(&untold)) }
     }
 
     async fn look_after(&self) {
-        let in_flight = self.memory.in_flight();
-        let names: HashSet<String> = in_flight.iter().map(|w| w.name.clone()).collect();
-        let looked = self.look(&names).await;
+        let mut flights = self.memory.in_flight();
+        let (hinted, open) = {
+            let ears = self.ears();
+            (ears.take(&tokens(&flights), self.pages(), now()), ears.are_open())
+        };
+        let is_full = hinted.is_empty() && (!open || now() >= self.swept() + SAFETY);
+        if !hinted.is_empty() {
+            flights.retain(|flight| hinted.contains(&flight.token));
+        } else if !is_full {
+            flights.retain(|flight| !flight.tells);
+        }
+        let unheard: HashSet<_> = {
+            let ears = self.ears();
+            let unheard = flights.iter().filter(|f| open && is_full && f.tells && !ears.heard_of(f.token));
+            unheard.map(|flight| flight.token).collect()
+        };
+        let looked = self.look(&names(&flights)).await;
         self.note_reached(&looked);
-        let looked = match looked {
-            Ok(looked) => looked,
+        let (calls, ended) = match looked {
+            Ok(looked) => {
+                let ended = self.follow(flights, &looked).await;
+                (looked.calls, ended)
+            }
             Err(trouble) => {
                 tracing::warn!(?trouble, "stacks cannot be looked at; trying again");
-                self.schedule().looked(1, false, now());
-                return;
+                (1, vec![])
             }
         };
-        let ended = self.follow(in_flight, &looked).await;
-        self.schedule().looked(looked.calls, ended > 0, now());
+        if is_full {
+            self.note_swept();
+        }
+        let mut ears = self.ears();
+        if !hinted.is_empty() {
+            ears.looked(calls);
+        }
+        hinted.iter().for_each(|token| ears.again(*token, now()));
+        ended.iter().filter(|token| unheard.contains(token)).for_each(|_| ears.missed());
+        drop(ears);
+        // What events pay for is not taken from the sweeps.
+        if hinted.is_empty() {
+            self.schedule().looked(calls, !ended.is_empty(), now());
+        }
     }
 
-    /// Moves operations on by what was seen of their stacks; says how many ended.
-    async fn follow(&self, in_flight: Vec<InFlight>, looked: &Looked) -> usize {
-        let moves = in_flight.into_iter().map(|flight| async move {
+    /// Moves operations on by what was seen of their stacks; returns those that the provider has ended.
+    async fn follow(&self, flights: Vec<InFlight>, looked: &Looked) -> Vec<OperationId> {
+        let moves = flights.into_iter().map(|flight| async move {
             let seen = looked.stacks.get(&flight.name)?;
             // What was sent meanwhile was not there yet when the stack was seen.
             let mut turn = self.memory.take_unchanged(&flight)?;
             self.advance(&mut turn, Look::Seen(seen.clone())).await;
-            turn.work.ended.as_ref()?;
+            if turn.work.ended.is_none() && turn.work.step != Step::Proved {
+                return None;
+            }
             if let Some(sent) = flight.sent {
                 self.schedule().ended(now() - sent);
             }
-            Some(())
+            Some(flight.token)
         });
         let ended = futures::stream::iter(moves).buffer_unordered(AT_ONCE);
-        ended.filter_map(std::future::ready).count().await
+        ended.filter_map(std::future::ready).collect().await
+    }
+
+    fn swept(&self) -> Timestamp {
+        *self.swept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_swept(&self) {
+        *self.swept.lock().unwrap_or_else(PoisonError::into_inner) = now();
     }
 
     /// Looks at stacks by name.

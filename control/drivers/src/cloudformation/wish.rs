@@ -4,6 +4,7 @@ use super::artifact::{Artifact, Source};
 use super::budget::Class;
 use super::calls::Wish;
 use super::errors::Trouble;
+use super::protection::Wanted;
 use super::template::Template;
 use super::{Inner, parameters, reasons, tags};
 use crate::Change;
@@ -27,16 +28,22 @@ impl Inner {
         };
         let stack = own_name(&change.name).unwrap_or(&change.name);
         let parameters = parameters::render(&artifact, &template, goal, stack).map_err(Some)?;
+        let protection = match &artifact.protection {
+            Some(protection) => protection.wanted(goal).map_err(Some)?,
+            None => Wanted::default(),
+        };
         Ok(Wish {
             name: name.to_owned(),
             token: change.token.to_string(),
             url,
             body,
-            capabilities: artifact.capabilities,
             parameters,
-            tags: tags::of(change),
+            tags: tags::of(change, &artifact, &protection),
             kept: vec![],
+            protection,
+            capabilities: artifact.capabilities,
             role: self.settings.service_role.clone(),
+            topics: self.settings.notification_arns.clone(),
         })
     }
 

@@ -24,6 +24,8 @@ pub struct Work {
     pub kind: OperationKind,
     /// What was asked; `None` if it was found at the provider after a restart.
     pub change: Option<Change>,
+    /// Whether resources that have drifted are put back with it.
+    pub heal: bool,
     /// How far it has come.
     pub step: Step,
     /// How it ended.
@@ -73,6 +75,8 @@ pub struct InFlight {
     pub stamp: u64,
     /// Since when the provider has it.
     pub sent: Option<Timestamp>,
+    /// Whether the provider has it, so that events tell of it.
+    pub tells: bool,
 }
 
 impl Memory {
@@ -88,6 +92,15 @@ impl Memory {
         }
         slot.taken = true;
         let work = slot.work.get_or_insert_with(new).clone();
+        Some(Turn { memory: self, work, forgotten: false })
+    }
+
+    /// As [`Memory::take`], but only an operation that is known.
+    pub fn take_known(&self, token: OperationId) -> Option<Turn<'_>> {
+        let mut state = self.lock();
+        let slot = state.slots.get_mut(&token).filter(|slot| !slot.taken)?;
+        let work = slot.work.clone()?;
+        slot.taken = true;
         Some(Turn { memory: self, work, forgotten: false })
     }
 
@@ -108,20 +121,28 @@ impl Memory {
         self.lock().slots.get(&token).and_then(|slot| slot.work.clone())
     }
 
-    /// Those that have not ended and that nobody works on.
+    /// Those that the provider has not ended and that nobody works on.
     pub fn in_flight(&self) -> Vec<InFlight> {
         let state = self.lock();
         let idle = state.slots.iter().filter(|(_, slot)| !slot.taken);
         idle.filter_map(|(token, slot)| {
-            let work = slot.work.as_ref().filter(|w| w.ended.is_none())?;
+            let work = slot.work.as_ref().filter(|w| w.ended.is_none() && w.step != Step::Proved)?;
             Some(InFlight {
                 token: *token,
                 name: work.name.clone(),
                 stamp: slot.stamp,
                 sent: work.step.sent_at(),
+                tells: work.step.tells(),
             })
         })
         .collect()
+    }
+
+    /// Those that the provider has not ended, at the stack of this name.
+    pub fn at_stack(&self, name: &str) -> Vec<Work> {
+        let state = self.lock();
+        let works = state.slots.values().filter_map(|slot| slot.work.as_ref());
+        works.filter(|w| w.name == name && w.ended.is_none() && w.step != Step::Proved).cloned().collect()
     }
 
     /// Notes when a stack's last operation began.

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 /// As the engine does it: so many at once, until all have ended.
-async fn all(driver: &Cloudformation, changes: Vec<Change>, at_once: usize) -> Vec<Outcome> {
+pub async fn all(driver: &Cloudformation, changes: Vec<Change>, at_once: usize) -> Vec<Outcome> {
     let each = changes.into_iter().map(|change| async move {
         let mut events = driver.events();
         match driver.submit(&change).await.unwrap() {
@@ -22,12 +22,12 @@ async fn all(driver: &Cloudformation, changes: Vec<Change>, at_once: usize) -> V
     futures::stream::iter(each).buffer_unordered(at_once).collect().await
 }
 
-fn fleet(n: u128) -> Vec<Stack> {
+pub fn fleet(n: u128) -> Vec<Stack> {
     (1..=n).map(|i| stack(i, &format!("tenant-{i}"))).collect()
 }
 
 #[track_caller]
-fn all_run(outcomes: &[Outcome], digest: &str) {
+pub fn all_run(outcomes: &[Outcome], digest: &str) {
     let wrong: Vec<_> = outcomes.iter().map(runs).filter(|d| d != digest).collect();
     assert!(wrong.is_empty(), "{} of {} failed: {:#?}", wrong.len(), outcomes.len(), wrong.first());
 }

@@ -6,7 +6,7 @@ use drivers::{Driver, DriverEvent, Observation, Submitted};
 use emulator::accepted;
 
 /// A template that is not complete before somebody says so.
-const HELD: &str = "
+pub const HELD: &str = "
 Parameters:
   Visibility: { Type: Number, Default: 30 }
 Resources:
@@ -19,7 +19,7 @@ Resources:
 ";
 
 /// Says that the held stack may go on.
-async fn release(world: &World, stack: &str) {
+pub async fn release(world: &World, stack: &str) {
     let somebody = world.somebody();
     let url = loop {
         let found =
@@ -112,7 +112,7 @@ async fn a_protected_stack_says_so() {
 }
 
 /// A stack with a resource that says no, in the words of a handler that is a function.
-fn refusing(when: &str) -> Stack {
+pub fn refusing(when: &str) -> Stack {
     let template = format!(
         r#"
 Parameters:

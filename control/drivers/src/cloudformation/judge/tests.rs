@@ -1,5 +1,6 @@
 //! Each line is a situation and the move that follows.
 
+use super::super::door::Door;
 use super::super::tags::Marks;
 use super::*;
 use uuid::Uuid;
@@ -21,12 +22,15 @@ fn stack(status: &str, by: u128) -> Sighting {
         name: "acme".into(),
         status,
         marks: Marks {
+            door: Door::default(),
+            protected: None,
             stack: Some(StackId(Uuid::from_u128(9))),
             operation: Some(token(by)),
             digest: Some(Digest(format!("digest-{by}"))),
         },
         others: vec![],
         updated: Some(Timestamp(500)),
+        protected: false,
         outputs: [("Url".to_owned(), "https://acme".to_owned())].into(),
     }
 }
@@ -47,7 +51,8 @@ fn just_sent() -> Step {
 }
 
 fn is_success(next: &Move, digest: &str) -> bool {
-    matches!(next, Move::End(End::Succeeded { digest: Some(d), .. }) if d.0 == digest)
+    let Move::End(End::Succeeded { seen: Some(seen) }) = next else { return false };
+    seen.marks.digest.as_ref().is_some_and(|d| d.0 == digest)
 }
 
 #[test]

@@ -1,0 +1,154 @@
+//! What SNS and EventBridge would do: the emulator publishes no stack events, so that this reads them past the
+//! proxy and sends each to the queue in their forms.
+
+use crate::world::*;
+use aws::{Account, Queue};
+use aws_sdk_cloudformation::Client;
+use aws_sdk_cloudformation::types::StackEvent;
+use drivers::cloudformation::budget::Limits;
+use drivers::cloudformation::{Cloudformation, Settings};
+use serde_json::json;
+use std::collections::HashSet;
+use std::time::Duration;
+use tokio::task::AbortHandle;
+
+/// The form of messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// SNS's, twice each and the newest first.
+    SnsTwiceBackwards,
+    /// SNS's.
+    Sns,
+    /// SNS's with raw delivery.
+    Raw,
+    /// EventBridge's; those of stacks without their token.
+    EventBridge,
+}
+
+pub struct Bridge {
+    forwarding: AbortHandle,
+}
+
+/// A queue for stack events.
+pub async fn queue(world: &World) -> Queue {
+    let template = r#"{"Resources":{"Q":{"Type":"AWS::SQS::Queue","Properties":{"QueueName":"events"}}}}"#;
+    let somebody = world.somebody();
+    somebody.create_stack().stack_name("events").template_body(template).send().await.unwrap();
+    let account = Account { endpoint: Some(format!("http://{}", world.emulator.address)), ..world.account() };
+    let url = format!("http://{}/000000000000/events", world.emulator.address);
+    let queue = Queue::connect(&account, url).await;
+    while queue.receive(Duration::ZERO, 1).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    queue
+}
+
+/// A driver that hears of events, once it does.
+pub async fn listening(world: &World, queue: &Queue) -> Cloudformation {
+    let settings = Settings {
+        events_queue: Some(queue.url.clone()),
+        notification_arns: vec!["arn:aws:sns:eu-west-1:000000000000:events".into()],
+        limits: Limits { per_second: 500.0, burst: 500.0 },
+        ..world.settings()
+    };
+    let driver = Cloudformation::connect(settings).await;
+    let receives = || world.proxy.take_log().iter().filter(|c| c.action.is_empty() && c.accepted).count();
+    let waiting = async {
+        while receives() == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("the queue is not read");
+    driver
+}
+
+impl Bridge {
+    pub async fn over(world: &World, queue: &Queue, form: Form) -> Self {
+        let (somebody, to) = (world.somebody(), queue.clone());
+        let forwarding = tokio::spawn(async move {
+            let (mut sent, mut settled) = (HashSet::new(), HashSet::new());
+            loop {
+                forward(&somebody, &to, form, &mut sent, &mut settled).await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
+        Self { forwarding: forwarding.abort_handle() }
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        self.forwarding.abort();
+    }
+}
+
+/// Sends what is new. Stacks of which all was sent are passed over until their status changes or they are updated.
+async fn forward(
+    somebody: &Client,
+    to: &Queue,
+    form: Form,
+    sent: &mut HashSet<String>,
+    settled: &mut HashSet<String>,
+) {
+    let Ok(stacks) = somebody.list_stacks().send().await else { return };
+    for stack in stacks.stack_summaries().iter().filter(|s| s.stack_name() != Some("events")) {
+        let (id, status) = (stack.stack_id().unwrap(), stack.stack_status().unwrap().as_str());
+        let ended = !status.ends_with("_IN_PROGRESS");
+        if ended && !settled.insert(format!("{id} {status} {:?}", stack.last_updated_time())) {
+            continue;
+        }
+        let Ok(read) = somebody.describe_stack_events().stack_name(id).send().await else { continue };
+        let mut news: Vec<_> = read.stack_events().iter().collect();
+        news.retain(|event| sent.insert(event.event_id().unwrap().to_owned()));
+        if form == Form::SnsTwiceBackwards {
+            news = news.iter().flat_map(|event| [*event, *event]).collect();
+        } else {
+            news.reverse();
+        }
+        for event in news {
+            to.send(&message(event, form)).await.unwrap();
+        }
+    }
+}
+
+pub fn message(event: &StackEvent, form: Form) -> String {
+    let (stack, token) = (event.stack_id().unwrap(), event.client_request_token());
+    let (status, reason) = (event.resource_status().unwrap(), event.resource_status_reason().unwrap_or(""));
+    let time = event.timestamp().unwrap().to_string();
+    if form == Form::EventBridge {
+        let is_stack = event.physical_resource_id() == Some(stack);
+        let details = json!({ "status": status.as_str(), "status-reason": reason });
+        let (kind, detail) = if is_stack {
+            ("Stack", json!({ "stack-id": stack, "status-details": details, "client-request-token": "" }))
+        } else {
+            let detail = json!({
+                "stack-id": stack, "status-details": details, "client-request-token": token,
+                "logical-resource-id": event.logical_resource_id(), "resource-type": event.resource_type()
+            });
+            ("Resource", detail)
+        };
+        let kind = format!("CloudFormation {kind} Status Change");
+        return json!({ "source": "aws.cloudformation", "detail-type": kind, "time": time, "detail": detail })
+            .to_string();
+    }
+    let text = format!(
+        "StackId='{stack}'\nTimestamp='{time}'\nEventId='{}'\nLogicalResourceId='{}'\nNamespace='000000000000'\n\
+         PhysicalResourceId='{}'\nPrincipalId='AIDA'\nResourceProperties='null'\nResourceStatus='{}'\n\
+         ResourceStatusReason='{reason}'\nResourceType='{}'\nStackName='{}'\nClientRequestToken='{}'\n",
+        event.event_id().unwrap(),
+        event.logical_resource_id().unwrap(),
+        event.physical_resource_id().unwrap_or_default(),
+        status.as_str(),
+        event.resource_type().unwrap(),
+        event.stack_name().unwrap(),
+        token.unwrap_or("null"),
+    );
+    if form == Form::Raw {
+        return text;
+    }
+    json!({
+        "Type": "Notification", "MessageId": event.event_id(), "Subject": "AWS CloudFormation Notification",
+        "TopicArn": "arn:aws:sns:eu-west-1:000000000000:events", "Message": text, "Timestamp": time
+    })
+    .to_string()
+}
