@@ -10,4 +10,5 @@ mod life;
 mod notices;
 mod others;
 mod protection;
+mod rows;
 mod world;
