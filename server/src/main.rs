@@ -9,6 +9,7 @@ mod hub;
 mod live;
 mod notice;
 mod peers;
+mod queues;
 mod router;
 mod security;
 mod serve;

@@ -5,10 +5,11 @@ use crate::config::{Checked, Config, OnExit};
 use crate::hosts::Hosts;
 use crate::hub::Hub;
 use crate::live::Live;
+use crate::queues;
 use crate::router::{Doors, router};
 use crate::security::{Guard, Limits};
 use crate::sessions::Sessions;
-use crate::setup::Setup;
+use crate::setup::{QueuesSetup, Setup};
 use crate::tenants::Tenants;
 use crate::wired::Wired;
 use anyhow::{Context as _, Result, bail};
@@ -55,7 +56,8 @@ pub async fn run(config: Config) -> Result<()> {
     let https = public.as_ref().is_some_and(|base| base.https);
     let hosts = Hosts::new(public.as_ref().map_or("localhost", |base| &base.host), &config.tenant_domain);
     let tenant_url = config.tenant_url(public.as_ref(), port);
-    let service = Service::new(store.clone(), clock.clone(), Arc::new(wired), &tenant_url);
+    let service = Service::new(store.clone(), clock.clone(), Arc::new(wired), &tenant_url)
+        .with_queues(setup.queues.as_ref().map(QueuesSetup::known).unwrap_or_default());
     let first = service.first_admin(&admin).await?;
     service.first_strategy().await?;
 
@@ -76,6 +78,9 @@ pub async fn run(config: Config) -> Result<()> {
         }
     });
     tasks.spawn(tidy(store.clone(), clock.clone(), shutdown.clone()));
+    if let Some(queues) = &setup.queues {
+        queues::open(queues, &service, &base, &tasks, &shutdown).await;
+    }
 
     let folder: Arc<str> = assets::folder().into();
     let options =

@@ -2,13 +2,16 @@
 
 use anyhow::{Context as _, Result, bail};
 use aws::{Account, Role};
-use domain::Region;
+use axum::http::Uri;
+use domain::access::parse_group;
 use domain::release::DriverKind;
 use domain::stack::StackTarget;
+use domain::{Region, Span};
 use drivers::cloudformation::Settings;
 use drivers::cloudformation::budget::Limits;
 use serde::Deserialize;
-use std::collections::HashSet;
+use service::{CountsFor, QueueRole, QueueSetup};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +22,8 @@ pub struct Setup {
     /// In the order in which they are asked for a place.
     #[serde(default, rename = "target")]
     pub targets: Vec<TargetSetup>,
+    /// Messages to and from other systems.
+    pub queues: Option<QueuesSetup>,
 }
 
 /// One target.
@@ -53,6 +58,8 @@ pub struct TargetSetup {
     pub calls_per_second: Option<f64>,
     /// Calls at once after a pause.
     pub burst: Option<f64>,
+    /// How often stacks are checked for drift, like `24h`; or `off`.
+    pub drift_every: Option<String>,
 }
 
 /// How an account is reached.
@@ -84,6 +91,13 @@ impl AccountSetup {
         }
     }
 
+    fn check(&self) -> Result<()> {
+        if self.external_id.is_some() && self.role.is_none() {
+            bail!("external_id: is for a role; add the role, or leave it out");
+        }
+        self.role.as_deref().map_or(Ok(()), check_role)
+    }
+
     /// Where it leads, for people.
     pub fn place(&self) -> String {
         let region = self.region.as_deref().unwrap_or("the usual region");
@@ -95,6 +109,13 @@ impl AccountSetup {
             (None, Some(at)) => format!("{region} at {at}"),
         }
     }
+}
+
+fn check_role(role: &str) -> Result<()> {
+    if !role.starts_with("arn:") {
+        bail!("role: “{role}” is not the ARN of a role; write it like arn:aws:iam::123456789012:role/name");
+    }
+    Ok(())
 }
 
 impl TargetSetup {
@@ -117,7 +138,26 @@ impl TargetSetup {
         }
     }
 
+    /// How often its stacks are checked for drift; `None` for never. Once a day if nothing is said.
+    pub fn drift_every(&self) -> Option<Span> {
+        match (self.driver, self.drift_every.as_deref()) {
+            (DriverKind::Local | DriverKind::Gitops, _) | (_, Some("off")) => None,
+            (DriverKind::Cloudformation, None) => Some(Span::days(1)),
+            (DriverKind::Cloudformation, Some(text)) => text.parse().ok(),
+        }
+    }
+
     fn check(&self) -> Result<()> {
+        match self.drift_every.as_deref().map(|text| (text, text.parse::<Span>())) {
+            None | Some(("off", _)) => {}
+            Some(_) if self.driver != DriverKind::Cloudformation => {
+                bail!("drift_every: only stacks of CloudFormation can drift; leave it out")
+            }
+            Some((_, Ok(every))) if (Span::minutes(10)..=Span::days(90)).contains(&every) => {}
+            Some((text, _)) => {
+                bail!("drift_every: “{text}” is not off, or a time from 10m to 90d; write it like 24h")
+            }
+        }
         self.target()
             .to_string()
             .parse::<StackTarget>()
@@ -128,16 +168,8 @@ impl TargetSetup {
         };
         positive("calls_per_second", self.calls_per_second, 0.1)?;
         positive("burst", self.burst, 1.0)?;
-        if self.account.external_id.is_some() && self.account.role.is_none() {
-            bail!("external_id: is for a role; add the role, or leave it out");
-        }
-        if let Some(role) =
-            [&self.account.role, &self.service_role].into_iter().flatten().find(|r| !r.starts_with("arn:"))
-        {
-            bail!(
-                "role: “{role}” is not the ARN of a role; write it like arn:aws:iam::123456789012:role/name"
-            );
-        }
+        self.account.check()?;
+        self.service_role.as_deref().map_or(Ok(()), check_role)?;
         if let Some(url) = self.events_queue.as_ref()
             && (url.parse::<http::Uri>().is_err() || !url.starts_with("http"))
         {
@@ -180,12 +212,19 @@ impl Setup {
     }
 
     fn check(&self) -> Result<()> {
-        let (mut names, mut accounts) = (HashSet::new(), HashSet::new());
+        let (mut names, mut accounts, mut events) = (HashSet::new(), HashSet::new(), HashSet::new());
         for (n, target) in self.targets.iter().enumerate() {
             let at = || format!("target {} ({})", n + 1, target.target());
             target.check().with_context(at)?;
             if !names.insert(target.target()) {
                 bail!("{}: another target has that name; give each its own", at());
+            }
+            if target.events_queue.as_ref().is_some_and(|url| !events.insert(url)) {
+                bail!(
+                    "{}: events_queue: another target reads it, and they would take each other's events; give \
+                       each its own",
+                    at()
+                );
             }
             if target.driver == DriverKind::Cloudformation && !accounts.insert(&target.account) {
                 bail!(
@@ -193,6 +232,111 @@ impl Setup {
                        other's calls; make them one",
                     at()
                 );
+            }
+        }
+        self.queues.as_ref().map_or(Ok(()), |queues| queues.check().context("queues"))
+    }
+}
+
+/// The queues of SQS that Tidegate speaks through, all in one account and region.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct QueuesSetup {
+    /// How the account is reached.
+    #[serde(flatten)]
+    pub account: AccountSetup,
+    /// Where gates that ask are announced.
+    pub gates: Option<String>,
+    /// Where sign-ups and releases come from, and answers that have no queue of their own.
+    pub intake: Option<String>,
+    /// Where answers to gates come from: a queue of its own lets fewer send to it.
+    pub answers: Option<String>,
+    /// Where pipelines of Step Functions ask for a decision.
+    pub task_gates: Option<String>,
+    /// `any`, or the groups whose gates an answer through a queue counts for; none if it is left out.
+    pub answers_count_for: Option<CountsForSetup>,
+}
+
+/// For which gates answers count, as it is written.
+#[derive(Deserialize, Debug)]
+#[serde(untagged)]
+pub enum CountsForSetup {
+    /// `"any"`.
+    Word(String),
+    /// `["product", "customer-success"]`.
+    Groups(Vec<String>),
+}
+
+impl QueuesSetup {
+    /// Those that are set up.
+    pub fn urls(&self) -> impl Iterator<Item = (QueueRole, &str)> {
+        let all = [
+            (QueueRole::Gates, &self.gates),
+            (QueueRole::Intake, &self.intake),
+            (QueueRole::Answers, &self.answers),
+            (QueueRole::TaskGates, &self.task_gates),
+        ];
+        all.into_iter().filter_map(|(role, url)| Some((role, url.as_deref()?)))
+    }
+
+    /// What the use cases know of them.
+    pub fn known(&self) -> QueueSetup {
+        // An address ends in its queue's name.
+        let name = |url: &str| url.rsplit('/').next().unwrap_or(url).to_owned();
+        QueueSetup {
+            names: self.urls().map(|(role, url)| (role, name(url))).collect(),
+            answers_count_for: self.answers_count_for.as_ref().map(|counts| match counts {
+                CountsForSetup::Word(_) => CountsFor::Any,
+                CountsForSetup::Groups(groups) => {
+                    CountsFor::Groups(groups.iter().filter_map(|g| parse_group(g).ok()).collect())
+                }
+            }),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        let mut known: HashMap<&str, QueueRole> = HashMap::new();
+        for (role, url) in self.urls() {
+            let word = role.word();
+            let parts = url.parse::<Uri>().ok().filter(|uri| {
+                matches!(uri.scheme_str(), Some("http" | "https"))
+                    && uri.path().len() > 1
+                    && !url.ends_with('/')
+            });
+            if parts.is_none() {
+                bail!(
+                    "{word}: “{url}” is not a queue's address; write it like \
+                     https://sqs.eu-west-1.amazonaws.com/123456789012/name"
+                );
+            }
+            if role == QueueRole::Gates && url.ends_with(".fifo") {
+                bail!("{word}: “{url}” is a FIFO queue, which needs no order here; make a standard one");
+            }
+            if let Some(other) = known.insert(url, role) {
+                bail!("{word}: is the queue of {} too; give each its own", other.word());
+            }
+        }
+        if known.is_empty() {
+            bail!("names no queue; add gates, intake, answers or task_gates, or leave it out");
+        }
+        self.account.check()?;
+        match &self.answers_count_for {
+            None => return Ok(()),
+            Some(_) if self.intake.is_none() && self.answers.is_none() => {
+                bail!("answers_count_for: is for answers; add the queue answers or intake, or leave it out")
+            }
+            Some(CountsForSetup::Word(word)) if word != "any" => {
+                bail!("answers_count_for: “{word}” is not any; write \"any\", or groups like [\"product\"]")
+            }
+            Some(CountsForSetup::Groups(groups)) if groups.is_empty() => {
+                bail!("answers_count_for: names no group; write \"any\", or groups like [\"product\"]")
+            }
+            Some(CountsForSetup::Word(_)) => {}
+            Some(CountsForSetup::Groups(groups)) => {
+                for group in groups {
+                    parse_group(group)
+                        .map_err(|e| anyhow::anyhow!("answers_count_for: “{group}” {}", e.sentence()))?;
+                }
             }
         }
         Ok(())
@@ -229,7 +373,26 @@ mod tests {
         assert!(
             (limits.per_second - 20.0).abs() < f64::EPSILON && (limits.burst - 20.0).abs() < f64::EPSILON
         );
-        assert_eq!(setup.targets[1].target(), StackTarget::local());
+        assert_eq!(setup.targets[0].drift_every(), Some(Span::days(1)));
+        assert_eq!((setup.targets[1].target(), setup.targets[1].drift_every()), (StackTarget::local(), None));
+        let every = |text: &str| {
+            let one = format!("[[target]]\ndriver = 'cloudformation'\nname = 'a'\ndrift_every = '{text}'");
+            read(&one).unwrap().targets[0].drift_every()
+        };
+        assert_eq!((every("6h"), every("off")), (Some(Span::hours(6)), None));
+    }
+
+    #[test]
+    fn queues_are_known_by_the_ends_of_their_addresses() {
+        let setup = read(
+            "[queues]\nregion = 'eu-west-1'\ngates = 'https://sqs.eu-west-1.amazonaws.com/123456789012/asks'\n\
+             answers = 'https://sqs.eu-west-1.amazonaws.com/123456789012/answers'\nanswers_count_for = ['Product']",
+        )
+        .unwrap();
+        let known = setup.queues.unwrap().known();
+        let names: Vec<_> = known.names.iter().map(|(role, name)| (role.word(), name.as_str())).collect();
+        assert_eq!(names, [("gates", "asks"), ("answers", "answers")]);
+        assert_eq!(known.answers_count_for, Some(CountsFor::Groups(vec!["product".to_owned()])));
     }
 
     #[test]
@@ -250,9 +413,32 @@ mod tests {
                 "notification_arns: “tidegate” is not the ARN",
             ),
             ("[[target]]\ndriver = 'local'\nevents_queue = 'https://x/y'", "this machine"),
+            (
+                &format!(
+                    "{one}events_queue = 'https://x/y'\n{}region = 'b'\nevents_queue = 'https://x/y'",
+                    one.replace("'a'", "'b'")
+                ),
+                "events_queue: another target reads it",
+            ),
             (&format!("{one}colour = 1"), "colour"),
+            (&format!("{one}drift_every = 'daily'"), "drift_every: “daily”"),
+            (&format!("{one}drift_every = '1s'"), "drift_every: “1s”"),
+            ("[[target]]\ndriver = 'local'\ndrift_every = '24h'", "drift_every: only"),
             (&format!("{one}{one}"), "another target has that name"),
             (&format!("{one}{}", one.replace("'a'", "'b'")), "the same account and region"),
+            ("[queues]\nregion = 'x'", "queues: names no queue"),
+            ("[queues]\ngates = 'orders'", "gates: “orders” is not a queue's address"),
+            ("[queues]\ngates = 'https://sqs/1/q.fifo'", "gates: “https://sqs/1/q.fifo” is a FIFO queue"),
+            (
+                "[queues]\ngates = 'https://sqs/1/q'\nintake = 'https://sqs/1/q'",
+                "intake: is the queue of gates too",
+            ),
+            ("[queues]\ngates = 'https://sqs/1/q'\nanswers_count_for = 'any'", "add the queue answers"),
+            ("[queues]\nintake = 'https://sqs/1/q'\nanswers_count_for = 'all'", "“all” is not any"),
+            ("[queues]\nintake = 'https://sqs/1/q'\nanswers_count_for = []", "names no group"),
+            ("[queues]\nintake = 'https://sqs/1/q'\nanswers_count_for = ['a!']", "answers_count_for: “a!”"),
+            ("[queues]\nintake = 'https://sqs/1/q'\nrole = 'me'", "ARN"),
+            ("[queues]\nintakes = 'https://sqs/1/q'", "intakes"),
         ] {
             let error = format!("{:#}", read(text).map(drop).unwrap_err());
             assert!(error.contains(told) && error.contains("--setup"), "{text}: {error}");

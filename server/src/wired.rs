@@ -3,14 +3,17 @@
 use crate::setup::{Setup, TargetSetup};
 use anyhow::Result;
 use async_trait::async_trait;
+use aws::Account;
+use domain::import::{Expected, FoundStack};
 use domain::release::DriverKind;
-use domain::{Invalid, Region};
-use drivers::Driver;
+use domain::stack::StackTarget;
+use domain::{Invalid, Reason, Region};
 use drivers::cloudformation::Cloudformation;
 use drivers::local::Local;
+use drivers::{Driver, Goal, Served};
 use engine::Targets;
-use service::{Pressure, TargetCard, TierNeeds};
-use std::collections::BTreeSet;
+use service::{Pressure, Row, TargetCard, TierNeeds, Update};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +25,8 @@ pub struct Wired {
     targets: Targets,
     /// Where each leads, in the same order.
     places: Vec<String>,
+    /// How what stands beside the stacks of a cloud is reached.
+    accounts: HashMap<StackTarget, Account>,
 }
 
 impl Wired {
@@ -31,6 +36,7 @@ impl Wired {
             return Ok(Self {
                 targets: Targets::one(Arc::new(local.clone())),
                 places: vec!["this machine".to_owned()],
+                accounts: HashMap::new(),
             });
         }
         let mut setups = vec![];
@@ -39,6 +45,7 @@ impl Wired {
                 target: target.target(),
                 regions: target.regions.clone(),
                 tiers: target.tiers.clone(),
+                drift_every: target.drift_every(),
                 driver: driver(target, local).await,
             });
         }
@@ -46,7 +53,9 @@ impl Wired {
             DriverKind::Local => "this machine".to_owned(),
             DriverKind::Cloudformation | DriverKind::Gitops => t.account.place(),
         });
-        Ok(Self { targets: Targets::new(setups), places: places.collect() })
+        let clouds = setup.targets.iter().filter(|t| t.driver == DriverKind::Cloudformation);
+        let accounts = clouds.map(|t| (t.target(), t.account.account())).collect();
+        Ok(Self { targets: Targets::new(setups), places: places.collect(), accounts })
     }
 
     /// For the engine.
@@ -114,6 +123,8 @@ impl service::Drivers for Wired {
             place: place.clone(),
             regions: setup.regions.clone(),
             tiers: setup.tiers.clone(),
+            tells_drift: setup.driver.tells_drift(),
+            drift_every: setup.drift_every,
             pressure: setup.driver.pressure().map(|p| Pressure {
                 waiting: p.waiting,
                 per_second: p.per_second,
@@ -122,5 +133,43 @@ impl service::Drivers for Wired {
             trouble: setup.driver.trouble(),
         };
         self.targets.iter().zip(&self.places).map(card).collect()
+    }
+
+    async fn inventory(&self, target: &StackTarget) -> Result<Vec<FoundStack>, Reason> {
+        self.of(target)?.inventory().await
+    }
+
+    async fn expected(
+        &self,
+        target: &StackTarget,
+        update: &Update,
+    ) -> Result<BTreeMap<String, Expected>, Reason> {
+        let served = |(id, slug, name): (String, String, String)| Served { id, slug, name };
+        let goal = Goal {
+            configuration: update.configuration.clone(),
+            artifact: update.artifact.clone(),
+            tier: update.tier.clone(),
+            model: update.model.clone(),
+            components: vec![],
+            tenants: update.tenant.clone().map(served).into_iter().collect(),
+        };
+        self.of(target)?.expected(&goal, &update.stack).await
+    }
+
+    async fn table(&self, target: &StackTarget, name: &str) -> Result<Option<Vec<Row>>, Reason> {
+        let Some(account) = self.accounts.get(target) else {
+            let sentence = format!("{target} has no tables; choose a target of CloudFormation");
+            return Err(Reason::new("no_tables", sentence));
+        };
+        aws::tables::scan(account, name)
+            .await
+            .map_err(|error| Reason::new("table_unread", format!("the table {name} cannot be read: {error}")))
+    }
+}
+
+impl Wired {
+    fn of(&self, target: &StackTarget) -> Result<&Arc<dyn Driver>, Reason> {
+        let unknown = || Reason::new("no_driver", format!("the target {target} is not set up; set it up"));
+        self.targets.get(target).ok_or_else(unknown)
     }
 }

@@ -25,14 +25,21 @@ impl Cloud {
         format!("http://{}", self.proxy.address)
     }
 
-    /// A set-up file with one target `cloudformation/eu` for every region and tier, and what else is written.
+    /// A set-up file with one target `cloudformation/eu` for every region and tier with an ample budget, and what else
+    /// is written.
     #[must_use]
     pub fn setup(&self, folder: &Path, more: &str) -> PathBuf {
+        self.setup_at(200.0, folder, more)
+    }
+
+    /// The same with a rate budget in calls per second.
+    #[must_use]
+    pub fn setup_at(&self, per_second: f64, folder: &Path, more: &str) -> PathBuf {
         let path = folder.join("setup.toml");
         let endpoint = self.endpoint();
         let text = format!(
             "[[target]]\ndriver = 'cloudformation'\nname = 'eu'\nregion = 'eu-west-1'\nendpoint = '{endpoint}'\n\
-             prefix = 'tg-'\ncalls_per_second = 200\n{more}\n"
+             prefix = 'tg-'\ncalls_per_second = {per_second}\n{more}\n"
         );
         std::fs::write(&path, text).unwrap();
         path

@@ -208,8 +208,13 @@ impl Browser {
         response
     }
 
-    /// Sends a form.
+    /// Sends the form of a server function.
     pub async fn submit(&mut self, action: &str, fields: &[(&str, &str)]) -> Response {
+        self.post(&format!("/do/{action}"), fields).await
+    }
+
+    /// Sends a form to a page.
+    pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Response {
         let encode = |text: &str| {
             let bytes = text.bytes().map(|b| match b {
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => char::from(b).to_string(),
@@ -219,7 +224,7 @@ impl Browser {
         };
         let pairs = fields.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
         let request = http()
-            .post(format!("{}/do/{action}", self.base))
+            .post(format!("{}{path}", self.base))
             .header("content-type", "application/x-www-form-urlencoded")
             .header("referer", format!("{}/settings", self.base))
             .body(pairs.collect::<Vec<_>>().join("&"));

@@ -32,6 +32,8 @@ const ABOUT: &[(&str, &str)] = &[
     ("tier/", "tiers"),
     ("release/", "releases"),
     ("strategy/", "strategies"),
+    ("queue/", "queues"),
+    ("task/", "pipelines"),
     ("user/", "people"),
     ("token/", "API tokens"),
 ];

@@ -1,29 +1,36 @@
 //! The inbox of gates, and the panel where one is decided: a plain page that works on a phone without scripts.
 
-use super::{id, page};
+use super::{changes, id, page, tasks};
 use crate::islands::spark;
 use crate::parts::{count, icon};
 use crate::session::{Member, Ui, actor, answer};
 use crate::shell::{Frame, render};
 use axum::extract::{Path, State};
 use axum::response::Response;
+use domain::access::Permission;
 use domain::rollout::Verdict;
 use domain::timeline::Chip;
 use domain::{ProcessId, Timestamp};
 use http::StatusCode;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
-use service::{GatePanel, Standing};
+use service::{GatePanel, PreviewStanding, Standing};
 use store::OpenGate;
 
 pub async fn list(State(ui): State<Ui>, member: Member) -> Response {
     let frame = member.frame("/approvals");
     let inbox = page!(ui, frame, ui.service.inbox(&member.actor).await);
+    let all = page!(ui, frame, ui.service.tasks(&member.actor).await);
     let flash = member.flash().await;
+    let again = flash.clone();
+    let may = member.actor.may(Permission::Decide);
     let now = ui.service.now();
     render(&ui, StatusCode::OK, frame, "Approvals", flash, move || {
-        let yours: Vec<_> = inbox.yours.iter().map(|g| item(g, None, now)).collect();
-        let others: Vec<_> = inbox.others.iter().map(|(g, why)| item(g, Some(why), now)).collect();
+        let mut yours: Vec<_> = inbox.yours.iter().map(|g| item(g, None, now).into_any()).collect();
+        let mut others: Vec<_> =
+            inbox.others.iter().map(|(g, why)| item(g, Some(why), now).into_any()).collect();
+        let asking = tasks::asking(&all, &again, may, now);
+        if may { &mut yours } else { &mut others }.extend(asking);
         let yours = if yours.is_empty() {
             view! { <div class="empty">{icon("approvals")}<h2>"Nothing waits for you"</h2><p>"When a wave asks for your approval, it appears here and you get a message."</p></div> }.into_any()
         } else {
@@ -33,8 +40,8 @@ pub async fn list(State(ui): State<Ui>, member: Member) -> Response {
             <section class="section"><header class="section-head"><h2>"Waits for others"</h2></header><ul class="inbox">{others}</ul></section>
         });
         view! {
-            <header class="page-head"><div><h1>"Approvals"</h1><p class="lede">"Gates that wait for people, newest first"</p></div></header>
-            <div id="approvals" data-live="rollout,user">{yours}{others}</div>
+            <header class="page-head"><div><h1>"Approvals"</h1><p class="lede">"Gates and pipelines that wait for people, newest first"</p></div></header>
+            <div id="approvals" data-live="rollout,task,user">{yours}{others}{tasks::ended(&all)}</div>
         }
     })
     .await
@@ -76,10 +83,11 @@ pub async fn gate(
     let comment = flash.value("comment", "");
     let title = format!("{}, wave {number}", panel.timeline.title);
     let now = ui.service.now();
-    render(&ui, StatusCode::OK, frame, title, flash, move || body(&panel, &comment, now)).await
+    let steer = member.actor.may(Permission::Rollouts);
+    render(&ui, StatusCode::OK, frame, title, flash, move || body(&panel, &comment, now, steer)).await
 }
 
-fn body(panel: &GatePanel, comment: &str, now: Timestamp) -> impl IntoView + use<> {
+fn body(panel: &GatePanel, comment: &str, now: Timestamp, steer: bool) -> impl IntoView + use<> {
     let view = &panel.timeline;
     let wave = &view.waves[panel.wave];
     let number = panel.wave + 1;
@@ -119,11 +127,28 @@ fn body(panel: &GatePanel, comment: &str, now: Timestamp) -> impl IntoView + use
                 <ul class="diff">{changes}</ul>
             </section>
             <section class="gate-section"><h2>"Evidence"</h2>{evidence}</section>
+            {inside(panel, steer)}
             {next}
             {asked.then(|| form(panel, comment))}
             <p><a href=format!("/rollouts/{}", view.id)>"See the whole rollout"</a> " · " <a href="/approvals">"All approvals"</a></p>
         </main>
     }
+}
+
+/// What the next wave changes inside its stacks: part of what is decided on.
+fn inside(panel: &GatePanel, steer: bool) -> Option<AnyView> {
+    let open = matches!(
+        panel.standing,
+        Standing::Asked { .. } | Standing::Answered { .. } | Standing::Others(_) | Standing::NotYet(_)
+    );
+    let next = panel.preview.as_ref().filter(|next| open && next.standing != PreviewStanding::Nothing)?;
+    let ask = changes::ask(panel.timeline.id, next, "gate").filter(|_| steer);
+    let waits = matches!(next.standing, PreviewStanding::Waiting { .. });
+    let waits = waits.then(|| view! { <p class="small muted">"Open this page again to see it. If something else is found than was shown before, answers given until then count no more."</p> });
+    Some(
+        view! { <section class="gate-section"><h2>"What the next wave changes inside its stacks"</h2>{changes::wave(next, ask)}{waits}</section> }
+            .into_any(),
+    )
 }
 
 fn condition(chip: &Chip, now: Timestamp) -> impl IntoView + use<> {

@@ -3,9 +3,15 @@
 mod account;
 mod activity;
 mod approvals;
+mod changes;
+mod drift;
+mod import;
+mod import_rows;
 mod mail;
 mod overview;
+mod queues;
 mod refusal;
+mod release_form;
 mod releases;
 mod rollout;
 mod rollouts;
@@ -15,6 +21,8 @@ mod signup;
 mod stacks;
 mod strategies;
 mod strategy_form;
+mod targets;
+mod tasks;
 mod tenant;
 mod tenant_bulk;
 mod tenants;
@@ -47,6 +55,7 @@ pub fn router(ui: Ui) -> Router {
         .route("/tenants/{id}", get(tenant::show))
         .route("/stacks/{id}", get(stacks::show))
         .route("/stacks/{id}/drawer", get(stacks::drawer))
+        .route("/drift", get(drift::list))
         .route("/tiers", get(tiers::list))
         .route("/tiers/new", get(tiers::new).post(tiers::new_again))
         .route("/tiers/{id}", get(tiers::edit).post(tiers::edit_again))
@@ -64,6 +73,7 @@ pub fn router(ui: Ui) -> Router {
         .route("/approvals", get(approvals::list))
         .route("/activity", get(activity::list))
         .route("/settings", get(settings::show))
+        .route("/settings/import", get(import::show).post(import::again))
         .route("/signup", get(signup::form))
         .route("/signup/address", get(signup::address))
         .route("/signup/sent", get(signup::sent))

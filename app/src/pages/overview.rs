@@ -1,6 +1,6 @@
 //! The first page: who runs what, what runs, what waits, who is behind.
 
-use super::page;
+use super::{drift, page};
 use crate::parts::{capital, count, feed, link, post, state, time};
 use crate::session::{Member, Ui, actor, answer};
 use crate::shell::render;
@@ -45,6 +45,7 @@ fn body(data: Overview, user: &SessionUser, now: Timestamp) -> impl IntoView + u
                     </li></ul>
                 </section>
             })}
+            {drift::attention(data.drifted)}
             {needs_you(&data, user)}
             <section class="section"><header class="section-head"><h2>"Who runs what"</h2></header>{matrix(&data, live.as_deref())}</section>
             {health(&data)}
@@ -257,8 +258,10 @@ fn matrix(data: &Overview, live: Option<&str>) -> impl IntoView + use<> {
                 .map(|v| {
                     let rank = rank_of(data, v.version.as_deref());
                     let known = v.version.clone();
-                    let version = v.version.unwrap_or_else(|| "nothing".into());
-                    let label = format!("{} on {version}", v.tenants);
+                    let label = match v.version {
+                        Some(version) => format!("{} on {version}", v.tenants),
+                        None => format!("{}: what they run is not proved", v.tenants),
+                    };
                     let href = match &known {
                         Some(version) => link("/tenants", &[("tier", &tier), ("version", version)]),
                         None => link("/tenants", &[("tier", &tier)]),
@@ -279,6 +282,12 @@ fn matrix(data: &Overview, live: Option<&str>) -> impl IntoView + use<> {
         })
         .collect();
     view! { <div class="matrix">{rows}</div> }.into_any()
+}
+
+/// What a stack runs of which nothing was ever proved.
+fn unproved(b: &Behind) -> &'static str {
+    let imported = b.reason.as_ref().is_some_and(|reason| reason.code == domain::import::UNPROVED);
+    if imported { "unknown" } else { "nothing" }
 }
 
 fn behind(data: &Overview, may_repair: bool) -> impl IntoView + use<> {
@@ -315,11 +324,13 @@ fn behind_table(data: &Overview, list: &[(&Behind, &Timestamp)], may_repair: boo
                 (None, _) if in_rollout => "Its wave has not come, or the rollout has not ended".to_owned(),
                 (None, _) => "Was not reached by the last rollout".to_owned(),
             };
-            let button = (may_repair && !b.busy).then(|| post("converge", "Catch up", "btn btn-small", &[("id", b.stack.to_string())]));
+            let drifted = b.reason.as_ref().is_some_and(|r| r.code == "drifted");
+            let (verb, label) = if drifted { ("repair", "Repair") } else { ("converge", "Catch up") };
+            let button = (may_repair && !b.busy).then(|| post(verb, label, "btn btn-small", &[("id", b.stack.to_string())]));
             view! {
                 <tr>
                     <td class="cell-main" data-label="Stack"><a href=format!("/stacks/{}", b.stack)>{b.name.clone()}</a></td>
-                    <td data-label="Runs">{b.version.clone().unwrap_or_else(|| "nothing".into())}</td>
+                    <td data-label="Runs">{b.version.clone().unwrap_or_else(|| unproved(b).to_owned())}</td>
                     <td data-label="Should run">{b.desired.clone().unwrap_or_default()}</td>
                     <td class="num" data-label="Tenants">{b.tenants}</td>
                     <td data-label="Why">{why}</td>

@@ -1,6 +1,6 @@
 //! A rollout: its timeline, its stacks as a list, and the question before it is steered.
 
-use super::{id, page};
+use super::{changes, id, page};
 use crate::islands::{TimelineIsland, Viewer};
 use crate::parts::{count, icon};
 use crate::session::{Member, Ui, actor, answer};
@@ -14,7 +14,7 @@ use domain::timeline::state_label;
 use http::StatusCode;
 use leptos::prelude::*;
 use serde::Deserialize;
-use service::{Error, StackFilter};
+use service::{Error, PreviewStanding, StackFilter, WaveChanges};
 
 /// So many stacks on a page of the list.
 const PAGE: usize = 100;
@@ -23,6 +23,7 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
     let frame = member.frame("/rollouts");
     let rollout: ProcessId = page!(ui, frame, id(&text, "the rollout"));
     let timeline = page!(ui, frame, ui.service.timeline(&member.actor, rollout).await);
+    let known = page!(ui, frame, ui.service.rollout_changes(&member.actor, rollout).await);
     let flash = member.flash().await;
     let viewer = Viewer {
         name: member.actor.name.clone(),
@@ -37,10 +38,26 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
         view! {
             <nav class="crumbs" aria-label="Breadcrumb"><ol><li><a href="/rollouts">"Rollouts"</a></li><li aria-current="page">{t.title.clone()}</li></ol></nav>
             <TimelineIsland initial=t.clone() viewer=viewer.clone() />
+            {inside(rollout, &known, viewer.steer)}
             <p class="rollout-foot">"Strategy “" {t.strategy.clone()} "”" {why} " · " <a href=format!("/rollouts/{}/stacks", t.id)>"All stacks as a list"</a></p>
         }
     })
     .await
+}
+
+/// What its waves change inside their stacks, where that can be told.
+fn inside(rollout: ProcessId, known: &[WaveChanges], may: bool) -> AnyView {
+    let told = known.iter().filter(|w| w.standing != PreviewStanding::Nothing);
+    let waves: Vec<_> =
+        told.map(|w| changes::wave(w, changes::ask(rollout, w, "").filter(|_| may))).collect();
+    let some = !waves.is_empty();
+    // The region is there before there is something in it, so that it fills by itself.
+    view! {
+        <div id="changes" data-live="preview,rollout">
+            {some.then(|| view! { <section class="section"><header class="section-head"><h2>"What changes inside the stacks"</h2></header>{waves}</section> })}
+        </div>
+    }
+    .into_any()
 }
 
 #[derive(Clone, Default, Deserialize)]

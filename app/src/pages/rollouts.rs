@@ -1,7 +1,7 @@
 //! Rollouts: the list, and a new one with its plan.
 
-use super::page;
-use crate::parts::{count, icon, state, time};
+use super::{changes, page};
+use crate::parts::{count, icon, post, state, time};
 use crate::session::{Member, Ui, actor, answer};
 use crate::shell::render;
 use axum::extract::{Query, State};
@@ -12,7 +12,7 @@ use domain::plan::Change;
 use http::StatusCode;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
-use service::{Error, Preview, StartRollout as NewRollout};
+use service::{Error, Preview, PreviewStanding, StartRollout as NewRollout, WaveChanges};
 
 /// So many rollouts on a page.
 const PAGE: usize = 50;
@@ -135,6 +135,10 @@ pub async fn new(
     }
     let ready = !wanted.version.is_empty() || !wanted.tiers.is_empty();
     let preview = if ready { Some(ui.service.preview(&member.actor, &wanted.form()).await) } else { None };
+    let known = match &preview {
+        Some(Ok(_)) => ui.service.plan_changes(&member.actor, &wanted.form()).await.unwrap_or_default(),
+        _ => vec![],
+    };
     let preview = match preview {
         Some(Ok(preview)) => Some(Ok(preview)),
         Some(Err(error)) => Some(Err(error.to_string())),
@@ -171,7 +175,7 @@ pub async fn new(
         let shown = match &preview {
             None => view! { <p class="muted">"Choose a release or a tier, then look at the plan."</p> }.into_any(),
             Some(Err(text)) => view! { <p class="alert alert-warning">{text.clone()}</p> }.into_any(),
-            Some(Ok(preview)) => plan(preview, &wanted).into_any(),
+            Some(Ok(preview)) => plan(preview, &known, &wanted).into_any(),
         };
         view! {
             <header class="page-head"><h1>"Start a rollout"</h1></header>
@@ -190,7 +194,7 @@ pub async fn new(
     .await
 }
 
-fn plan(preview: &Preview, wanted: &Wanted) -> impl IntoView + use<> {
+fn plan(preview: &Preview, known: &[WaveChanges], wanted: &Wanted) -> impl IntoView + use<> {
     let waves: Vec<_> = preview
         .plan
         .waves
@@ -245,9 +249,37 @@ fn plan(preview: &Preview, wanted: &Wanted) -> impl IntoView + use<> {
         <section class="section"><header class="section-head"><h2>"The plan"</h2></header>
             <p class="live-sentence">{format!("{} changes {} on {} in {}.", preview.title, count(i64::from(preview.radius.tenants), "tenant"), count(i64::from(preview.radius.stacks), "stack"), count(preview.plan.waves.len() as i64, "wave"))}</p>
             <ol class="selection">{waves}</ol>
+            {inside(known, wanted)}
             {start}
         </section>
     }
+}
+
+/// What the waves would change inside their stacks, where that can be told.
+fn inside(known: &[WaveChanges], wanted: &Wanted) -> Option<AnyView> {
+    let told: Vec<_> = known.iter().filter(|w| w.standing != PreviewStanding::Nothing).collect();
+    if told.is_empty() {
+        return None;
+    }
+    let waiting = told.iter().any(|w| matches!(w.standing, PreviewStanding::Waiting { .. }));
+    let seen = told.iter().all(|w| w.standing == PreviewStanding::Previewed);
+    let ask = (!waiting).then(|| {
+        let values = [
+            ("form[version]", wanted.version.clone()),
+            ("form[tier]", wanted.tiers.join(",")),
+            ("form[strategy]", wanted.strategy.clone()),
+            ("form[even_if_bad]", if wanted.even_if_bad { "1".to_owned() } else { String::new() }),
+        ];
+        post("ask_plan_changes", if seen { "Preview again" } else { "Preview changes" }, "btn", &values)
+    });
+    let waves: Vec<_> = told.into_iter().map(|w| changes::wave(w, None)).collect();
+    Some(
+        view! {
+            <div id="changes" data-live="preview"><section class="section" data-key="inside">
+                <header class="section-head"><h2>"What changes inside the stacks"</h2>{ask}</header>{waves}</section></div>
+        }
+        .into_any(),
+    )
 }
 
 /// What the form says.

@@ -1,6 +1,6 @@
 //! One's own password and API tokens; for admins also people, their roles, and mail.
 
-use super::{account, mail, page};
+use super::{account, mail, page, queues, targets};
 use crate::parts::{field, post, select, time};
 use crate::session::{Flash, Member, Ui, actor, answer};
 use crate::shell::render;
@@ -18,7 +18,9 @@ pub async fn show(State(ui): State<Ui>, member: Member) -> Response {
     let all = if member.actor.may(Permission::Settings) {
         let users = page!(ui, frame, ui.service.users(&member.actor).await);
         let settings = page!(ui, frame, ui.service.settings(&member.actor).await);
-        Some((users, settings.mail))
+        let places = page!(ui, frame, ui.service.targets(&member.actor));
+        let queues = page!(ui, frame, ui.service.queue_view(&member.actor).await);
+        Some((users, places, queues, settings.mail))
     } else {
         None
     };
@@ -30,7 +32,9 @@ pub async fn show(State(ui): State<Ui>, member: Member) -> Response {
             <header class="page-head"><h1>"Settings"</h1></header>
             {account::password(&again)}
             {account::tokens(&again, &actor, &tokens)}
-            {all.as_ref().map(|(users, mail)| view! { {people(&again, users)} {messages(mail)} })}
+            {all.as_ref().map(|(users, places, queues, mail)| view! {
+                {people(&again, users)} {targets::section(places)} {import()} {queues::section(queues)} {messages(mail)}
+            })}
         }
     })
     .await
@@ -79,6 +83,15 @@ fn people(flash: &Flash, users: &[User]) -> AnyView {
         </section>
     }
     .into_any()
+}
+
+fn import() -> impl IntoView {
+    view! {
+        <section class="section"><header class="section-head"><h2>"Stacks that other tools made"</h2></header>
+            <p class="muted">"Bring a fleet that runs already under Tidegate: you see what was inferred before anything is saved."</p>
+            <p><a class="btn" href="/settings/import">"Import stacks…"</a></p>
+        </section>
+    }
 }
 
 fn messages(sent: &[Message]) -> AnyView {

@@ -1,6 +1,6 @@
 //! A stack: what it runs, for whom, and what was done to it. Also as the drawer of the timeline.
 
-use super::{id, page};
+use super::{drift, id, page};
 use crate::parts::{post, state, state_as, tone};
 use crate::session::{Member, Ui};
 use crate::shell::render;
@@ -26,7 +26,8 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
             <header class="page-head"><div><h1>{name}</h1></div>
                 <div class="actions">{repair.then(|| post("converge", "Catch up", "btn", &[("id", data.stack.id.to_string())]))}</div>
             </header>
-            <div id="stack" data-live="rollout,repair,onboarding,offboarding,tenant">{body(&data)}</div>
+            <div id="stack" data-live="rollout,repair,onboarding,offboarding,stack,tenant">
+                {data.drift.as_ref().map(|report| drift::section(&data.stack, report, repair))}{body(&data)}</div>
         }
     })
     .await

@@ -136,6 +136,13 @@ impl Actor {
         Self { user: None, name: email.into(), groups: vec![], permissions: vec![], channel: Channel::Signup }
     }
 
+    /// Whoever may send to a queue; `name` is the queue, or whom its message speaks for.
+    #[must_use]
+    pub fn queue(name: &str, permissions: &[Permission]) -> Self {
+        let permissions = permissions.to_vec();
+        Self { user: None, name: name.into(), groups: vec![], permissions, channel: Channel::Queue }
+    }
+
     /// Whether the actor has `permission`.
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {

@@ -49,6 +49,12 @@ id! {
     MailId,
     /// One message to one address.
     DeliveryId,
+    /// The announcement of a gate that asks, to other systems.
+    AnnouncementId,
+    /// A message that came through a queue.
+    QueueMessageId,
+    /// A task of a pipeline that waits for a decision.
+    TaskId,
 }
 
 impl OperationId {

@@ -5,13 +5,16 @@
 
 pub mod access;
 pub mod configuration;
+pub mod drift;
 pub mod fields;
 pub mod ids;
+pub mod import;
 pub mod invalid;
 pub mod onboarding;
 pub mod operation;
 pub mod parameter;
 pub mod plan;
+pub mod preview;
 pub mod process;
 pub mod reason;
 pub mod release;

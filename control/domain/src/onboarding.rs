@@ -489,6 +489,7 @@ impl Onboarding {
                     name: stack.name.clone(),
                     target: stack.target.clone(),
                     configuration: stack.create.clone(),
+                    heal: false,
                 })),
                 Run::Failed { .. } | Run::Succeeded { .. } | Run::Unchanged | Run::Skipped { .. } => {}
             }

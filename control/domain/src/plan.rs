@@ -7,7 +7,7 @@ use crate::configuration::render;
 use crate::parameter::Values;
 use crate::release::Release;
 use crate::selector::Candidate;
-use crate::stack::{StackKind, StackTarget};
+use crate::stack::{StackKind, StackTarget, own_name};
 use crate::strategy::{StrategySpec, WaveSpec};
 use crate::tier::Tier;
 use crate::{Configuration, Digest, Reason, Region, ReleaseId, Slug, StackId, Tag, TenantId, TierId};
@@ -66,7 +66,7 @@ pub struct StackFacts {
 pub enum Change {
     /// It was never proved to run anything: it is made, or made good.
     Create,
-    /// It goes to another configuration.
+    /// It goes to another configuration; where others made it, perhaps from one that nobody knows.
     Update,
     /// It runs the target already.
     None,
@@ -198,6 +198,8 @@ impl StackFacts {
                     release.version, self.target.driver
                 ),
             )),
+            // Others made it, and tenants live on it: whatever it runs, it is not made anew.
+            None if own_name(&self.name).is_some() => Change::Update,
             None => Change::Create,
             Some(actual) if actual.digest == to.digest && self.proved => Change::None,
             Some(_) => Change::Update,
@@ -309,7 +311,7 @@ pub fn check(plan: &Plan) -> Result<(), Vec<String>> {
             let same = step.from.as_ref() == Some(&step.to);
             let fits = match step.change {
                 Change::None => same,
-                Change::Update => step.from.is_some(),
+                Change::Update => step.from.is_some() || own_name(&step.name).is_some(),
                 Change::Create | Change::Blocked(_) => true,
             };
             if !fits {

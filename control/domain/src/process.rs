@@ -6,6 +6,7 @@
 //! tables which pages query never disagree with the log.
 
 use crate::access::words;
+use crate::preview::Request;
 use crate::stack::{Stack, StackKind, StackTarget};
 use crate::tenant::TenantState;
 use crate::{
@@ -100,6 +101,13 @@ pub enum Effect {
         /// The stacks of the wave that were updated.
         stacks: Vec<(StackId, String, StackTarget)>,
     },
+    /// Find out what these stacks would change; answered by [`crate::rollout::Command::Previewed`].
+    Preview {
+        /// The stacks, with what they go to.
+        request: Box<Request>,
+        /// An answer from before this is too old.
+        since: Timestamp,
+    },
     /// Find the tenant its stacks and what they run; answered by [`crate::onboarding::Event::Placed`].
     Place,
     /// Tell the drivers of these stacks that their tenants changed.
@@ -121,6 +129,8 @@ pub struct Order {
     pub target: StackTarget,
     /// To which configuration; `None` for a delete.
     pub configuration: Option<Configuration>,
+    /// Whether resources that have drifted are put back with it.
+    pub heal: bool,
 }
 
 /// What became of an operation, as its driver proved it.
@@ -230,6 +240,8 @@ pub enum Record {
     Gate(GateRow),
     /// A message to send, once.
     Mail(Mail),
+    /// A gate that asks, to be told to other systems, once.
+    Announce(Box<crate::rollout::Announcement>),
 }
 
 /// A gate as the inbox lists it.

@@ -102,7 +102,8 @@ impl From<StackTarget> for String {
 pub struct Stack {
     /// Stable for ever.
     pub id: StackId,
-    /// Unique; providers name it so: `pool-basic-local-1`, `acme`.
+    /// Unique. Tidegate chose it and providers name the stack by it: `pool-basic-local-1`, `silo-acme`; or others
+    /// made the stack, and [`imported_name`] gave it: `stack-acme@eu-prod`.
     pub name: String,
     /// Shared or dedicated.
     pub kind: StackKind,
@@ -140,4 +141,17 @@ pub fn pool_name(tier_key: &str, region: &Region, n: u32) -> String {
 #[must_use]
 pub fn silo_name(slug: &crate::Slug) -> String {
     format!("silo-{slug}")
+}
+
+/// The name of a stack that others made: what its provider calls it, and the target where it is. No name that
+/// Tidegate chooses has an `@`, so that the two never meet, whatever a target puts before the names it makes.
+#[must_use]
+pub fn imported_name(own: &str, target: &StackTarget) -> String {
+    format!("{own}@{}", target.name)
+}
+
+/// What its provider calls a stack that others made; `None` for one whose name Tidegate chose.
+#[must_use]
+pub fn own_name(name: &str) -> Option<&str> {
+    name.split_once('@').map(|(own, _)| own)
 }

@@ -62,9 +62,36 @@ pub struct Timeline {
     /// What failed, and what is tried again; the first of them.
     #[serde(default)]
     pub failures: Vec<Failure>,
+    /// What waits for a provider, not for a person; only known to a server whose drivers do the work.
+    #[serde(default)]
+    pub budget: Vec<BudgetWait>,
     /// What happened, newest first; from the log, so empty where only the state is known.
     #[serde(default)]
     pub activity: Vec<Line>,
+}
+
+/// Calls that wait for the rate budget of an account and region.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct BudgetWait {
+    /// The target, as stacks name it.
+    pub target: String,
+    /// Calls that wait.
+    pub waiting: u64,
+    /// Calls per second that are made now.
+    pub per_second: f64,
+    /// When those that wait now will have been made.
+    pub eta: Span,
+}
+
+impl BudgetWait {
+    /// For people.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        format!(
+            "The rate budget of {} is what it waits for: {} calls at {:.1} a second, about {}.",
+            self.target, self.waiting, self.per_second, self.eta
+        )
+    }
 }
 
 /// Something that a person can do with the rollout now.
@@ -240,7 +267,7 @@ impl Timeline {
                     .filter(|(_, n)| *n > 0)
                     .map(|(state, n)| ((*state).to_owned(), n))
                     .collect(),
-                gate: chips::chips(&planned.spec, &wave.state, &rollout.plan.hash, now),
+                gate: chips::chips(&planned.spec, &wave.state, &rollout.binding(i), now),
                 asking: matches!(&wave.state, WaveState::Gated(gate) if gate.asked.is_some())
                     && rollout.state == State::Running,
                 asks: asks(rollout, i).filter(|_| rollout.state == State::Running),
@@ -257,7 +284,7 @@ impl Timeline {
             strategy: rollout.strategy.clone(),
             started_by: rollout.started_by.name.clone(),
             started_at: rollout.started_at,
-            plan_hash: rollout.plan.hash.clone(),
+            plan_hash: rollout.present_binding(),
             tenants: tenants_reached(rollout),
             stacks: (count(is_there), count(|_| true)),
             failed: count(has_failed),
@@ -274,6 +301,7 @@ impl Timeline {
             waves: waves.collect(),
             steering: steering::choices(rollout, now),
             failures: cells::failures(rollout, FAILURES),
+            budget: vec![],
             activity: vec![],
         }
     }
@@ -341,7 +369,7 @@ fn asks(rollout: &Rollout, wave: usize) -> Option<Asks> {
         said: gate
             .decisions
             .iter()
-            .filter(|d| d.plan_hash == rollout.plan.hash)
+            .filter(|d| d.plan_hash == rollout.binding(wave))
             .map(|d| d.by.name.clone())
             .collect(),
     })

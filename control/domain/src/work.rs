@@ -1,6 +1,7 @@
 //! A single operation on one stack: off-boarding deletes, repair converges. Both are one process with a
 //! different end.
 
+use crate::access::words;
 use crate::operation::{Meaning, Run, meaning, most};
 use crate::process::{
     Effect, Illegal, Next, OperationKind, Order, Outcome, Process, ProcessKind, Record, Seen, Summary,
@@ -15,6 +16,25 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 const ATTEMPTS: u32 = 3;
+
+words! {
+    /// What a repair puts right beside the configuration.
+    Mend {
+        /// Nothing: the configuration is what is wrong.
+        Nothing = "nothing",
+        /// Resources that were changed or deleted by somebody else.
+        Drift = "drift",
+        /// The whole stack, which was deleted by somebody else.
+        Loss = "loss",
+    }
+}
+
+/// A repair that does not say it is one of the configuration.
+impl Default for Mend {
+    fn default() -> Self {
+        Self::Nothing
+    }
+}
 
 /// What is to be done.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -34,6 +54,9 @@ pub enum Job {
     Converge {
         /// What that is.
         to: Box<Configuration>,
+        /// What is put right with it.
+        #[serde(default)]
+        mend: Mend,
     },
 }
 
@@ -163,14 +186,15 @@ impl<const OFFBOARDING: bool> Work<OFFBOARDING> {
     const fn kind(&self) -> OperationKind {
         match self.job {
             Job::Offboard { .. } => OperationKind::Delete,
-            Job::Converge { .. } => OperationKind::Update,
+            Job::Converge { mend: Mend::Loss, .. } => OperationKind::Create,
+            Job::Converge { mend: Mend::Nothing | Mend::Drift, .. } => OperationKind::Update,
         }
     }
 
     fn to(&self) -> Option<&Configuration> {
         match &self.job {
             Job::Offboard { .. } => None,
-            Job::Converge { to } => Some(to),
+            Job::Converge { to, .. } => Some(to),
         }
     }
 
@@ -318,6 +342,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
                 name: piece.name.clone(),
                 target: piece.target.clone(),
                 configuration: self.to().cloned(),
+                heal: matches!(self.job, Job::Converge { mend: Mend::Drift, .. }),
             })),
             (Run::Failed { reason, .. } | Run::Skipped { reason }, _) => {
                 next.events.push(Event::Failed { reason: reason.clone() });

@@ -239,6 +239,9 @@ impl World {
             }
             Event::ApprovalAsked { .. } => {
                 assert!(has(|r| matches!(r, Record::Gate(_))) && has(|r| matches!(r, Record::Mail(_))));
+                let hash = &self.rollout.plan.hash;
+                let told = records.iter().any(|r| matches!(r, Record::Announce(a) if a.plan_hash == *hash));
+                assert!(told, "other systems are not told of the plan that is asked about");
             }
             Event::Succeeded | Event::RolledBack { .. } | Event::Aborted { .. } => {
                 assert!(has(|r| matches!(r, Record::Desires)), "who is behind is not worked out (law 1)");
@@ -279,7 +282,9 @@ impl World {
                         Effect::Probe { wave, stacks } => {
                             self.probe = Some((wave, stacks.into_iter().map(|(id, ..)| id).collect()));
                         }
-                        Effect::Place | Effect::Serve(_) => panic!("a rollout asks for no place"),
+                        Effect::Place | Effect::Serve(_) | Effect::Preview { .. } => {
+                            panic!("a rollout asks for no place, and for no preview of local stacks")
+                        }
                     }
                 }
                 return;

@@ -8,10 +8,13 @@ pub mod local;
 pub mod scripted;
 
 use async_trait::async_trait;
+use domain::drift::Drift;
+use domain::import::{Expected, FoundStack};
+use domain::preview::StackDiff;
 use domain::process::{OperationKind, Outcome, Sample};
 use domain::release::DriverKind;
 use domain::{Configuration, Invalid, OperationId, Reason, StackId, Timestamp};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use tokio::sync::broadcast;
 
@@ -134,6 +137,23 @@ pub trait Driver: Send + Sync {
         Ok(())
     }
 
+    /// Every stack of the place where this driver works, whoever made it; to take over what others made.
+    ///
+    /// # Errors
+    /// The provider could not be asked, or has no stacks but Tidegate's.
+    async fn inventory(&self) -> Result<Vec<FoundStack>, Reason> {
+        Err(no_inventory(self.kind()))
+    }
+
+    /// What an update of the stack that its provider calls `stack` would give each of the template's parameters.
+    ///
+    /// # Errors
+    /// The update could not be sent, and why; or as [`Driver::inventory`].
+    async fn expected(&self, goal: &Goal, stack: &str) -> Result<BTreeMap<String, Expected>, Reason> {
+        let _ = (goal, stack);
+        Err(no_inventory(self.kind()))
+    }
+
     /// What waits for the rate budget; `None` for a provider that has none.
     fn pressure(&self) -> Option<Pressure> {
         None
@@ -149,6 +169,34 @@ pub trait Driver: Send + Sync {
     /// # Errors
     /// The provider could not be asked: nothing is known, ask again.
     async fn submit(&self, change: &Change) -> Result<Submitted, Reason>;
+
+    /// As [`Driver::submit`] for an update that also puts back resources that have drifted. What has not drifted and
+    /// does not change stays as it is.
+    ///
+    /// # Errors
+    /// The provider could not be asked: nothing is known, ask again.
+    async fn heal(&self, change: &Change) -> Result<Submitted, Reason> {
+        self.submit(change).await
+    }
+
+    /// What each of these updates would change in its stack, without making it; in the order asked.
+    async fn preview(&self, changes: &[Change]) -> Vec<Result<StackDiff, Reason>> {
+        let none = || {
+            Reason::new("no_preview", format!("the driver {} does not tell changes beforehand", self.kind()))
+        };
+        changes.iter().map(|_| Err(none())).collect()
+    }
+
+    /// What has become of the resources of these stacks behind our back; in the order asked.
+    async fn drift(&self, stacks: &[(StackId, String)]) -> Vec<Result<Drift, Reason>> {
+        let none = || Reason::new("no_drift", format!("the driver {} cannot tell drift", self.kind()));
+        stacks.iter().map(|_| Err(none())).collect()
+    }
+
+    /// Whether [`Driver::drift`] can tell anything.
+    fn tells_drift(&self) -> bool {
+        false
+    }
 
     /// What became of operations, many at once, in the order asked.
     ///
@@ -176,4 +224,9 @@ pub trait Driver: Send + Sync {
 
     /// Progress of operations.
     fn events(&self) -> broadcast::Receiver<DriverEvent>;
+}
+
+fn no_inventory(kind: DriverKind) -> Reason {
+    let sentence = format!("the driver {kind} has no stacks that others made; choose a target of another");
+    Reason::new("no_inventory", sentence)
 }

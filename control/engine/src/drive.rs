@@ -2,13 +2,14 @@
 
 use crate::Context;
 use crate::questions::Answer;
+use domain::preview::WavePreview;
 use domain::process::{Order, Outcome, Sample, Seen};
 use domain::release::DriverKind;
 use domain::stack::StackTarget;
 use domain::{OperationId, Reason, ReleaseId, StackId};
 use drivers::{Change, Driver, Goal, Observation, Served, Submitted};
 use futures::StreamExt as _;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use store::{Store, StoreError};
 use tokio::sync::mpsc;
@@ -19,6 +20,8 @@ pub(crate) enum Report {
     Seen(Vec<(OperationId, Option<Seen>)>),
     /// A measurement.
     Probed { wave: usize, samples: Vec<Sample> },
+    /// What a preview found, if it is there.
+    Previewed { key: String, found: Result<Option<WavePreview>, StoreError> },
     /// The answer to a question.
     Answered(Result<Answer, StoreError>),
 }
@@ -92,6 +95,8 @@ async fn give(
             return;
         }
     };
+    let healing: HashSet<_> = orders.iter().filter(|o| o.heal).map(|o| o.operation).collect();
+    let healing = &healing;
     let submitting = changes.into_iter().map(|change| async move {
         let change = match change {
             Ok(change) => change,
@@ -100,7 +105,12 @@ async fn give(
                 return (operation, Some(Seen::Ended(outcome)));
             }
         };
-        let seen = match driver.submit(&change).await {
+        let submitted = if healing.contains(&change.token) {
+            driver.heal(&change).await
+        } else {
+            driver.submit(&change).await
+        };
+        let seen = match submitted {
             Ok(Submitted::Accepted) => Some(Seen::Accepted),
             Ok(Submitted::Ended(outcome)) => Some(Seen::Ended(outcome)),
             Err(reason) => {
@@ -118,10 +128,15 @@ async fn give(
     }
 }
 
-type Prepared = Result<Change, (OperationId, Reason)>;
+/// A change, or why there is none.
+pub(crate) type Prepared = Result<Change, (OperationId, Reason)>;
 
 /// What a driver needs beside the order, read in a few statements for all of them.
-async fn changes(store: &Store, orders: &[Order], kind: DriverKind) -> Result<Vec<Prepared>, StoreError> {
+pub(crate) async fn changes(
+    store: &Store,
+    orders: &[Order],
+    kind: DriverKind,
+) -> Result<Vec<Prepared>, StoreError> {
     let ids: Vec<StackId> = orders.iter().map(|o| o.stack).collect();
     let mut briefs = store.briefs(&ids).await?;
     let mut artifacts: HashMap<ReleaseId, Option<serde_json::Value>> = HashMap::new();

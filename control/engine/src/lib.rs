@@ -4,12 +4,15 @@
 //! refused by the log's key and decides again, and after a crash an operation is observed by its token before
 //! it is submitted.
 
+mod drift;
 mod drive;
 mod health;
+mod hold;
 mod log;
 mod mailer;
 mod members;
 mod place;
+mod preview;
 mod questions;
 mod runner;
 mod targets;
@@ -67,7 +70,12 @@ pub async fn run(store: Store, targets: Targets, clock: Clock, shutdown: Cancell
     if let Err(error) = context.store.forget_leases().await {
         tracing::warn!(%error, "what a server that died worked on is taken over when its lease has lapsed");
     }
+    if let Err(error) = context.store.forget_claims().await {
+        tracing::warn!(%error, "previews and checks of a server that died are taken over when their claims have lapsed");
+    }
+    tasks.spawn(drift::follow(context.clone()));
     tasks.spawn(members::follow(context.clone()));
+    tasks.spawn(preview::follow(context.clone()));
     let (ended_in, mut ended) = mpsc::channel(64);
     let (news_in, mut news) = mpsc::channel::<DriverEvent>(4096);
     for setup in context.targets.iter() {

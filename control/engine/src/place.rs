@@ -33,7 +33,8 @@ pub(crate) async fn place(context: &Context, id: ProcessId) -> Result<Answer, St
     placed
 }
 
-async fn refresh(store: &Store, latest: &mut Option<Running<Rollout>>) -> Result<(), StoreError> {
+/// Brings what is known of the open rollout up to date.
+pub(crate) async fn refresh(store: &Store, latest: &mut Option<Running<Rollout>>) -> Result<(), StoreError> {
     let Some(open) = store.open_rollout().await? else {
         *latest = None;
         return Ok(());

@@ -2,10 +2,11 @@
 
 use crate::{Context, members, place};
 use domain::onboarding::{self, Onboarding};
+use domain::preview::WavePreview;
 use domain::process::{Effect, Process};
 use domain::rollout::{self, Rollout};
 use domain::work::{self, Job, Work};
-use domain::{OperationId, ProcessId, Reason, StackId, Timestamp};
+use domain::{Actor, OperationId, ProcessId, Reason, StackId, Timestamp};
 use store::StoreError;
 
 /// What a process asks.
@@ -32,6 +33,11 @@ pub(crate) trait Asks: Process {
     fn started(event: &Self::Event) -> Option<OperationId>;
     /// What an effect asks.
     fn ask(&self, effect: Effect) -> Question;
+    /// What a finished preview means.
+    fn previewed(&self, key: &str, found: WavePreview, now: Timestamp) -> Vec<Self::Event> {
+        let _ = (key, found, now);
+        vec![]
+    }
     /// What the answer means.
     fn answered(&self, answer: Answer, now: Timestamp) -> Vec<Self::Event>;
 }
@@ -45,6 +51,11 @@ impl Asks for Rollout {
     }
     fn ask(&self, _effect: Effect) -> Question {
         Question::Serve(vec![])
+    }
+    fn previewed(&self, key: &str, found: WavePreview, now: Timestamp) -> Vec<rollout::Event> {
+        let command = rollout::Command::Previewed { key: key.to_owned(), found: Box::new(found) };
+        // One that came too late is asked for anew, of what the wave is now.
+        self.command(&Actor::engine(), command, now).unwrap_or_default()
     }
     fn answered(&self, _answer: Answer, _now: Timestamp) -> Vec<rollout::Event> {
         vec![]
@@ -61,7 +72,9 @@ impl Asks for Onboarding {
     fn ask(&self, effect: Effect) -> Question {
         match effect {
             Effect::Serve(stacks) => Question::Serve(stacks),
-            Effect::Place | Effect::Drive(_) | Effect::Probe { .. } => Question::Place,
+            Effect::Place | Effect::Drive(_) | Effect::Probe { .. } | Effect::Preview { .. } => {
+                Question::Place
+            }
         }
     }
     fn answered(&self, answer: Answer, now: Timestamp) -> Vec<onboarding::Event> {

@@ -2,7 +2,7 @@
 
 use crate::drive::{self, Report};
 use crate::questions::{self, Answer, Asks};
-use crate::{Context, LEASE};
+use crate::{Context, LEASE, preview};
 use domain::onboarding::Onboarding;
 use domain::process::{Effect, Next, Process, ProcessKind, Seen, Surroundings};
 use domain::rollout::Rollout;
@@ -71,6 +71,10 @@ struct Memory {
     gone: HashSet<StackId>,
     /// A measurement or an answer is under way.
     asking: bool,
+    /// It is being looked whether a preview is there.
+    previewing: bool,
+    /// No such look before.
+    preview_at: Timestamp,
     /// No question before.
     ask_at: Timestamp,
     /// Since it was asked, the answer may have become another.
@@ -98,6 +102,8 @@ where
         own: HashSet::new(),
         gone: HashSet::new(),
         asking: false,
+        previewing: false,
+        preview_at: Timestamp(0),
         ask_at: Timestamp(0),
         ask_anew: false,
     };
@@ -186,7 +192,7 @@ fn sleeps<P: Process>(next: &Next<P::Event>, memory: &Memory, now: Timestamp) ->
 const fn is_question(effect: &Effect) -> bool {
     match effect {
         Effect::Place | Effect::Serve(_) => true,
-        Effect::Drive(_) | Effect::Probe { .. } => false,
+        Effect::Drive(_) | Effect::Probe { .. } | Effect::Preview { .. } => false,
     }
 }
 
@@ -249,7 +255,17 @@ fn act<P: Asks>(
                     let _ = reports.send(Report::Answered(answer)).await;
                 });
             }
-            Effect::Probe { .. } | Effect::Place | Effect::Serve(_) => {}
+            Effect::Preview { request, since } if !memory.previewing && memory.preview_at <= now => {
+                memory.previewing = true;
+                memory.preview_at = now + Span(SWEEP);
+                let (context, reports) = (context.clone(), reports.clone());
+                tokio::spawn(async move {
+                    let key = request.key.clone();
+                    let found = preview::asked(&context, &request, since).await;
+                    let _ = reports.send(Report::Previewed { key, found }).await;
+                });
+            }
+            Effect::Probe { .. } | Effect::Place | Effect::Serve(_) | Effect::Preview { .. } => {}
         }
     }
     if !orders.is_empty() {
@@ -290,6 +306,19 @@ where
                 let now = (context.clock)();
                 let events = running.process.probed(wave, &samples, now);
                 append(running, context, id, engine, &events, now, memory).await?;
+            }
+            Report::Previewed { key, found } => {
+                memory.previewing = false;
+                match found {
+                    Ok(None) => {}
+                    Ok(Some(found)) => {
+                        running.catch_up(&context.store, id).await?;
+                        let now = (context.clock)();
+                        let events = running.process.previewed(&key, found, now);
+                        append(running, context, id, engine, &events, now, memory).await?;
+                    }
+                    Err(error) => tracing::warn!(%error, process = %id, "a preview is asked for again"),
+                }
             }
             Report::Answered(answer) => {
                 memory.asking = false;

@@ -1,8 +1,8 @@
 //! The targets of this installation: which driver makes a stack, and where new ones go.
 
-use domain::Region;
 use domain::release::DriverKind;
 use domain::stack::StackTarget;
+use domain::{Region, Span};
 use drivers::Driver;
 use std::sync::Arc;
 
@@ -15,6 +15,8 @@ pub struct Setup {
     pub regions: Vec<Region>,
     /// The keys of the tiers whose tenants it takes; empty for every one.
     pub tiers: Vec<String>,
+    /// How often its stacks are checked for drift by themselves; `None` for never.
+    pub drift_every: Option<Span>,
     /// What does the work.
     pub driver: Arc<dyn Driver>,
 }
@@ -34,7 +36,7 @@ impl Targets {
     #[must_use]
     pub fn one(driver: Arc<dyn Driver>) -> Self {
         let target = StackTarget { driver: driver.kind(), name: String::new() };
-        Self(vec![Setup { target, regions: vec![], tiers: vec![], driver }])
+        Self(vec![Setup { target, regions: vec![], tiers: vec![], drift_every: None, driver }])
     }
 
     /// The driver of a stack.

@@ -77,7 +77,7 @@ impl Service {
 /// How `actor` stands to the gate after `wave`, by asking the rollout itself.
 pub(crate) fn standing(rollout: &Rollout, actor: &Actor, wave: usize, now: Timestamp) -> Standing {
     let ask = |verdict| {
-        let plan_hash = rollout.plan.hash.clone();
+        let plan_hash = rollout.binding(wave);
         let command = Command::Decide { wave, verdict, comment: String::new(), plan_hash };
         rollout.command(actor, command, now).err()
     };
@@ -98,7 +98,7 @@ pub(crate) fn standing(rollout: &Rollout, actor: &Actor, wave: usize, now: Times
         }
         WaveState::Gated(gate) => {
             // A yes to a former plan is none to this one.
-            let counts = |d: &&Decision| d.verdict == Verdict::Reject || d.plan_hash == rollout.plan.hash;
+            let counts = |d: &&Decision| d.verdict == Verdict::Reject || d.plan_hash == rollout.binding(wave);
             let theirs = |d: &&Decision| d.by.user.is_some() && d.by.user == actor.user;
             let mine = gate.decisions.iter().rfind(|d| theirs(d) && counts(d));
             if let Some(mine) = mine {

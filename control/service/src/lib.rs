@@ -4,16 +4,24 @@
 
 mod access;
 mod answers;
+mod drift;
 mod error;
+mod gate_answers;
 mod gates;
+mod import;
+mod import_form;
+mod intake;
 mod kept;
 mod lists;
 mod people;
 mod ports;
+mod preview;
+mod queues;
 mod releases;
 mod rollouts;
 mod signup;
 mod strategies;
+mod tasks;
 mod tenant_edit;
 mod tenants;
 mod tier_diff;
@@ -24,11 +32,17 @@ mod views;
 
 pub use access::{SessionUser, hash_token};
 pub use answers::Repeatable;
+pub use drift::{DriftFilter, DriftList};
 pub use error::{Error, Result};
 pub use gates::{Inbox, Standing};
+pub use import::Imported;
+pub use import_form::{ImportForm, ImportSource};
+pub use intake::Taken;
 pub use lists::Page;
 pub use people::{NewPassword, NewToken, NewUser, TokenRow};
-pub use ports::{Drivers, Pressure, TakesAll, TargetCard, TierNeeds};
+pub use ports::{Drivers, Pressure, Row, TakesAll, TargetCard, TierNeeds, Update};
+pub use preview::{PreviewStanding, WaveChanges};
+pub use queues::{CountsFor, QueueCard, QueueHealth, QueueRole, QueueSetup, QueueView};
 pub use releases::NewRelease;
 pub use rollouts::{GatePanel, Preview, RolloutView, StackView, StartRollout};
 pub use signup::{Offer, Progress, SignupForm};
@@ -61,6 +75,7 @@ pub struct Service {
     attempts: Arc<access::Attempts>,
     facts: kept::Kept<Vec<StackFacts>>,
     overview: kept::Kept<Overview>,
+    queues: Arc<queues::Queues>,
 }
 
 impl Service {
@@ -75,6 +90,7 @@ impl Service {
             attempts: Arc::default(),
             facts: kept::Kept::default(),
             overview: kept::Kept::default(),
+            queues: Arc::default(),
         }
     }
 

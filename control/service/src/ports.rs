@@ -1,11 +1,12 @@
 //! What the use cases ask of the drivers. The server connects the two; here nobody knows how stacks are made.
 
 use async_trait::async_trait;
+use domain::import::{Expected, FoundStack};
 use domain::release::DriverKind;
 use domain::stack::StackTarget;
-use domain::{Invalid, Reason, Region, Span};
+use domain::{Configuration, Invalid, Reason, Region, Span};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A tier as a release must fit it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,6 +30,10 @@ pub struct TargetCard {
     pub regions: Vec<Region>,
     /// The tiers whose tenants it takes; empty for every one.
     pub tiers: Vec<String>,
+    /// Whether it can tell what has become of its stacks behind our back.
+    pub tells_drift: bool,
+    /// How often it does by itself; `None` for never.
+    pub drift_every: Option<Span>,
     /// What waits for its rate budget, if it has one.
     pub pressure: Option<Pressure>,
     /// Why it cannot be reached now.
@@ -60,6 +65,61 @@ pub trait Drivers: Send + Sync {
 
     /// The set-ups, in the order in which they are asked for a place.
     fn targets(&self) -> Vec<TargetCard>;
+
+    /// Every stack where a target leads, whoever made it.
+    ///
+    /// # Errors
+    /// The provider cannot be asked, or that target's driver has no stacks but Tidegate's.
+    async fn inventory(&self, target: &StackTarget) -> Result<Vec<FoundStack>, Reason> {
+        Err(no_import(target))
+    }
+
+    /// What an update would give each of the parameters of a stack that is there.
+    ///
+    /// # Errors
+    /// The update could not be sent, and why; or as [`Drivers::inventory`].
+    async fn expected(
+        &self,
+        target: &StackTarget,
+        update: &Update,
+    ) -> Result<BTreeMap<String, Expected>, Reason> {
+        let _ = update;
+        Err(no_import(target))
+    }
+
+    /// Every row of a table beside a target's stacks; `None` if there is no such table.
+    ///
+    /// # Errors
+    /// It cannot be read, or that target has no tables.
+    async fn table(&self, target: &StackTarget, name: &str) -> Result<Option<Vec<Row>>, Reason> {
+        let _ = name;
+        Err(no_import(target))
+    }
+}
+
+/// A table's row: its attributes as JSON.
+pub type Row = serde_json::Map<String, Value>;
+
+/// An update that is only asked about.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Update {
+    /// What its provider calls the stack.
+    pub stack: String,
+    /// To what.
+    pub configuration: Configuration,
+    /// What the release has for the driver.
+    pub artifact: Value,
+    /// The tier's key.
+    pub tier: String,
+    /// The deployment model's word.
+    pub model: String,
+    /// The tenant of a dedicated stack: id, short name, name.
+    pub tenant: Option<(String, String, String)>,
+}
+
+fn no_import(target: &StackTarget) -> Reason {
+    let sentence = format!("{target} has no stacks that others made; choose a target of CloudFormation");
+    Reason::new("no_import", sentence)
 }
 
 /// A local driver that takes every artifact: for tests and measurements of what lies above the drivers.

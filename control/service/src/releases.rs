@@ -5,6 +5,7 @@ use domain::Actor;
 use domain::access::Permission;
 use domain::invalid::Problems;
 use domain::release::{Artifacts, Release, parse_version};
+use store::Receipt;
 
 /// What a form or an API says of a release.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -58,6 +59,16 @@ impl Service {
     /// # Errors
     /// Needs `releases`; the field that is wrong; the version exists with other content.
     pub async fn add_release(&self, actor: &Actor, form: NewRelease) -> Result<Release> {
+        self.add_release_once(actor, form, None).await
+    }
+
+    /// As [`Service::add_release`], and notes in the same transaction that a message is handled by it.
+    pub(crate) async fn add_release_once(
+        &self,
+        actor: &Actor,
+        form: NewRelease,
+        receipt: Option<&Receipt>,
+    ) -> Result<Release> {
         actor.require(Permission::Releases)?;
         let mut problems = Problems::default();
         let version = problems.take("version", parse_version(&form.version));
@@ -84,6 +95,9 @@ impl Service {
         problems.finish(())?;
         if let Some(known) = self.store.release_by_version(&version.to_string()).await? {
             if known.artifacts == form.artifacts {
+                let mut tx = self.store.begin().await?;
+                crate::intake::note(&mut tx, receipt).await?;
+                tx.commit().await?;
                 return Ok(known);
             }
             return Err(Error::field(
@@ -104,6 +118,7 @@ impl Service {
             bad: None,
         };
         let mut tx = self.store.begin().await?;
+        crate::intake::note(&mut tx, receipt).await?;
         tx.insert_release(&release).await?;
         let event = self.event(
             "release_registered",

@@ -2,13 +2,14 @@
 
 use crate::{Error, Result, Service, new_id};
 use domain::access::Permission;
+use domain::drift::DriftReport;
 use domain::plan::{BlastRadius, Change, Plan, check, plan};
 use domain::process::ProcessKind;
 use domain::rollout::{Command, Event, Person, Rollout, Verdict};
 use domain::stack::Stack;
 use domain::strategy::StrategySpec;
 use domain::timeline::Timeline;
-use domain::work::{self, Job, Piece, Repair};
+use domain::work::{self, Job, Mend, Piece, Repair};
 use domain::{Actor, ProcessId, StackId, StrategyId, TierId, Timestamp};
 use std::collections::BTreeMap;
 use store::{Activity, ActivityFilter, OperationRow, ProcessRow, Running, begin};
@@ -74,6 +75,8 @@ pub struct GatePanel {
     pub standing: crate::Standing,
     /// How many approvals are missing.
     pub missing: u32,
+    /// What the next wave changes inside its stacks, as far as it is known; `None` after the last.
+    pub preview: Option<crate::WaveChanges>,
 }
 
 /// A stack as the drawer shows it.
@@ -87,6 +90,8 @@ pub struct StackView {
     pub operations: Vec<OperationRow>,
     /// Progress of the last operation.
     pub log: Vec<(Timestamp, String)>,
+    /// What has become of it behind our back; `None` if nothing can tell.
+    pub drift: Option<DriftReport>,
 }
 
 impl Service {
@@ -260,8 +265,8 @@ impl Service {
             Command::Stop { rollback, comment } => Command::Stop { rollback, comment: bounded(&comment)? },
             Command::Rollback { comment } => Command::Rollback { comment: bounded(&comment)? },
             plain @ (Command::Resume | Command::Retry) => plain,
-            // A decision goes through `decide`; a withdrawal is the control plane's own.
-            Command::Decide { .. } | Command::Withdraw { .. } => {
+            // A decision goes through `decide`; previews and withdrawals are the control plane's own.
+            Command::Decide { .. } | Command::Previewed { .. } | Command::Withdraw { .. } => {
                 return Err(Error::refused(
                     "not_steering",
                     "this is nothing that a person steers a rollout with",
@@ -320,6 +325,10 @@ impl Service {
             changes: changes.into_iter().map(|((from, to), n)| (from, to, n)).collect(),
             standing: crate::gates::standing(rollout, actor, wave, now),
             missing: rollout.missing_approvals(wave),
+            preview: match rollout.wave_after(wave) {
+                Some(next) => Some(self.wave_changes(rollout, next).await?),
+                None => None,
+            },
         })
     }
 
@@ -337,7 +346,8 @@ impl Service {
         };
         let tenants = self.store.tenants_of(id).await?.into_iter();
         let tenants = tenants.take(200).map(|t| (t.id.to_string(), t.slug.into(), t.name.into())).collect();
-        Ok(StackView { stack, tenants, operations, log })
+        let drift = self.drift_of(&stack).await?;
+        Ok(StackView { stack, tenants, operations, log, drift })
     }
 
     /// Brings one stack to what it should run: the live release and its tier's live revision.
@@ -346,6 +356,11 @@ impl Service {
     /// Needs `rollouts`; it runs that already; a rollout has it in its plan; something else works on it.
     pub async fn converge(&self, actor: &Actor, id: StackId) -> Result<ProcessId> {
         actor.require(Permission::Rollouts)?;
+        self.mend(actor, id, Mend::Nothing).await
+    }
+
+    /// Begins a repair of one stack; `mend` says what is put right beside its configuration.
+    pub(crate) async fn mend(&self, actor: &Actor, id: StackId, mend: Mend) -> Result<ProcessId> {
         let mut tx = self.store.begin().await?;
         tx.take_turn().await?;
         let facts = self.store.stack_facts(id).await?.ok_or_else(|| Error::not_found("the stack"))?;
@@ -356,11 +371,11 @@ impl Service {
         let tier = self.store.tier(facts.tier, live).await?.map_or(latest, |(tier, _)| tier);
         let (step, to) = facts.step(&release, &tier);
         match step.change {
-            Change::None => {
+            Change::None if mend == Mend::Nothing => {
                 return Err(Error::refused("in_sync", format!("{} runs what it should already", facts.name)));
             }
             Change::Blocked(reason) => return Err(reason.into()),
-            Change::Create | Change::Update => {}
+            Change::None | Change::Create | Change::Update => {}
         }
         if let Some(open) = self.active_rollout().await? {
             let running = self.rollout_state(actor, open).await?.process;
@@ -375,13 +390,20 @@ impl Service {
             }
         }
         let event = work::Event::Started {
-            title: format!("Catching up of {}", facts.name),
-            job: Job::Converge { to: Box::new(to) },
+            title: match mend {
+                Mend::Nothing => format!("Catching up of {}", facts.name),
+                Mend::Drift | Mend::Loss => format!("Repair of {}", facts.name),
+            },
+            job: Job::Converge { to: Box::new(to), mend },
             piece: Some(Piece { stack: id, name: facts.name.clone(), target: facts.target.clone() }),
             not_before: self.now(),
         };
         let process = new_id();
         begin::<Repair>(&mut tx, process, actor, &event, self.now()).await?;
+        if mend != Mend::Nothing {
+            // Looked at again once the repair has ended: until then it counts as drifted.
+            tx.ask_drift(id, Some(self.now())).await?;
+        }
         tx.commit().await?;
         Ok(process)
     }

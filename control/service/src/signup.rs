@@ -261,7 +261,7 @@ impl Service {
             tags: vec![],
             overrides: domain::parameter::Values::new(),
         };
-        let tenant = match self.register(actor, registration).await {
+        let tenant = match self.register(actor, registration, None).await {
             Ok(tenant) => tenant,
             // Two clicks at once, or a crash before the next line: the tenant is there already.
             Err(Error::Invalid(_) | Error::Refused(_)) => {

@@ -11,7 +11,7 @@ use domain::tenant::{Tenant, TenantState};
 use domain::tier::Tier;
 use domain::work::{self, Job, Offboarding, Piece};
 use domain::{Actor, DisplayName, Email, ProcessId, Region, Slug, Span, Tag, TenantId};
-use store::{Activity, ActivityFilter, ProcessRow, Running, TenantFilter, TenantRow, begin};
+use store::{Activity, ActivityFilter, ProcessRow, Receipt, Running, TenantFilter, TenantRow, begin};
 
 /// What a form or an API says of a new tenant.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -103,6 +103,16 @@ impl Service {
     /// # Errors
     /// Needs `tenants`; the field that is wrong.
     pub async fn add_tenant(&self, actor: &Actor, form: NewTenant) -> Result<TenantId> {
+        self.add_tenant_once(actor, form, None).await
+    }
+
+    /// As [`Service::add_tenant`], and notes in the same transaction that a message is handled by it.
+    pub(crate) async fn add_tenant_once(
+        &self,
+        actor: &Actor,
+        form: NewTenant,
+        receipt: Option<&Receipt>,
+    ) -> Result<TenantId> {
         actor.require(Permission::Tenants)?;
         let mut problems = Problems::default();
         let name = problems.take("name", form.name.parse::<DisplayName>());
@@ -139,14 +149,17 @@ impl Service {
             return Err(problems.into_invalid().into());
         };
         problems.finish(())?;
-        let tenant = self
-            .register(actor, Registration { name, slug, email, tier: &tier, region, tags, overrides })
-            .await?;
-        Ok(tenant.id)
+        let registration = Registration { name, slug, email, tier: &tier, region, tags, overrides };
+        Ok(self.register(actor, registration, receipt).await?.id)
     }
 
     /// Writes the tenant and begins its onboarding in one transaction.
-    pub(crate) async fn register(&self, actor: &Actor, r: Registration<'_>) -> Result<Tenant> {
+    pub(crate) async fn register(
+        &self,
+        actor: &Actor,
+        r: Registration<'_>,
+        receipt: Option<&Receipt>,
+    ) -> Result<Tenant> {
         if self.store.tenant_by_slug(&r.slug).await?.is_some() {
             return Err(Error::field("slug", format!("“{}” is taken; choose another", r.slug)));
         }
@@ -164,6 +177,7 @@ impl Service {
             created_at: self.now(),
         };
         let mut tx = self.store.begin().await?;
+        crate::intake::note(&mut tx, receipt).await?;
         tx.insert_tenant(&tenant).await?;
         begin::<Onboarding>(&mut tx, new_id(), actor, &started(&tenant), self.now()).await?;
         tx.commit().await?;

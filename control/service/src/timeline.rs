@@ -2,13 +2,16 @@
 
 use crate::{Error, Result, Service};
 use domain::access::Permission;
-use domain::process::ProcessKind;
+use domain::process::{Process as _, ProcessKind};
 use domain::rollout::Rollout;
 use domain::timeline::{
-    Cell, LINES, Line, StackInRollout, Timeline, cells, rank, stack_in_rollout, state_label,
+    BudgetWait, Cell, LINES, Line, StackInRollout, Timeline, cells, rank, stack_in_rollout, state_label,
 };
-use domain::{Actor, ProcessId, StackId, Timestamp};
+use domain::{Actor, ProcessId, Span, StackId, Timestamp};
 use store::{ActivityFilter, ProcessRow, Running};
+
+/// A shorter wait for the rate budget is nobody's concern.
+const WORTH_SHOWING: Span = Span::seconds(3);
 
 /// Which stacks of a rollout to list.
 #[derive(Clone, Debug, Default)]
@@ -69,7 +72,27 @@ impl Service {
     pub async fn timeline_of(&self, running: &Running<Rollout>) -> Result<Timeline> {
         let mut timeline = Timeline::of(&running.process, running.seq, self.now());
         timeline.activity = self.lines(running.process.id).await?;
+        if !running.process.summary(self.now()).ended {
+            timeline.budget = self.budget_waits(&running.process);
+        }
         Ok(timeline)
+    }
+
+    /// The targets of this rollout whose rate budget is what it waits for.
+    fn budget_waits(&self, rollout: &Rollout) -> Vec<BudgetWait> {
+        let cards = self.drivers.targets().into_iter();
+        let steps = || rollout.plan.waves.iter().flat_map(|wave| &wave.steps);
+        let concerned = cards.filter(|card| steps().any(|step| step.target == card.target));
+        let waits = concerned.filter_map(|card| {
+            let pressure = card.pressure.filter(|p| p.eta >= WORTH_SHOWING)?;
+            Some(BudgetWait {
+                target: card.target.to_string(),
+                waiting: pressure.waiting as u64,
+                per_second: pressure.per_second,
+                eta: pressure.eta,
+            })
+        });
+        waits.collect()
     }
 
     async fn lines(&self, id: ProcessId) -> Result<Vec<Line>> {

@@ -1,11 +1,12 @@
 //! What pages show that belongs to nobody in particular: the overview, the inbox, the record, the settings.
 
 use crate::tiers::TierForm;
-use crate::{Error, Result, Service, strategies};
+use crate::{Error, Result, Service, TargetCard, strategies};
 use domain::access::Permission;
 use domain::process::ProcessKind;
-use domain::release::Release;
+use domain::release::{DriverKind, Release};
 use domain::{Actor, MailId, Timestamp};
+use std::collections::BTreeSet;
 use store::{
     Activity, ActivityFilter, Behind, Message, OpenGate, ProcessRow, Signup, StackHealth, TenantFilter,
     TenantRow, TierVersions,
@@ -36,6 +37,8 @@ pub struct Overview {
     pub behind_since: Vec<Timestamp>,
     /// How the stacks are.
     pub health: StackHealth,
+    /// How many stacks have drifted.
+    pub drifted: i64,
     /// The newest tenants.
     pub newest: Vec<TenantRow>,
     /// What happened last.
@@ -88,6 +91,7 @@ impl Service {
         Ok(Overview {
             behind_since: behind.iter().map(missed).collect(),
             health: self.store.stack_health().await?,
+            drifted: self.store.count_drifted().await?,
             newest: self.store.tenants(&newest).await?,
             versions: self.store.tier_versions().await?,
             states,
@@ -149,6 +153,8 @@ impl Service {
         }
         let behind = self.store.count_behind().await?;
         let _ = writeln!(text, "# TYPE tidegate_stacks_behind gauge\ntidegate_stacks_behind {behind}");
+        let drifted = self.store.count_drifted().await?;
+        let _ = writeln!(text, "# TYPE tidegate_stacks_drifted gauge\ntidegate_stacks_drifted {drifted}");
         Ok(text)
     }
 
@@ -159,6 +165,24 @@ impl Service {
     pub async fn settings(&self, actor: &Actor) -> Result<Settings> {
         actor.require(Permission::Settings)?;
         Ok(Settings { mail: self.store.messages(50).await? })
+    }
+
+    /// Where stacks are made, in the order in which targets are asked for a place.
+    ///
+    /// # Errors
+    /// Needs `view`.
+    pub fn targets(&self, actor: &Actor) -> Result<Vec<TargetCard>> {
+        actor.require(Permission::View)?;
+        Ok(self.drivers.targets())
+    }
+
+    /// The drivers that releases can have something for.
+    ///
+    /// # Errors
+    /// Needs `view`.
+    pub fn driver_kinds(&self, actor: &Actor) -> Result<BTreeSet<DriverKind>> {
+        actor.require(Permission::View)?;
+        Ok(self.drivers.kinds())
     }
 
     /// Sends a message again to whom it was set aside for.

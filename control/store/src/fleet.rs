@@ -38,7 +38,8 @@ pub struct Behind {
 
 // What a failed stack runs is not known, whatever it ran before.
 const BEHIND: &str = "(s.status = 'failed' or s.status = 'live'
-    and (s.down is not null or s.actual is null or s.desired is null or s.actual <> s.desired))";
+    and (s.down is not null or s.actual is null or s.desired is null or s.actual <> s.desired
+         or exists (select 1 from drifts d where d.stack = s.id and d.state = 'drifted')))";
 
 impl Tx {
     /// Notes why a stack does not run, or with `None` that it runs again; says which it is, if that is news.
@@ -116,10 +117,11 @@ impl Store {
     /// The database failed.
     pub async fn behind(&self, limit: u32) -> Result<Vec<Behind>, StoreError> {
         let sql = format!(
-            "select s.id, s.name, s.version, d.version, coalesce(s.down, s.reason), s.changed_at,
+            "select s.id, s.name, s.version, d.version, coalesce(s.down, x.reason, s.reason), s.changed_at,
                           cast(case when s.operation is null then 0 else 1 end as bigint),
                           (select count(*) from tenant_stacks ts where ts.stack = s.id)
                    from stacks s left join configurations d on d.digest = s.desired
+                   left join drifts x on x.stack = s.id and x.state = 'drifted'
                    where {BEHIND} order by s.changed_at, s.name limit $1"
         );
         let rows = self.fetch(&sql, args![limit]).await?;

@@ -46,9 +46,11 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn stack_health(&self) -> Result<StackHealth, StoreError> {
-        let sql = "select count(*), count(case when status = 'failed' or reason is not null then 1 end), count(operation)
+        // What is not known since an import is no failure.
+        let sql = "select count(*), count(case when status = 'failed' or reason not like $1 then 1 end), count(operation)
                    from stacks where status <> 'deleted'";
-        let row = &self.fetch(sql, vec![]).await?[0];
+        let unproved = format!("%\"{}\"%", domain::import::UNPROVED);
+        let row = &self.fetch(sql, args![unproved]).await?[0];
         Ok(StackHealth { all: row.int(0)?, failed: row.int(1)?, busy: row.int(2)? })
     }
 

@@ -3,38 +3,49 @@
 //! Keeps laws 3, 7 and 9 of DESIGN §3: the log's key refuses a stale writer, a stack takes one operation at a
 //! time, and what pages query is written in the transaction of the events that change it.
 
+mod announcements;
 mod answers;
 mod deliveries;
 mod desire;
+mod drift;
 mod error;
 mod events;
 mod fleet;
 mod glance;
+mod import;
 mod migrate;
 mod outbox;
 mod pages;
 mod people;
 mod plans;
+mod preview;
 mod processes;
+mod queues;
 mod records;
 mod running;
 mod signups;
 mod sql;
 mod stacks;
+mod tasks;
 mod tenants;
 
+pub use announcements::{AnnouncementState, AnswerTo, DueAnnouncement, SentAnnouncement};
 pub use answers::Claim;
 pub use deliveries::{AttemptEnd, Delivery, DeliveryState, DueDelivery};
+pub use drift::DriftRow;
 pub use error::{Conflict, StoreError};
 pub use events::{Activity, ActivityFilter, NewEvent, StoredEvent};
 pub use fleet::{Behind, TierVersions};
 pub use glance::StackHealth;
 pub use outbox::{Addressing, Message, OpenGate};
 pub use people::{ApiToken, User};
+pub use preview::PreviewRow;
 pub use processes::{Append, ProcessRow, stream};
+pub use queues::{QueueMessage, Receipt};
 pub use running::{Running, begin};
 pub use signups::{Signup, SignupState};
 pub use stacks::{Brief, OperationRow, PoolPlace, Route, ServedBy};
+pub use tasks::{Task, TaskDecision, TaskState, Untold};
 pub use tenants::{TenantFilter, TenantOrder, TenantRow};
 
 use sql::{Arg, Row};

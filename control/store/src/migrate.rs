@@ -11,6 +11,8 @@ pub(crate) const SQLITE: Steps = &[
     include_str!("../../../migrations/sqlite/0003_mail_deliveries.sql"),
     include_str!("../../../migrations/sqlite/0004_engine.sql"),
     include_str!("../../../migrations/sqlite/0006_tenant_names.sql"),
+    include_str!("../../../migrations/sqlite/0007_queues.sql"),
+    include_str!("../../../migrations/sqlite/0008_preview_and_drift.sql"),
 ];
 pub(crate) const POSTGRES: Steps = &[
     include_str!("../../../migrations/postgres/0001_start.sql"),
@@ -18,6 +20,8 @@ pub(crate) const POSTGRES: Steps = &[
     include_str!("../../../migrations/postgres/0003_mail_deliveries.sql"),
     include_str!("../../../migrations/postgres/0004_engine.sql"),
     include_str!("../../../migrations/postgres/0006_tenant_names.sql"),
+    include_str!("../../../migrations/postgres/0007_queues.sql"),
+    include_str!("../../../migrations/postgres/0008_preview_and_drift.sql"),
 ];
 
 pub(crate) async fn run(store: &Store, steps: Steps) -> Result<(), StoreError> {

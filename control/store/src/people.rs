@@ -185,14 +185,16 @@ impl Store {
         self.execute("delete from sessions where id = $1", args![id]).await.map(drop)
     }
 
-    /// Forgets sessions that are over, and answers kept for more than a day.
+    /// Forgets sessions that are over, answers kept for more than a day, and messages of queues handled long ago.
     ///
     /// # Errors
     /// The database failed.
     pub async fn tidy(&self, now: Timestamp) -> Result<(), StoreError> {
         self.execute("delete from sessions where expires_at <= $1", args![now]).await?;
+        self.tidy_previews(now - domain::Span::days(90)).await?;
         let old = now - domain::Span::days(1);
-        self.execute("delete from idempotency where created_at < $1", args![old]).await.map(drop)
+        self.execute("delete from idempotency where created_at < $1", args![old]).await?;
+        self.tidy_queues(now).await
     }
 }
 

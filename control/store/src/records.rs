@@ -263,6 +263,7 @@ impl Tx {
             }
             Record::Gate(gate) => self.gate(gate).await,
             Record::Mail(mail) => self.queue_mail(mail, at).await,
+            Record::Announce(announcement) => self.announce(announcement, at).await,
             Record::OperationStarted { .. }
             | Record::OperationAccepted { .. }
             | Record::OperationEnded { .. } => Ok(()),
@@ -276,7 +277,7 @@ impl Tx {
         self.execute(sql, bound).await.map(drop)
     }
 
-    async fn insert_stack(&mut self, stack: &Stack) -> Result<(), StoreError> {
+    pub(crate) async fn insert_stack(&mut self, stack: &Stack) -> Result<(), StoreError> {
         let sql = "insert into stacks (id, name, kind, tier, region, driver, components, status, outputs, changed_at)
                    values ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10) on conflict (id) do nothing";
         let bound = args![

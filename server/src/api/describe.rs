@@ -303,8 +303,23 @@ pub struct Timeline {
     steering: Vec<Choice>,
     /// What failed, and what is tried again: the first twenty.
     failures: Vec<Failure>,
+    /// Provider's rate budgets that it waits for; only on the page's own stream.
+    budget: Vec<BudgetWait>,
     /// What happened, newest first; only on the page's own stream.
     activity: Vec<Line>,
+}
+
+/// Calls that wait for the rate budget of an account and region.
+#[derive(Serialize, ToSchema)]
+pub struct BudgetWait {
+    /// The target, as stacks name it.
+    target: String,
+    /// Calls that wait.
+    waiting: u64,
+    /// Calls per second that are made now.
+    per_second: f64,
+    /// When those that wait now will have been made, in milliseconds.
+    eta: i64,
 }
 
 /// Something that can be done with a rollout now.

@@ -1,14 +1,21 @@
 //! The REST API: thin doors to the service, described by the OpenAPI document that is derived from them.
 
+mod changes;
 mod describe;
+mod drift;
 mod events;
 mod extract;
+mod imports;
 mod once;
 mod problem;
+mod queues;
 mod releases;
 mod rollouts;
+mod schemas;
 mod shapes;
 mod strategies;
+mod targets;
+mod tasks;
 mod tenants;
 mod tiers;
 
@@ -71,22 +78,37 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
         .routes(routes!(tenants::reactivate))
         .routes(routes!(tenants::retry))
         .routes(routes!(tenants::offboard))
+        .routes(routes!(imports::save))
+        .routes(routes!(imports::preview))
         .routes(routes!(releases::list, releases::add))
         .routes(routes!(releases::show))
         .routes(routes!(strategies::list, strategies::add))
         .routes(routes!(strategies::show, strategies::change, strategies::delete))
         .routes(routes!(rollouts::list, rollouts::start))
         .routes(routes!(rollouts::preview))
+        .routes(routes!(changes::preview))
         .routes(routes!(rollouts::show))
         .routes(routes!(rollouts::pause))
         .routes(routes!(rollouts::resume))
         .routes(routes!(rollouts::stop))
         .routes(routes!(rollouts::retry))
         .routes(routes!(rollouts::rollback))
+        .routes(routes!(changes::list))
+        .routes(routes!(changes::ask))
+        .routes(routes!(drift::list))
+        .routes(routes!(drift::show))
+        .routes(routes!(drift::check))
+        .routes(routes!(drift::repair))
         .routes(routes!(rollouts::gates))
         .routes(routes!(rollouts::gate))
         .routes(routes!(rollouts::decide))
+        .routes(routes!(targets::list))
         .routes(routes!(events::events))
+        .routes(routes!(tasks::list))
+        .routes(routes!(tasks::decide))
+        .routes(routes!(queues::list))
+        .routes(routes!(queues::try_again))
+        .routes(routes!(queues::dismiss))
         .split_for_parts();
     let document = document.to_pretty_json().unwrap_or_default();
     let described = move || {
@@ -96,6 +118,7 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
     let api = Api { service, shutdown };
     let inner = router
         .route("/openapi.json", get(described))
+        .merge(schemas::router())
         .method_not_allowed_fallback(|| async {
             problem(
                 StatusCode::METHOD_NOT_ALLOWED,

@@ -180,6 +180,7 @@ pub async fn gate(
             stacks: radius.stacks,
             tenants: radius.tenants,
         }),
+        preview: panel.preview.map(Into::into),
         plan_hash: panel.timeline.plan_hash.clone(),
         obstacle: panel.standing.obstacle(),
     }))

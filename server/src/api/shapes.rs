@@ -1,5 +1,6 @@
 //! What the API sends and takes, where the domain's own shape is not it.
 
+use super::changes::WaveChangesOut;
 use super::describe;
 use domain::parameter::Parameter;
 use serde::{Deserialize, Serialize};
@@ -225,6 +226,27 @@ pub struct Offboard {
     pub grace_hours: Option<i64>,
 }
 
+/// A place where stacks are made.
+#[derive(Serialize, ToSchema)]
+pub struct TargetOut {
+    /// As stacks name it.
+    pub target: String,
+    /// Where it leads.
+    pub place: String,
+    /// The regions whose tenants it takes; empty for every one.
+    pub regions: Vec<String>,
+    /// The tiers whose tenants it takes; empty for every one.
+    pub tiers: Vec<String>,
+    /// Calls that wait for its rate budget; absent where it has none.
+    pub waiting_calls: Option<u64>,
+    /// Calls per second that are made now.
+    pub calls_per_second: Option<f64>,
+    /// When those that wait now will have been made, in milliseconds.
+    pub waiting_ms: Option<i64>,
+    /// Why it cannot be reached now.
+    pub trouble: Option<String>,
+}
+
 /// A release.
 #[derive(Serialize, ToSchema)]
 pub struct ReleaseOut {
@@ -391,6 +413,8 @@ pub struct GatePanelOut {
     pub changes: Vec<ChangeOut>,
     /// What an approval begins; absent after the last wave.
     pub next: Option<NextOut>,
+    /// What the next wave changes inside its stacks, as far as it is known; part of what is decided on.
+    pub preview: Option<WaveChangesOut>,
     /// Give it to the decision.
     pub plan_hash: String,
     /// Why this token's owner cannot approve now.

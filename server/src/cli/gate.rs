@@ -118,6 +118,18 @@ fn shown(gate: &Value) -> String {
         }
         None => "Next: nothing, this is the last wave".to_owned(),
     });
+    let preview = &gate["preview"];
+    if preview.is_object() {
+        lines.push(format!("Preview: {}", text(preview, "sentence")));
+        for group in items(preview, "groups").filter(|group| group["danger"].is_string()) {
+            let stacks: Vec<_> = items(group, "stacks").take(5).filter_map(Value::as_str).collect();
+            let dangers = items(group, "changes").filter(|change| change["danger"].is_string());
+            lines
+                .extend(dangers.map(|c| {
+                    format!("  DATA CAN BE LOST on {}: {}", stacks.join(", "), text(c, "sentence"))
+                }));
+        }
+    }
     if let Some(obstacle) = gate["obstacle"].as_str() {
         lines.push(format!("You cannot approve: {obstacle}"));
     }

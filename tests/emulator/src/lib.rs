@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod machine;
+mod packages;
 mod proxy;
 
 pub use machine::Emulator;
+pub use packages::python;
 pub use proxy::{Call, Fault, Proxy, accepted};
 
 /// What the SDK's ordinary chain finds for the emulator.

@@ -2,9 +2,10 @@
 //!
 //! A test without its emulator fails and says what to do: it never passes in silence.
 
+use crate::packages::python;
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -38,7 +39,7 @@ impl Emulator {
     /// It cannot be installed or started; the message says what is missing.
     #[must_use]
     pub fn start() -> Self {
-        let program = installed();
+        let program = python("ministack-1.5.33", PACKAGES).join("python");
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let folder = tempfile::tempdir().unwrap().keep();
         let log = folder.join("emulator.log");
@@ -83,43 +84,4 @@ impl Drop for Emulator {
             let _ = fs::remove_dir_all(folder);
         }
     }
-}
-
-/// The Python that has the emulator; installed if it is not there. Tests run in processes of their own: one installs.
-fn installed() -> PathBuf {
-    let target = target();
-    let venv = target.join("ministack-1.5.33");
-    let program = venv.join("bin/python");
-    let marker = venv.join("installed");
-    let lock = File::create(target.join("ministack.lock")).unwrap();
-    lock.lock().unwrap();
-    if marker.exists() {
-        return program;
-    }
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv));
-    run(Command::new(venv.join("bin/pip"))
-        .args(["install", "--quiet", "--disable-pip-version-check"])
-        .args(PACKAGES));
-    File::create(marker).unwrap();
-    program
-}
-
-fn run(command: &mut Command) {
-    let remedy = "these tests need Python 3.10 or later with venv and pip, and PyPI for the first run";
-    match command.output() {
-        Ok(output) if output.status.success() => {}
-        Ok(output) => panic!(
-            "{command:?} failed; {remedy}:\n{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        ),
-        Err(e) => panic!("{command:?} cannot be started ({e}); {remedy}"),
-    }
-}
-
-/// The folder that Cargo builds in.
-fn target() -> PathBuf {
-    let executable = std::env::current_exe().unwrap();
-    let target = executable.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
-    target.map_or_else(std::env::temp_dir, Path::to_owned)
 }

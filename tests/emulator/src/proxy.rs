@@ -35,7 +35,7 @@ pub enum Fault {
 /// One call.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// `UpdateStack`.
+    /// `UpdateStack`, `SendMessage`.
     pub action: String,
     /// The stack's name or id; empty where all are meant.
     pub stack: String,
@@ -117,8 +117,10 @@ async fn serve(mut stream: TcpStream, shared: &Shared) {
     let _ = stream.set_nodelay(true);
     while let Some((head, body)) = receive(&mut stream).await {
         let field = |name: &str| field(&body, name);
-        let mut call =
-            Call { action: field("Action"), stack: field("StackName"), accepted: false, fault: Fault::None };
+        // Services that speak JSON name it in a header: `AmazonSQS.SendMessage`.
+        let named = header(&head, "x-amz-target").and_then(|target| target.split_once('.'));
+        let action = named.map_or_else(|| field("Action"), |(_, action)| action.to_owned());
+        let mut call = Call { action, stack: field("StackName"), accepted: false, fault: Fault::None };
         call.fault = (shared.script.lock().unwrap())(&call);
         let fault = call.fault.clone();
         let key = (call.action.clone(), call.stack.clone());

@@ -11,7 +11,7 @@ pub use gate::spark;
 
 use super::channel::{Link, sign, signed_out};
 use domain::StackId;
-use domain::timeline::{Cell, DENSE, Timeline, WaveView};
+use domain::timeline::{BudgetWait, Cell, DENSE, Timeline, WaveView};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +93,7 @@ pub fn TimelineIsland(initial: Timeline, viewer: Viewer) -> impl IntoView {
     let waves = (0..view.with_untracked(|v| v.waves.len())).map(|i| wave(i, page)).collect::<Vec<_>>();
     let status = page.part(|v| v.status.clone());
     let announced = page.part(announcement);
+    let budget = page.part(|v| v.budget.iter().map(BudgetWait::sentence).collect::<Vec<_>>());
     view! {
         <div class="rollout" data-state=status>
             {signed_out(page.link)}
@@ -105,6 +106,7 @@ pub fn TimelineIsland(initial: Timeline, viewer: Viewer) -> impl IntoView {
                 {steering::buttons(page)}
             </header>
             <p class="rollout-sentence">{page.part(|v| v.sentence.clone())}</p>
+            {move || budget.get().into_iter().map(|wait| view! { <p class="rollout-wait">{wait}</p> }).collect::<Vec<_>>()}
             <p class="visually-hidden" role="status">{announced}</p>
             {bar(page)}
             <div class="waves-wrap"><ol class="waves">{waves}</ol></div>

@@ -1,8 +1,8 @@
 //! The only way a rollout's state changes: one match, and every event that does not fit is refused.
 
 use super::{
-    Asked, Decision, Event, Evidence, Gate, Paused, Phase, Place, Rollout, State, StepState, Then, Wave,
-    WaveState,
+    Asked, Decision, Event, Evidence, Gate, Paused, Phase, Place, Rollout, Shown, State, StepState, Then,
+    Wave, WaveState,
 };
 use crate::operation::Run;
 use crate::plan::{Change, Step};
@@ -20,6 +20,7 @@ pub(super) fn begin(id: ProcessId, event: &Event, at: Timestamp) -> Result<Rollo
         .map(|wave| Wave {
             state: WaveState::Pending,
             steps: wave.steps.iter().map(|s| fresh(&s.change)).collect(),
+            shown: None,
         })
         .collect();
     Ok(Rollout {
@@ -73,6 +74,9 @@ pub(super) fn apply(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Resu
         Event::StepSkipped { wave, step, phase, .. } => {
             let run = run_at(rollout, Place { wave: *wave, step: *step, phase: *phase });
             !rollout.has_ended() && matches!(run, Some(Run::Waiting { .. }))
+        }
+        Event::Previewed { wave, .. } => {
+            !rollout.has_ended() && matches!(wave_state(rollout, *wave), Some(WaveState::Pending))
         }
         Event::WaveStarted { wave } | Event::WaveSkipped { wave } => {
             rollout.state == State::Running
@@ -165,6 +169,15 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
             let skipped = Some(Run::Skipped { reason: reason.clone() });
             set(rollout, place, skipped, "no such step")?;
         }
+        Event::Previewed { wave, key, digest, sentence, endangered } => {
+            rollout.waves[*wave].shown = Some(Shown {
+                key: key.clone(),
+                digest: digest.clone(),
+                sentence: sentence.clone(),
+                endangered: *endangered,
+                at,
+            });
+        }
         Event::WaveStarted { wave } => rollout.waves[*wave].state = WaveState::Running { since: at },
         Event::WaveSkipped { wave } => rollout.waves[*wave].state = WaveState::Skipped,
         Event::OperationStarted { operation, wave, step, phase, attempt } => {
@@ -218,11 +231,11 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
             }
         }
         Event::Decided { wave, verdict, by, comment, plan_hash } => {
-            if *plan_hash != rollout.plan.hash {
+            if *plan_hash != rollout.binding(*wave) {
                 return Err(Illegal("a decision on another plan".into()));
             }
             let gate = gate_mut(rollout, *wave)?;
-            if gate.decisions.iter().any(|d| d.by.user == by.user && d.plan_hash == *plan_hash) {
+            if gate.decisions.iter().any(|d| d.by.is(by) && d.plan_hash == *plan_hash) {
                 return Err(Illegal("the same person decides twice".into()));
             }
             gate.decisions.push(Decision {

@@ -1,9 +1,10 @@
 //! What people ask of a rollout, and what they are told when it cannot be.
 
-use super::{Event, Person, Rollout, State, Then, Verdict, WaveState};
+use super::{Event, Person, Rollout, State, Then, Verdict, WaveState, shown};
 use crate::access::Permission;
 use crate::operation::Run;
-use crate::{Actor, Reason, StackId, Timestamp};
+use crate::preview::WavePreview;
+use crate::{Actor, Channel, Reason, StackId, Timestamp};
 
 /// What people and doors ask of a rollout.
 #[derive(Clone, PartialEq, Debug)]
@@ -37,8 +38,15 @@ pub enum Command {
         verdict: Verdict,
         /// Why.
         comment: String,
-        /// The plan that was shown.
+        /// The plan and preview that were shown: [`Rollout::binding`].
         plan_hash: String,
+    },
+    /// A preview of a wave's changes is made (by the engine).
+    Previewed {
+        /// What was asked for.
+        key: String,
+        /// What was found.
+        found: Box<WavePreview>,
     },
     /// A stack goes away (by the engine).
     Withdraw {
@@ -92,6 +100,7 @@ pub(super) fn command(
         Command::Decide { wave, verdict, comment, plan_hash } => {
             decide(rollout, actor, wave, verdict, comment, plan_hash, now)
         }
+        Command::Previewed { key, found } => shown::previewed(rollout, &key, &found),
         Command::Withdraw { stack, reason } => {
             let waiting = rollout.plan.waves.iter().enumerate().find_map(|(wave, planned)| {
                 let step = planned.steps.iter().position(|s| s.stack == stack)?;
@@ -202,16 +211,18 @@ fn decide(
     if asked.expires_at <= now {
         return Err(Reason::new("approval_expired", format!("the gate of wave {number} expired")));
     }
-    if plan_hash != rollout.plan.hash {
+    if plan_hash != rollout.binding(wave) {
         return Err(Reason::new(
             "plan_changed",
-            "the plan changed since it was shown; look at it again and decide",
+            "the plan, or the preview of what follows, changed since it was shown; look at it again and decide",
         ));
     }
-    let Some(user) = actor.user else {
+    // Whoever may send to a queue of answers speaks for people, who need not be on record here.
+    if actor.user.is_none() && actor.channel != Channel::Queue {
         return Err(Reason::new("no_person", "only a person can decide; use a token that belongs to one"));
-    };
-    if rollout.started_by.user == Some(user) && verdict == Verdict::Approve {
+    }
+    let by = Person::from(actor);
+    if rollout.started_by.is(&by) && verdict == Verdict::Approve {
         return Err(Reason::new(
             "started_it",
             "whoever started the rollout cannot approve it; ask somebody else",
@@ -225,10 +236,10 @@ fn decide(
             format!("this gate asks the group “{group}”, which you are not in"),
         ));
     }
-    if gate.decisions.iter().any(|d| d.by.user == Some(user) && d.plan_hash == plan_hash) {
+    if gate.decisions.iter().any(|d| d.by.is(&by) && d.plan_hash == plan_hash) {
         return Err(Reason::new("decided_already", "you have decided this gate already"));
     }
-    Ok(vec![Event::Decided { wave, verdict, by: Person::from(actor), comment, plan_hash }])
+    Ok(vec![Event::Decided { wave, verdict, by, comment, plan_hash }])
 }
 
 impl Rollout {
@@ -246,7 +257,8 @@ impl Rollout {
             // A full count of approvals, or a rejection, is a fact before the engine has acted on it.
             WaveState::Gated(gate) => {
                 let approval = self.plan.waves[before].spec.gate.approval.as_ref();
-                let full = approval.is_some_and(|a| super::next::missing(a, gate, &self.plan.hash) == 0);
+                let full =
+                    approval.is_some_and(|a| super::next::missing(a, gate, &self.binding(before)) == 0);
                 full || gate.decisions.iter().any(|d| d.verdict == Verdict::Reject)
             }
         }

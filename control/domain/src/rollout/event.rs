@@ -95,6 +95,19 @@ pub enum Event {
         /// Why.
         reason: Reason,
     },
+    /// It was found out what a wave would change inside its stacks. From here on decisions are bound to it.
+    Previewed {
+        /// The wave.
+        wave: usize,
+        /// Of which stacks, from and to what.
+        key: String,
+        /// Of what was found.
+        digest: String,
+        /// What was found.
+        sentence: String,
+        /// How many stacks can lose data.
+        endangered: u32,
+    },
     /// The wave's turn has come.
     WaveStarted {
         /// The wave.
@@ -190,7 +203,7 @@ pub enum Event {
         by: Person,
         /// Why.
         comment: String,
-        /// The plan that was shown.
+        /// The plan and preview that were shown.
         plan_hash: String,
     },
     /// The recorded fact that law 4 asks for.
@@ -267,6 +280,7 @@ impl Event {
             Self::Enrolled { .. } => "enrolled",
             Self::Born { .. } => "born",
             Self::Withdrawn { .. } => "withdrawn",
+            Self::Previewed { .. } => "previewed",
             Self::WaveStarted { .. } => "wave_started",
             Self::WaveSkipped { .. } => "wave_skipped",
             Self::StepSkipped { .. } => "step_skipped",

@@ -4,19 +4,23 @@
 //! predecessor's gate was not passed by a recorded fact. `next` keeps law 5: a failure counts against its own
 //! wave's tolerance and nothing else.
 
+mod announcement;
 mod apply;
 mod command;
 mod event;
 mod next;
 mod records;
 mod sentence;
+mod shown;
 mod summary;
 
 pub(crate) use next::missing;
 pub(crate) use summary::{tenants_reached, time_left, waits_for};
 
+pub use announcement::{Announcement, NextWave};
 pub use command::Command;
 pub use event::{Event, Phase, Then, Verdict};
+pub use shown::Shown;
 
 use crate::operation::Run;
 use crate::plan::{Change, Plan, Step, Target};
@@ -79,6 +83,19 @@ pub struct Person {
     pub name: String,
     /// The door they came through.
     pub channel: Channel,
+}
+
+impl Person {
+    /// Whether the two are one person. Somebody who is not on record has no id, and is known by what a queue's
+    /// message calls them.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        match (self.user, other.user) {
+            (Some(user), Some(others)) => user == others,
+            (None, None) => self.channel == other.channel && self.name.eq_ignore_ascii_case(&other.name),
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
 }
 
 impl From<&Actor> for Person {
@@ -151,6 +168,8 @@ pub struct Wave {
     pub state: WaveState,
     /// One for each step of the plan.
     pub steps: Vec<StepState>,
+    /// The preview of its changes, once there is one.
+    pub shown: Option<Shown>,
 }
 
 /// Where a wave is.
@@ -233,7 +252,8 @@ pub struct Decision {
     pub by: Person,
     /// Why.
     pub comment: String,
-    /// The plan that was shown; a yes to another plan than the present one does not count.
+    /// The plan and preview that were shown ([`Rollout::binding`]); a yes to others than the present ones does not
+    /// count.
     pub plan_hash: String,
     /// When.
     pub at: Timestamp,
@@ -291,7 +311,9 @@ impl Rollout {
     pub fn missing_approvals(&self, wave: usize) -> u32 {
         let spec = self.plan.waves.get(wave).and_then(|w| w.spec.gate.approval.as_ref());
         match (self.waves.get(wave).map(|w| &w.state), spec) {
-            (Some(WaveState::Gated(gate)), Some(approval)) => next::missing(approval, gate, &self.plan.hash),
+            (Some(WaveState::Gated(gate)), Some(approval)) => {
+                next::missing(approval, gate, &self.binding(wave))
+            }
             _ => 0,
         }
     }

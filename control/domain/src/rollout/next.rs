@@ -1,6 +1,6 @@
 //! What a rollout does by itself.
 
-use super::{Event, Gate, Phase, Place, Rollout, State, Then, WaveState};
+use super::{Event, Gate, Phase, Place, Rollout, State, Then, WaveState, shown};
 use crate::operation::{Meaning, Run, meaning, most};
 use crate::plan::{Change, Step};
 use crate::process::{Effect, Next, OperationKind, Order, Sample, Seen, Surroundings};
@@ -166,7 +166,14 @@ fn gated(rollout: &Rollout, wave: usize, gate: &Gate, now: Timestamp, next: &mut
             return next.events.push(halt(Reason::new("check_failed", sentence)));
         }
     }
-    let unsettled = gate.checks.iter().any(|e| e.samples == 0 || e.failing > 0);
+    let unsettled = unsettled(gate);
+    if let Some(after) = rollout.wave_after(wave).filter(|_| spec.approval.is_some()) {
+        next.effects.extend(
+            rollout
+                .preview_request(after)
+                .map(|request| Effect::Preview { request: Box::new(request), since: gate.opened_at }),
+        );
+    }
     if gate.asked.is_none() && !spec.checks.is_empty() && (now < gate.bake_until || unsettled) {
         let due = gate.sampled_at.map_or(gate.opened_at, |at| at + sample_every(spec.bake));
         if due <= now {
@@ -185,6 +192,11 @@ fn gated(rollout: &Rollout, wave: usize, gate: &Gate, now: Timestamp, next: &mut
         return next.events.push(Event::GatePassed { wave });
     };
     let Some(asked) = gate.asked else {
+        // Whoever is asked finds the preview ready; one that cannot be made holds nobody up.
+        let patience = gate.bake_until + shown::PATIENCE;
+        if rollout.awaited_preview(wave).is_some() && now < patience {
+            return wake(next, patience);
+        }
         return next.events.push(Event::ApprovalAsked { wave, expires_at: now + approval.expiry });
     };
     if let Some(no) = gate.decisions.iter().find(|d| d.verdict == super::Verdict::Reject) {
@@ -192,7 +204,7 @@ fn gated(rollout: &Rollout, wave: usize, gate: &Gate, now: Timestamp, next: &mut
         let sentence = format!("{} rejected wave {number}{why}", no.by.name);
         return next.events.push(halt(Reason::new("rejected", sentence)));
     }
-    if missing(approval, gate, &rollout.plan.hash) == 0 {
+    if missing(approval, gate, &rollout.binding(wave)) == 0 {
         return next.events.push(Event::GatePassed { wave });
     }
     if asked.expires_at <= now {
@@ -206,7 +218,12 @@ fn gated(rollout: &Rollout, wave: usize, gate: &Gate, now: Timestamp, next: &mut
     wake(next, if asked.reminded { asked.expires_at } else { half });
 }
 
-/// How many approvals of the plan with this hash are still missing.
+/// Whether a check still has to be seen to hold.
+pub(super) fn unsettled(gate: &Gate) -> bool {
+    gate.checks.iter().any(|e| e.samples == 0 || e.failing > 0)
+}
+
+/// How many approvals of what was shown are still missing.
 pub(crate) fn missing(approval: &ApprovalSpec, gate: &Gate, plan_hash: &str) -> u32 {
     let counts = |d: &&super::Decision| d.verdict == super::Verdict::Approve && d.plan_hash == plan_hash;
     let yes = gate.decisions.iter().filter(counts).count();
@@ -268,6 +285,7 @@ fn order(rollout: &Rollout, operation: OperationId, at: Place) -> Option<Order> 
         name: step.name.clone(),
         target: step.target.clone(),
         configuration: rollout.plan.configurations.get(digest).cloned(),
+        heal: false,
     })
 }
 

@@ -1,9 +1,10 @@
 //! What is written beside a rollout's events: operations, gates, messages, and in the end what is live.
 
-use super::{Event, Gate, Phase, Place, Rollout, State, WaveState, next};
+use super::announcement::announce;
+use super::{Event, Gate, Phase, Place, Rollout, State, Verdict, WaveState, next};
 use crate::plan::Step;
 use crate::process::{GateRow, Mail, Outcome, Recipient, Record};
-use crate::{Configuration, OperationId, Timestamp};
+use crate::{Channel, Configuration, OperationId, Timestamp};
 
 pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Record> {
     match event {
@@ -40,13 +41,25 @@ pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Re
             };
             aimed.map(desired).into_iter().collect()
         }
-        Event::Enrolled { .. } | Event::Withdrawn { .. } => asked_again(rollout),
-        Event::GateOpened { wave, .. } | Event::Decided { wave, .. } | Event::GatePassed { wave } => {
+        Event::Enrolled { .. } | Event::Withdrawn { .. } | Event::Previewed { .. } => asked_again(rollout),
+        Event::GateOpened { wave, .. } | Event::GatePassed { wave } => {
             gate_row(rollout, *wave).into_iter().collect()
+        }
+        Event::Decided { wave, verdict, by, .. } => {
+            let mut records: Vec<_> = gate_row(rollout, *wave).into_iter().collect();
+            // A token is used up with its answer: where more people must approve, the queue is asked for the next.
+            if by.channel == Channel::Queue
+                && *verdict == Verdict::Approve
+                && rollout.missing_approvals(*wave) > 0
+            {
+                records.extend(announce(rollout, *wave));
+            }
+            records
         }
         Event::ApprovalAsked { wave, .. } => {
             let mut records: Vec<_> = gate_row(rollout, *wave).into_iter().collect();
             records.extend(ask(rollout, *wave, "asked", "waits for you"));
+            records.extend(announce(rollout, *wave));
             records
         }
         Event::Reminded { wave } => {
@@ -124,18 +137,19 @@ fn gate_row(rollout: &Rollout, wave: usize) -> Option<Record> {
         wave,
         state: state.to_owned(),
         group: approval.and_then(|a| a.group.clone()),
-        missing: approval.map_or(0, |a| next::missing(a, gate, &rollout.plan.hash)),
+        missing: approval.map_or(0, |a| next::missing(a, gate, &rollout.binding(wave))),
         asked_at: gate.asked.map(|a| a.at),
         expires_at: gate.asked.map(|a| a.expires_at),
         title: format!("{}: wave {} “{}”", rollout.title, wave + 1, spec.name),
     }))
 }
 
-/// A gate that asks, asks anew when the plan changed: approvals of the former plan count no more.
+/// A gate that asks, asks anew when the plan or its preview changed: approvals of the former one count no more.
 fn asked_again(rollout: &Rollout) -> Vec<Record> {
     let Some(wave) = rollout.current_wave() else { return vec![] };
     let mut records: Vec<_> = gate_row(rollout, wave).into_iter().collect();
     records.extend(ask(rollout, wave, "changed", "has changed and asks again"));
+    records.extend(announce(rollout, wave));
     records
 }
 
@@ -149,7 +163,12 @@ fn ask(rollout: &Rollout, wave: usize, what: &str, says: &str) -> Option<Record>
         Some(after) => {
             let radius = after.blast_radius();
             let (stacks, tenants) = (plural(radius.stacks, "stack"), plural(radius.tenants, "tenant"));
-            format!("If you approve, wave {} “{}” begins: {stacks}, {tenants}.", number + 1, after.spec.name)
+            let begins = format!(
+                "If you approve, wave {} “{}” begins: {stacks}, {tenants}.",
+                number + 1,
+                after.spec.name
+            );
+            format!("{begins}{}", foreseen(rollout, wave))
         }
         None => "If you approve, the rollout is complete.".to_owned(),
     };
@@ -162,7 +181,7 @@ fn ask(rollout: &Rollout, wave: usize, what: &str, says: &str) -> Option<Record>
         .map(|(check, seen)| format!("- {check}: {}\n", seen.sentence))
         .collect();
     Some(Record::Mail(Mail {
-        key: format!("gate/{}/{wave}/{what}/{}/{}", rollout.id, asked.at.0, rollout.plan.hash),
+        key: format!("gate/{}/{wave}/{what}/{}/{}", rollout.id, asked.at.0, rollout.binding(wave)),
         to: Recipient::Approvers(approval.group.clone()),
         subject: format!("{}: wave {number} {says}", rollout.title),
         body: format!(
@@ -175,6 +194,24 @@ fn ask(rollout: &Rollout, wave: usize, what: &str, says: &str) -> Option<Record>
             rollout.id,
         ),
     }))
+}
+
+/// What is known of the changes that follow, where something could be known.
+fn foreseen(rollout: &Rollout, wave: usize) -> String {
+    let Some(next) = rollout.wave_after(wave) else { return String::new() };
+    let number = next + 1;
+    match &rollout.waves[next].shown {
+        Some(shown) if shown.endangered > 0 => format!(
+            "\nPreview of wave {number}: {}.\nWARNING: data can be lost on {}.",
+            shown.sentence,
+            plural(shown.endangered, "stack")
+        ),
+        Some(shown) => format!("\nPreview of wave {number}: {}.", shown.sentence),
+        None if rollout.preview_request(next).is_some() => {
+            format!("\nWhat wave {number} changes inside its stacks was not previewed.")
+        }
+        None => String::new(),
+    }
 }
 
 fn plural(n: u32, what: &str) -> String {

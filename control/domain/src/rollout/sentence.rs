@@ -1,7 +1,7 @@
 //! Each event as a person reads it in the activity.
 
 use super::{Event, Phase, Rollout, Verdict};
-use crate::{OperationId, Timestamp};
+use crate::{Channel, OperationId, Timestamp};
 
 pub(super) fn sentence(rollout: &Rollout, event: &Event) -> String {
     let title = &rollout.title;
@@ -25,6 +25,7 @@ pub(super) fn sentence(rollout: &Rollout, event: &Event) -> String {
         Event::Withdrawn { wave: w, step: s, reason } => {
             format!("{} leaves {}: {}", step(*w, *s), wave(w), reason.sentence)
         }
+        Event::Previewed { wave: w, sentence, .. } => format!("{title}: preview of {}: {sentence}", wave(w)),
         Event::WaveStarted { wave: w } => format!("{title}: {} started", wave(w)),
         Event::WaveSkipped { wave: w } => format!("{title}: {} is empty and skipped", wave(w)),
         Event::StepSkipped { wave: w, step: s, reason, .. } => {
@@ -61,7 +62,8 @@ pub(super) fn sentence(rollout: &Rollout, event: &Event) -> String {
                 Verdict::Approve => "approved",
                 Verdict::Reject => "rejected",
             };
-            format!("{} {verb} {}{}", by.name, wave(w), because(comment))
+            let through = if by.channel == Channel::Queue { " through a queue" } else { "" };
+            format!("{} {verb} {}{through}{}", by.name, wave(w), because(comment))
         }
         Event::GatePassed { wave: w } => format!("{title}: {} is through", wave(w)),
         Event::Settling { reason, .. } => format!("{title} stops: {}", reason.sentence),

@@ -94,7 +94,7 @@ pub(crate) fn waits_for(rollout: &Rollout, wave: usize, now: Timestamp) -> Strin
             (Some(asked), Some(approval)) => {
                 let until = at(asked.expires_at, now);
                 let who = approval.group.as_deref().map(|g| format!(" from {g}")).unwrap_or_default();
-                match next::missing(approval, gate, &rollout.plan.hash) {
+                match next::missing(approval, gate, &rollout.binding(wave)) {
                     1 if approval.quorum == 1 => format!("waits for an approval{who} until {until}"),
                     missing => {
                         format!("waits for {missing} of {} approvals{who} until {until}", approval.quorum)
@@ -102,7 +102,11 @@ pub(crate) fn waits_for(rollout: &Rollout, wave: usize, now: Timestamp) -> Strin
                 }
             }
             _ if gate.bake_until > now => format!("watched until {}", at(gate.bake_until, now)),
-            _ => "waits for its checks".to_owned(),
+            _ if next::unsettled(gate) => "waits for its checks".to_owned(),
+            _ => match rollout.awaited_preview(wave) {
+                Some(next) => format!("waits for the preview of wave {}", next + 1),
+                None => "waits for its checks".to_owned(),
+            },
         },
         WaveState::Failed { reason, .. } => reason.sentence.clone(),
         WaveState::Pending => "about to start".to_owned(),

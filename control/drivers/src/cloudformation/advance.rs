@@ -15,6 +15,7 @@ use super::work::Turn;
 use super::{now, reasons};
 use domain::Span;
 use domain::process::{OperationKind, Outcome};
+use domain::stack::own_name;
 
 /// More moves in a row mean that the provider says one thing and does another: look again later.
 const MOVES: usize = 8;
@@ -46,7 +47,10 @@ impl Inner {
         if turn.work.step == Step::Proved {
             return;
         }
-        if matches!(look, Look::Unseen) && turn.work.step == Step::Fresh && kind != OperationKind::Delete {
+        // What others made carries their tags, which an update would take away: it is looked at first.
+        let imported = turn.work.change.as_ref().is_some_and(|c| own_name(&c.name).is_some());
+        let blind = kind != OperationKind::Delete && !imported;
+        if matches!(look, Look::Unseen) && turn.work.step == Step::Fresh && blind {
             let first = if kind == OperationKind::Create { Move::Create } else { Move::Update };
             if matches!(self.send(turn, first, None).await, Answer::Rest) {
                 return;
@@ -165,7 +169,7 @@ impl Inner {
         let mut protection = Wanted::default();
         let (sent, next) = match what {
             Move::Create | Move::Update => {
-                let wish = match self.wish(class, &change, &turn.work.name).await {
+                let mut wish = match self.wish(class, &change, &turn.work.name).await {
                     Ok(wish) => wish,
                     Err(None) => return Answer::Rest,
                     Err(Some(reason)) => {
@@ -174,9 +178,12 @@ impl Inner {
                         return Answer::Rest;
                     }
                 };
+                wish.kept = seen.map(|s| s.others.clone()).unwrap_or_default();
                 turn.work.step = Step::Lost;
                 let sent = if what == Move::Create {
                     self.calls.create(class, &wish).await
+                } else if turn.work.heal {
+                    self.calls.revert(class, &wish).await
                 } else {
                     self.calls.update(class, &wish).await
                 };

@@ -10,7 +10,7 @@ use super::sighting::Sighting;
 use super::template::{Declared, Template};
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_cloudformation::types::{Capability, Parameter, Tag};
+use aws_sdk_cloudformation::types::{Capability, Parameter, Stack, Tag};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ pub struct Wish {
     pub parameters: Vec<(String, String)>,
     /// The stack's tags.
     pub tags: Vec<(&'static str, String)>,
+    /// Tags of others that the stack has and keeps.
+    pub kept: Vec<(String, String)>,
     /// The role that CloudFormation works with.
     pub role: Option<String>,
     /// How it is protected.
@@ -54,7 +56,7 @@ pub struct Sweep {
 
 /// The provider, in one account and region.
 pub struct Calls {
-    client: Client,
+    pub(super) client: Client,
     /// The budget.
     pub gate: Gate,
 }
@@ -167,6 +169,13 @@ impl Calls {
         }
     }
 
+    /// A page of all stacks as the provider lists them, and where the next one begins.
+    pub async fn page(&self, next: Option<String>) -> Result<(Vec<Stack>, Option<String>), Trouble> {
+        let request = self.client.describe_stacks().set_next_token(next);
+        let answer = self.read(Class::Sweep, || request.clone().send()).await?;
+        Ok((answer.stacks.unwrap_or_default(), answer.next_token.filter(|token| !token.is_empty())))
+    }
+
     /// A stack's events, newest first, as far back as `is_enough` asks for.
     pub async fn events(
         &self,
@@ -198,15 +207,16 @@ impl Calls {
         let declared = answer.parameters().iter().filter_map(|p| {
             let constraints = p.parameter_constraints();
             let allowed = constraints.map(|c| c.allowed_values().to_vec()).unwrap_or_default();
-            let has_default = p.default_value().is_some();
-            Some((p.parameter_key()?.to_owned(), Declared { has_default, allowed }))
+            let default = p.default_value().map(str::to_owned);
+            let has_default = default.is_some();
+            Some((p.parameter_key()?.to_owned(), Declared { has_default, default, allowed }))
         });
         // The summary says nothing of outputs.
         Ok(Template { parameters: declared.collect(), outputs: None })
     }
 
     /// A call that changes something: repeated only when it was throttled, which means that it was not accepted.
-    async fn once<T, E, F>(&self, class: Class, call: impl Fn() -> F) -> Result<T, Trouble>
+    pub(super) async fn once<T, E, F>(&self, class: Class, call: impl Fn() -> F) -> Result<T, Trouble>
     where
         F: Future<Output = Result<T, SdkError<E>>>,
         E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -227,7 +237,7 @@ impl Calls {
     }
 
     /// A call that may be repeated at will: it is, a few times, when it was not answered.
-    async fn read<T, E, F>(&self, class: Class, call: impl Fn() -> F) -> Result<T, Trouble>
+    pub(super) async fn read<T, E, F>(&self, class: Class, call: impl Fn() -> F) -> Result<T, Trouble>
     where
         F: Future<Output = Result<T, SdkError<E>>>,
         E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -248,21 +258,23 @@ impl Calls {
     }
 }
 
-fn topics(wish: &Wish) -> Option<Vec<String>> {
+pub(super) fn topics(wish: &Wish) -> Option<Vec<String>> {
     (!wish.topics.is_empty()).then(|| wish.topics.clone())
 }
 
-fn capabilities(wish: &Wish) -> Vec<Capability> {
+pub(super) fn capabilities(wish: &Wish) -> Vec<Capability> {
     wish.capabilities.iter().map(|c| Capability::from(c.as_str())).collect()
 }
 
-fn parameters(wish: &Wish) -> Vec<Parameter> {
+pub(super) fn parameters(wish: &Wish) -> Vec<Parameter> {
     let one = |(key, value): &(String, String)| {
         Parameter::builder().parameter_key(key).parameter_value(value).build()
     };
     wish.parameters.iter().map(one).collect()
 }
 
-fn tags(wish: &Wish) -> Vec<Tag> {
-    wish.tags.iter().map(|(key, value)| Tag::builder().key(*key).value(value).build()).collect()
+pub(super) fn tags(wish: &Wish) -> Vec<Tag> {
+    let kept = wish.kept.iter().map(|(key, value)| (key.as_str(), value));
+    let all = wish.tags.iter().map(|(key, value)| (*key, value)).chain(kept);
+    all.map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }

@@ -9,13 +9,16 @@ use super::sighting::Sighting;
 use super::status::Status;
 use super::work::Work;
 use super::{Cloudformation, Inner, events, now, reasons};
-use crate::{Change, Driver, DriverEvent, Observation, Served, Submitted};
+use crate::{Change, Driver, DriverEvent, Goal, Observation, Served, Submitted};
 use async_trait::async_trait;
+use domain::drift::Drift;
+use domain::import::{Expected, FoundStack};
+use domain::preview::StackDiff;
 use domain::process::{OperationKind, Sample};
 use domain::release::DriverKind;
 use domain::{Invalid, OperationId, Reason, StackId};
 use futures::StreamExt as _;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::SocketAddr;
 use std::sync::PoisonError;
 use tokio::sync::broadcast;
@@ -39,6 +42,14 @@ impl Driver for Cloudformation {
         self.check_parameters(artifact, tier).await
     }
 
+    async fn inventory(&self) -> Result<Vec<FoundStack>, Reason> {
+        self.inner.inventory().await
+    }
+
+    async fn expected(&self, goal: &Goal, stack: &str) -> Result<BTreeMap<String, Expected>, Reason> {
+        self.inner.expected(goal, stack).await
+    }
+
     fn pressure(&self) -> Option<Pressure> {
         Some(self.inner.calls.gate.pressure())
     }
@@ -49,34 +60,23 @@ impl Driver for Cloudformation {
     }
 
     async fn submit(&self, change: &Change) -> Result<Submitted, Reason> {
-        let name = self.inner.name(&change.name);
-        check_name(&name)?;
-        let new = || Work {
-            token: change.token,
-            name: name.clone(),
-            kind: change.kind,
-            change: None,
-            step: Step::Fresh,
-            ended: None,
-            said: String::new(),
-            cause_told: false,
-        };
-        // Whoever works on it now goes on: the operation is accepted.
-        let Some(mut turn) = self.inner.memory.take(change.token, new) else {
-            return Ok(Submitted::Accepted);
-        };
-        if let Some(outcome) = &turn.work.ended {
-            return Ok(Submitted::Ended(outcome.clone()));
-        }
-        if turn.work.change.is_none() {
-            turn.work.kind = change.kind;
-            turn.work.change = Some(change.clone());
-            self.inner.advance(&mut turn, Look::Unseen).await;
-        }
-        let ended = turn.work.ended.clone();
-        drop(turn);
-        self.inner.changed.notify_one();
-        Ok(ended.map_or(Submitted::Accepted, Submitted::Ended))
+        self.inner.accept(change, false).await
+    }
+
+    async fn heal(&self, change: &Change) -> Result<Submitted, Reason> {
+        self.inner.accept(change, true).await
+    }
+
+    async fn preview(&self, changes: &[Change]) -> Vec<Result<StackDiff, Reason>> {
+        self.inner.preview(changes).await
+    }
+
+    async fn drift(&self, stacks: &[(StackId, String)]) -> Vec<Result<Drift, Reason>> {
+        self.inner.drift(stacks).await
+    }
+
+    fn tells_drift(&self) -> bool {
+        true
     }
 
     async fn observe(&self, tokens: &[(OperationId, String)]) -> Result<Vec<Observation>, Reason> {
@@ -153,6 +153,40 @@ impl Inner {
         self.asker.ask(&url, PATIENCE).await.map_err(|answer| format!("{url} {answer}"))
     }
 
+    /// Takes an operation on, once; `heal` puts back what has drifted with it.
+    async fn accept(&self, change: &Change, heal: bool) -> Result<Submitted, Reason> {
+        let name = self.name(&change.name);
+        check_name(&name)?;
+        let new = || Work {
+            token: change.token,
+            name: name.clone(),
+            kind: change.kind,
+            change: None,
+            heal,
+            step: Step::Fresh,
+            ended: None,
+            said: String::new(),
+            cause_told: false,
+        };
+        // Whoever works on it now goes on: the operation is accepted.
+        let Some(mut turn) = self.memory.take(change.token, new) else {
+            return Ok(Submitted::Accepted);
+        };
+        if let Some(outcome) = &turn.work.ended {
+            return Ok(Submitted::Ended(outcome.clone()));
+        }
+        if turn.work.change.is_none() {
+            turn.work.kind = change.kind;
+            turn.work.heal = heal;
+            turn.work.change = Some(change.clone());
+            self.advance(&mut turn, Look::Unseen).await;
+        }
+        let ended = turn.work.ended.clone();
+        drop(turn);
+        self.changed.notify_one();
+        Ok(ended.map_or(Submitted::Accepted, Submitted::Ended))
+    }
+
     /// Looks for operations that this driver does not remember, and remembers those that the provider has.
     async fn find(&self, unknown: Vec<(OperationId, String)>) -> Result<(), Reason> {
         let names: HashSet<String> = unknown.iter().map(|(_, name)| name.clone()).collect();
@@ -184,6 +218,7 @@ impl Inner {
             name: seen.name.clone(),
             kind: kind_in(&seen.status),
             change: None,
+            heal: false,
             step: Step::Sent(Sent { id: seen.id.clone(), at: now(), before: None, witnessed: false }),
             ended: None,
             said: String::new(),

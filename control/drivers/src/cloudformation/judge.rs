@@ -47,6 +47,16 @@ impl Step {
     pub const fn tells(&self) -> bool {
         matches!(self, Self::Sent(_) | Self::Clearing { .. } | Self::Continuing { .. })
     }
+
+    /// Since when the provider has what it works on, if that is known.
+    #[must_use]
+    pub const fn sent_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Sent(sent) => Some(sent.at),
+            Self::Clearing { at, .. } | Self::Continuing { at } => Some(*at),
+            Self::Fresh | Self::Lost | Self::Waiting | Self::Proved => None,
+        }
+    }
 }
 
 /// What is known of an operation that the provider has.

@@ -10,8 +10,10 @@ mod advance;
 mod artifact;
 pub mod budget;
 mod calls;
+mod changeset;
 mod connect;
 mod door;
+mod drift;
 mod driver;
 mod ears;
 mod ending;
@@ -19,10 +21,12 @@ pub mod errors;
 mod events;
 mod gate;
 mod health;
+mod inventory;
 mod judge;
 mod listen;
 mod notice;
 mod parameters;
+mod preview;
 mod protection;
 mod reasons;
 mod schedule;
@@ -39,10 +43,11 @@ pub use connect::Settings;
 use crate::DriverEvent;
 use artifact::{Artifact, Source};
 use aws::Queue;
+use domain::stack::own_name;
 use domain::{Invalid, OperationId, Reason, Timestamp};
 use ears::Ears;
 use schedule::Schedule;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use template::Template;
 use tokio::sync::{Notify, broadcast};
@@ -72,6 +77,8 @@ struct Inner {
     /// How many pages the last sweep had: beyond as many stacks a sweep is cheaper than a call each.
     pages: Mutex<usize>,
     templates: Mutex<HashMap<String, Template>>,
+    /// Stacks that were looked through for change sets that a preview left behind.
+    tidied: Mutex<HashSet<String>>,
     /// What gates were last told.
     glance: tokio::sync::Mutex<Option<(Timestamp, Arc<watch::Looked>)>>,
     /// Why the last look at stacks failed.
@@ -98,6 +105,7 @@ impl Cloudformation {
             swept: Mutex::new(now()),
             pages: Mutex::new(3),
             templates: Mutex::default(),
+            tidied: Mutex::default(),
             glance: tokio::sync::Mutex::default(),
             trouble: Mutex::default(),
             events,
@@ -107,7 +115,7 @@ impl Cloudformation {
         tokio::spawn(watch::watch(Arc::downgrade(&inner), changed));
         if let Some(url) = inner.settings.events_queue.clone() {
             let account = &inner.settings.account;
-            let queue = Queue::connect(account, url).await;
+            let queue = Queue::at(&account.config().await, &url);
             let listening = listen::listen(Arc::downgrade(&inner), queue, account.patience);
             let _ = inner.listening.set(AbortOnDropHandle::new(tokio::spawn(listening)));
         }
@@ -153,9 +161,12 @@ impl Cloudformation {
 }
 
 impl Inner {
-    /// The stack's name at the provider.
+    /// The stack's name at the provider: with the target's prefix, but where others made it.
     fn name(&self, stack: &str) -> String {
-        format!("{}{stack}", self.settings.prefix)
+        match own_name(stack) {
+            Some(own) => own.to_owned(),
+            None => format!("{}{stack}", self.settings.prefix),
+        }
     }
 
     fn pages(&self) -> usize {

@@ -1,11 +1,12 @@
 //! From a rendered configuration to the texts that CloudFormation takes.
 
 use super::artifact::Artifact;
-use super::template::Template;
+use super::template::{Declared, Template};
 use crate::Goal;
 use domain::Reason;
+use domain::import::Expected;
 use domain::parameter::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where the value of a template's parameter comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -134,6 +135,30 @@ pub fn render(
     Err(Reason::new("parameter_missing", sentence))
 }
 
+/// What each of the template's parameters would have after an update: with a value of [`render`], or by its default.
+///
+/// # Errors
+/// As [`render`].
+pub fn expected(
+    artifact: &Artifact,
+    template: &Template,
+    goal: &Goal,
+    stack: &str,
+) -> Result<BTreeMap<String, Expected>, Reason> {
+    let tier: BTreeSet<String> = goal.configuration.parameters.keys().cloned().collect();
+    let sent: BTreeMap<String, String> = render(artifact, template, goal, stack)?.into_iter().collect();
+    let one = |(name, declared): (&String, &Declared)| {
+        let value = sent.get(name).or(declared.default.as_ref())?.clone();
+        let origin = artifact.origins.get(name).cloned().or_else(|| Origin::by_name(name, &tier));
+        let from = match origin {
+            Some(Origin::Tier(of)) if sent.contains_key(name) => Some(of),
+            Some(Origin::Tier(_) | Origin::Constant(_) | Origin::Fact(_)) | None => None,
+        };
+        Some((name.clone(), Expected { value, from }))
+    };
+    Ok(template.parameters.iter().filter_map(one).collect())
+}
+
 /// A switch is `true` or `false`, or whichever of the template's own words means it.
 fn text_of(value: &Value, allowed: &[String]) -> String {
     match value {
@@ -213,6 +238,21 @@ mod tests {
                         Other: {Type: String, Default: x}";
         let values = rendered(declares, json!({}), "silo").unwrap();
         assert_eq!(values, pairs(&[("Burst", "true"), ("MemoryMb", "512"), ("TenantId", "t-1")]));
+    }
+
+    #[test]
+    fn what_is_expected_names_its_origin_and_has_defaults() {
+        let body = "Resources: {A: {Type: X}}\nParameters: {MemoryMb: {Type: Number}, Other: {Type: String, Default: x}, \
+                    TenantId: {Type: String}}";
+        let template = Template::parse(body).unwrap();
+        let artifact = Artifact::parse(&json!({ "template_body": body })).unwrap();
+        let expected = expected(&artifact, &template, &goal("silo"), "acme-1").unwrap();
+        let all: Vec<_> =
+            expected.iter().map(|(name, e)| (name.as_str(), e.value.as_str(), e.from.as_deref())).collect();
+        assert_eq!(
+            all,
+            [("MemoryMb", "512", Some("memory_mb")), ("Other", "x", None), ("TenantId", "t-1", None)]
+        );
     }
 
     #[test]

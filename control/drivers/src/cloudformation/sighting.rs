@@ -1,7 +1,7 @@
 //! A stack as it was seen.
 
 use super::status::Status;
-use super::tags::Marks;
+use super::tags::{self, Marks};
 use aws_sdk_cloudformation::primitives::DateTime;
 use domain::Timestamp;
 use std::collections::BTreeMap;
@@ -17,6 +17,8 @@ pub struct Sighting {
     pub status: Status,
     /// What its tags say.
     pub marks: Marks,
+    /// The tags that others put on it.
+    pub others: Vec<(String, String)>,
     /// When its last operation began.
     pub updated: Option<Timestamp>,
     /// Whether it is protected from being deleted.
@@ -29,6 +31,7 @@ impl Sighting {
     pub fn of(stack: &aws_sdk_cloudformation::types::Stack) -> Self {
         let status = stack.stack_status().map_or("", |s| s.as_str());
         let tags = stack.tags().iter().filter_map(|tag| Some((tag.key()?, tag.value()?)));
+        let others = tags.clone().filter(|(key, _)| tags::is_others(key));
         let outputs = stack
             .outputs()
             .iter()
@@ -37,6 +40,7 @@ impl Sighting {
             id: stack.stack_id().unwrap_or_default().to_owned(),
             name: stack.stack_name().unwrap_or_default().to_owned(),
             status: status.parse().unwrap_or_else(|never| match never {}),
+            others: others.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
             marks: Marks::read(tags),
             updated: stack.last_updated_time().or_else(|| stack.creation_time()).map(timestamp),
             protected: stack.enable_termination_protection().unwrap_or(false),

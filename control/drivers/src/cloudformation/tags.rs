@@ -22,6 +22,12 @@ pub const DIGEST: &str = "tidegate:digest";
 /// The operation.
 pub const OPERATION: &str = "tidegate:operation";
 
+/// Whether a tag is neither Tidegate's nor the provider's own, which nobody may write.
+#[must_use]
+pub fn is_others(key: &str) -> bool {
+    !key.starts_with("tidegate:") && !key.starts_with("aws:")
+}
+
 /// The tags that a change to what the artifact holds writes; none for a delete.
 #[must_use]
 pub fn of(change: &Change, artifact: &Artifact, wanted: &Wanted) -> Vec<(&'static str, String)> {

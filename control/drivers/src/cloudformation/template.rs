@@ -15,6 +15,8 @@ const DEEPEST: usize = 100;
 pub struct Declared {
     /// Whether it may be left out.
     pub has_default: bool,
+    /// What it is then.
+    pub default: Option<String>,
     /// What it may be; empty for anything.
     pub allowed: Vec<String>,
 }
@@ -60,8 +62,9 @@ impl Template {
             }
             let allowed = body.get("AllowedValues").and_then(Value::as_array);
             let allowed = allowed.into_iter().flatten().map(text_of).collect();
-            let has_default = body.contains_key("Default");
-            declared.insert(name.clone(), Declared { has_default, allowed });
+            let default = body.get("Default").map(text_of);
+            let has_default = default.is_some();
+            declared.insert(name.clone(), Declared { has_default, default, allowed });
         }
         let outputs = match root.get("Outputs") {
             None | Some(Value::Null) => Some(BTreeSet::new()),
@@ -183,7 +186,7 @@ Outputs:
         let template = Template::parse(text).unwrap();
         assert_eq!(
             template.parameters["N"],
-            Declared { has_default: true, allowed: vec!["3".into(), "4".into()] }
+            Declared { has_default: true, default: Some("3".into()), allowed: vec!["3".into(), "4".into()] }
         );
     }
 

@@ -9,6 +9,7 @@ use super::template::Template;
 use super::{Inner, parameters, reasons, tags};
 use crate::Change;
 use domain::Reason;
+use domain::stack::own_name;
 
 impl Inner {
     /// What a create or an update sends; `None` if the provider must be asked again first.
@@ -25,7 +26,8 @@ impl Inner {
             Source::Body(body, template) => (None, Some(body.clone()), template.clone()),
             Source::Url(url) => (Some(url.clone()), None, self.template(class, url).await?),
         };
-        let parameters = parameters::render(&artifact, &template, goal, &change.name).map_err(Some)?;
+        let stack = own_name(&change.name).unwrap_or(&change.name);
+        let parameters = parameters::render(&artifact, &template, goal, stack).map_err(Some)?;
         let protection = match &artifact.protection {
             Some(protection) => protection.wanted(goal).map_err(Some)?,
             None => Wanted::default(),
@@ -39,13 +41,14 @@ impl Inner {
             tags: tags::of(change, &artifact, &protection),
             protection,
             capabilities: artifact.capabilities,
+            kept: vec![],
             role: self.settings.service_role.clone(),
             topics: self.settings.notification_arns.clone(),
         })
     }
 
     /// What the template at an address declares; asked once.
-    async fn template(&self, class: Class, url: &str) -> Result<Template, Option<Reason>> {
+    pub(super) async fn template(&self, class: Class, url: &str) -> Result<Template, Option<Reason>> {
         if let Some(known) = self.known_template(url) {
             return Ok(known);
         }

@@ -24,6 +24,8 @@ pub struct Work {
     pub kind: OperationKind,
     /// What was asked; `None` if it was found at the provider after a restart.
     pub change: Option<Change>,
+    /// Whether resources that have drifted are put back with it.
+    pub heal: bool,
     /// How far it has come.
     pub step: Step,
     /// How it ended.
@@ -71,6 +73,8 @@ pub struct InFlight {
     pub name: String,
     /// See [`Memory::take_unchanged`].
     pub stamp: u64,
+    /// Since when the provider has it.
+    pub sent: Option<Timestamp>,
     /// Whether the provider has it, so that events tell of it.
     pub tells: bool,
 }
@@ -127,6 +131,7 @@ impl Memory {
                 token: *token,
                 name: work.name.clone(),
                 stamp: slot.stamp,
+                sent: work.step.sent_at(),
                 tells: work.step.tells(),
             })
         })

@@ -3,9 +3,11 @@
 
 mod app;
 mod bridge;
+mod changes;
 mod faults;
 mod fleet;
 mod health;
+mod imported;
 mod life;
 mod notices;
 mod others;

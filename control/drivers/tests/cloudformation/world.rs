@@ -71,6 +71,22 @@ impl World {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 
+    /// Asks another service of the emulator by the query protocol, past the proxy.
+    pub async fn query(&self, service: &str, form: &str) {
+        let at = self.emulator.address;
+        let mut stream = TcpStream::connect(at).await.unwrap();
+        let signed = format!("AWS4-HMAC-SHA256 Credential=test/20260101/eu-west-1/{service}/aws4_request");
+        let request = format!(
+            "POST / HTTP/1.1\r\nhost: {at}\r\nauthorization: {signed}\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+             content-length: {}\r\nconnection: close\r\n\r\n{form}",
+            form.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
     /// Somebody else with access to the account, past the proxy.
     pub fn somebody(&self) -> Client {
         let config = aws_sdk_cloudformation::Config::builder()

@@ -1,7 +1,8 @@
 //! Measures, and prints what README says. Every figure comes with the machine it was taken on.
 //!
-//! `bench seed <folder>` fills a data folder with 3,000 tenants instead, for people who want to look at the console so.
+//! `bench cloud` measures CloudFormation alone. `bench seed <folder>` fills a data folder with 3,000 tenants instead, for people who want to look at the console so.
 
+mod cloud;
 mod fleet;
 mod pages;
 
@@ -17,6 +18,9 @@ async fn main() -> Result<()> {
         return fleet::seed(std::path::Path::new(&folder)).await;
     }
     println!("machine: {}", machine());
+    if std::env::args().nth(1).as_deref() == Some("cloud") {
+        return cloud::measure().await;
+    }
     fleet::engine_alone("SQLite", None).await?;
     if let Ok(server) = std::env::var("TIDEGATE_TEST_POSTGRES") {
         fleet::engine_alone("PostgreSQL", Some(&server)).await?;
@@ -24,7 +28,8 @@ async fn main() -> Result<()> {
     pages::front_end()?;
     let binary = std::env::var_os("TIDEGATE_BIN")
         .map_or_else(|| PathBuf::from("target/release/tidegate"), PathBuf::from);
-    pages::measure(&binary).await
+    pages::measure(&binary).await?;
+    cloud::measure().await
 }
 
 fn machine() -> String {

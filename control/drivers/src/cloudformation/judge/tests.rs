@@ -28,6 +28,7 @@ fn stack(status: &str, by: u128) -> Sighting {
             operation: Some(token(by)),
             digest: Some(Digest(format!("digest-{by}"))),
         },
+        others: vec![],
         updated: Some(Timestamp(500)),
         protected: false,
         outputs: [("Url".to_owned(), "https://acme".to_owned())].into(),

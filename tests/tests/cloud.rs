@@ -1,0 +1,170 @@
+//! Stacks that are CloudFormation's, over the real binary: the emulator behind the proxy is the witness of what was
+//! done to them.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use emulator::{Call, Fault};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+use system_tests::{Cloud, Db, Server, on_both, until};
+
+const TEMPLATE: &str = include_str!("../cloudformation/plain.yaml");
+const TENANTS: [&str; 3] = ["acme", "birch", "cedar"];
+
+on_both!(
+    a_server_that_is_killed_between_deciding_and_observing_does_nothing_twice,
+    a_release_that_no_tier_can_fill_is_refused_by_name,
+);
+
+/// A server with one tier of own stacks and a strategy of one wave.
+async fn start(cloud: &Cloud, folder: &Path, db: Db) -> (Server, String) {
+    let setup = cloud.setup(folder, "");
+    let server = Server::with(&folder.join("data"), db, &["--setup", setup.to_str().unwrap()]).await;
+    let token = server.token().await;
+    let visibility = json!([{
+        "name": "visibility", "kind": { "type": "integer", "min": 0, "max": 43200 }, "value": 30, "overridable": true
+    }]);
+    let tier = json!({
+        "key": "premium", "name": "Premium", "model": "silo", "signup": "closed", "regions": ["eu"],
+        "parameters": visibility
+    });
+    let (status, answer) = server.call(&token, "POST", "/tiers", Some(tier)).await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    let plain = json!({ "name": "Plain", "on_halt": "stay", "waves": [{ "name": "All", "selector": "everyone",
+        "concurrency": "100%", "tolerance": "0", "mode": "soft", "attempts": 1,
+        "gate": { "bake": 0, "checks": [], "grace": 0, "approval": null } }] });
+    let (status, answer) = server.call(&token, "POST", "/strategies", Some(plain)).await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    (server, token)
+}
+
+/// A release whose template differs from that of every other one.
+fn release(n: u32) -> Value {
+    let template = TEMPLATE.replace("345600", &(345_600 - n).to_string());
+    json!({ "version": format!("1.{n}.0"), "artifacts": { "cloudformation": { "template_body": template } } })
+}
+
+async fn register_and_start(server: &Server, token: &str, n: u32) -> String {
+    let (status, answer) = server.call(token, "POST", "/releases", Some(release(n))).await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    let wanted = json!({ "version": format!("1.{n}.0"), "strategy": "Plain" });
+    let (status, answer) = server.call(token, "POST", "/rollouts", Some(wanted)).await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    format!("/rollouts/{}", answer["id"].as_str().unwrap())
+}
+
+async fn succeeded(server: &Server, token: &str, rollout: &str) {
+    until("the rollout has succeeded", || async {
+        let (_, view) = server.call(token, "GET", rollout, None).await;
+        assert!(!matches!(view["status"].as_str(), Some("halted" | "aborted")), "{view}");
+        view["status"] == "succeeded"
+    })
+    .await;
+}
+
+/// How often the emulator accepted this for each stack.
+fn accepted(log: &[Call], action: &str) -> BTreeMap<String, usize> {
+    let mut counted = BTreeMap::new();
+    for call in log.iter().filter(|c| c.accepted && c.action == action) {
+        *counted.entry(call.stack.clone()).or_default() += 1;
+    }
+    counted
+}
+
+fn once_each() -> BTreeMap<String, usize> {
+    TENANTS.iter().map(|slug| (format!("tg-silo-{slug}"), 1)).collect()
+}
+
+/// Breaks the first call of this kind like this, and tells that it came.
+fn trap(cloud: &Cloud, action: &'static str, fault: Fault) -> tokio::sync::oneshot::Receiver<()> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let mut tell = Some(tell);
+    cloud.proxy.follow(move |call| match tell.take_if(|_| call.action == action) {
+        Some(tell) => {
+            let _ = tell.send(());
+            fault.clone()
+        }
+        None => Fault::None,
+    });
+    told
+}
+
+/// From the first thought of an operation to the last word on it: where the server dies, and what becomes of the call
+/// that it was making.
+fn deaths(write: &'static str) -> Vec<(&'static str, Fault)> {
+    let late = || Fault::AcceptedThenLate(Duration::from_secs(2));
+    vec![
+        // The call never left, or was cut on its way.
+        (write, Fault::Cut),
+        // It arrived, and nobody hears the answer.
+        (write, Fault::AcceptedThenCut),
+        (write, late()),
+        // It was answered; the first look at the stack, or the proof, gets lost.
+        ("DescribeStacks", Fault::Cut),
+        ("DescribeStacks", late()),
+    ]
+}
+
+async fn a_server_that_is_killed_between_deciding_and_observing_does_nothing_twice(db: Db) {
+    let folder = tempfile::tempdir().unwrap();
+    let cloud = Cloud::start().await;
+    let (mut server, token) = start(&cloud, folder.path(), db).await;
+    let first = register_and_start(&server, &token, 0).await;
+    succeeded(&server, &token, &first).await;
+
+    cloud.proxy.take_log();
+    let mut creating = deaths("CreateStack").into_iter().step_by(2);
+    for slug in TENANTS {
+        let (action, fault) = creating.next().unwrap();
+        let trapped = trap(&cloud, action, fault);
+        let tenant =
+            json!({ "name": slug, "slug": slug, "tier": "premium", "region": "eu", "email": "a@b.example" });
+        let (status, answer) = server.call(&token, "POST", "/tenants", Some(tenant)).await;
+        assert_eq!(status, StatusCode::CREATED, "{answer}");
+        let path = format!("/tenants/{}", answer["id"].as_str().unwrap());
+        trapped.await.unwrap();
+        server = server.kill_and_start_again().await;
+        until("the tenant is active", || async {
+            let (_, tenant) = server.call(&token, "GET", &path, None).await;
+            assert_ne!(tenant["state"], "failed", "{tenant}");
+            tenant["state"] == "active"
+        })
+        .await;
+    }
+    assert_eq!(accepted(&cloud.proxy.take_log(), "CreateStack"), once_each());
+
+    let mut n = 0;
+    // Decided, and nothing was called yet.
+    n += 1;
+    let rollout = register_and_start(&server, &token, n).await;
+    server = server.kill_and_start_again().await;
+    succeeded(&server, &token, &rollout).await;
+    assert_eq!(accepted(&cloud.proxy.take_log(), "UpdateStack"), once_each(), "killed at the start");
+    for (action, fault) in deaths("UpdateStack") {
+        n += 1;
+        let at = format!("{action}, {fault:?}");
+        let trapped = trap(&cloud, action, fault);
+        let rollout = register_and_start(&server, &token, n).await;
+        trapped.await.unwrap();
+        server = server.kill_and_start_again().await;
+        succeeded(&server, &token, &rollout).await;
+        assert_eq!(accepted(&cloud.proxy.take_log(), "UpdateStack"), once_each(), "killed at {at}");
+    }
+}
+
+async fn a_release_that_no_tier_can_fill_is_refused_by_name(db: Db) {
+    let folder = tempfile::tempdir().unwrap();
+    let cloud = Cloud::start().await;
+    let (server, token) = start(&cloud, folder.path(), db).await;
+    let template = TEMPLATE.replace("  Stage:\n", "  VpcId:\n    Type: String\n  Stage:\n");
+    let release =
+        json!({ "version": "1.0.0", "artifacts": { "cloudformation": { "template_body": template } } });
+    let (status, answer) = server.call(&token, "POST", "/releases", Some(release)).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{answer}");
+    let problem = &answer["errors"][0];
+    assert_eq!(problem["field"], "artifacts.cloudformation.parameters.VpcId", "{answer}");
+    let told = problem["message"].as_str().unwrap();
+    assert!(told.contains("has no Default and no value") && told.contains("tier premium"), "{told}");
+}
