@@ -1,6 +1,6 @@
 //! Stack events through a queue: few calls, the cause of a failure at once, and no harm from whatever a queue does.
 
-use crate::bridge::{Bridge, Form, listening, queue};
+use crate::bridge::{Bridge, Form, listening, of_queue, queue};
 use crate::fleet::{all, all_run, fleet};
 use crate::others::{HELD, refusing, release};
 use crate::world::*;
@@ -8,9 +8,9 @@ use drivers::{Driver, DriverEvent, Observation, Submitted};
 use emulator::{Call, Fault, accepted};
 use std::time::{Duration, Instant};
 
-/// Calls of CloudFormation: those of SQS have their action elsewhere.
+/// Calls of CloudFormation.
 fn cloudformation(log: &[Call]) -> usize {
-    log.iter().filter(|call| !call.action.is_empty()).count()
+    log.iter().filter(|call| !of_queue(call)).count()
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn a_queue_that_cannot_be_read_is_told_and_sweeps_do_its_work() {
     let acme = stack(1, "acme");
     perform(&driver, &acme.create(1, 30)).await;
     assert_eq!(driver.trouble(), None);
-    world.proxy.follow(|call| if call.action.is_empty() { Fault::Broken } else { Fault::None });
+    world.proxy.follow(|call| if of_queue(call) { Fault::Broken } else { Fault::None });
     let trouble = loop {
         match driver.trouble() {
             Some(trouble) => break trouble,
