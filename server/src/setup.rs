@@ -212,12 +212,19 @@ impl Setup {
     }
 
     fn check(&self) -> Result<()> {
-        let (mut names, mut accounts) = (HashSet::new(), HashSet::new());
+        let (mut names, mut accounts, mut events) = (HashSet::new(), HashSet::new(), HashSet::new());
         for (n, target) in self.targets.iter().enumerate() {
             let at = || format!("target {} ({})", n + 1, target.target());
             target.check().with_context(at)?;
             if !names.insert(target.target()) {
                 bail!("{}: another target has that name; give each its own", at());
+            }
+            if target.events_queue.as_ref().is_some_and(|url| !events.insert(url)) {
+                bail!(
+                    "{}: events_queue: another target reads it, and they would take each other's events; give \
+                       each its own",
+                    at()
+                );
             }
             if target.driver == DriverKind::Cloudformation && !accounts.insert(&target.account) {
                 bail!(
@@ -406,6 +413,13 @@ mod tests {
                 "notification_arns: “tidegate” is not the ARN",
             ),
             ("[[target]]\ndriver = 'local'\nevents_queue = 'https://x/y'", "this machine"),
+            (
+                &format!(
+                    "{one}events_queue = 'https://x/y'\n{}region = 'b'\nevents_queue = 'https://x/y'",
+                    one.replace("'a'", "'b'")
+                ),
+                "events_queue: another target reads it",
+            ),
             (&format!("{one}colour = 1"), "colour"),
             (&format!("{one}drift_every = 'daily'"), "drift_every: “daily”"),
             (&format!("{one}drift_every = '1s'"), "drift_every: “1s”"),

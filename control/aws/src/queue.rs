@@ -3,7 +3,6 @@
 //! SQS delivers at least once and in any order: a message is there again until it was deleted, so whoever reads
 //! handles it first and deletes it after (DESIGN §3, law 7).
 
-use crate::Account;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
@@ -59,11 +58,6 @@ pub enum QueueTrouble {
 }
 
 impl Queue {
-    /// The queue at this URL, reached as the account is; nothing is called yet.
-    pub async fn connect(account: &Account, url: impl Into<String>) -> Self {
-        Self { client: Client::new(&account.config().await), url: url.into() }
-    }
-
     /// Receives up to `most` messages (1 to 10), waiting for the first one for up to `wait` (whole seconds, at most
     /// 20).
     ///

@@ -258,7 +258,7 @@ impl Calls {
     }
 }
 
-fn topics(wish: &Wish) -> Option<Vec<String>> {
+pub(super) fn topics(wish: &Wish) -> Option<Vec<String>> {
     (!wish.topics.is_empty()).then(|| wish.topics.clone())
 }
 

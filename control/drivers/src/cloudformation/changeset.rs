@@ -2,7 +2,7 @@
 //! drifted.
 
 use super::budget::Class;
-use super::calls::{Calls, Wish, capabilities, parameters, tags};
+use super::calls::{Calls, Wish, capabilities, parameters, tags, topics};
 use super::errors::Trouble;
 use aws_sdk_cloudformation::types::{Change, ChangeSetStatus, ChangeSetType, DeploymentMode};
 use std::time::Duration;
@@ -45,6 +45,7 @@ impl Calls {
             .set_capabilities(Some(capabilities(wish)))
             .set_parameters(Some(parameters(wish)))
             .set_tags(Some(tags(wish)))
+            .set_notification_arns(topics(wish))
             .set_role_arn(wish.role.clone());
         let answer = self.once(class, || request.clone().send()).await?;
         Ok(answer.stack_id.unwrap_or_default())

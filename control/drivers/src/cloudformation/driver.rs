@@ -143,6 +143,16 @@ impl Driver for Cloudformation {
 }
 
 impl Inner {
+    /// Whether a stack serves; the sentence says why not.
+    async fn well(&self, seen: &Sighting) -> Result<(), String> {
+        if !serves(&seen.status) {
+            return Err(format!("its stack is in {}", seen.status));
+        }
+        let found = seen.marks.door.find(&seen.outputs).map_err(|reason| reason.sentence)?;
+        let Some((url, _)) = found.health else { return Ok(()) };
+        self.asker.ask(&url, PATIENCE).await.map_err(|answer| format!("{url} {answer}"))
+    }
+
     /// Takes an operation on, once; `heal` puts back what has drifted with it.
     async fn accept(&self, change: &Change, heal: bool) -> Result<Submitted, Reason> {
         let name = self.name(&change.name);
@@ -175,16 +185,6 @@ impl Inner {
         drop(turn);
         self.changed.notify_one();
         Ok(ended.map_or(Submitted::Accepted, Submitted::Ended))
-    }
-
-    /// Whether a stack serves; the sentence says why not.
-    async fn well(&self, seen: &Sighting) -> Result<(), String> {
-        if !serves(&seen.status) {
-            return Err(format!("its stack is in {}", seen.status));
-        }
-        let found = seen.marks.door.find(&seen.outputs).map_err(|reason| reason.sentence)?;
-        let Some((url, _)) = found.health else { return Ok(()) };
-        self.asker.ask(&url, PATIENCE).await.map_err(|answer| format!("{url} {answer}"))
     }
 
     /// Looks for operations that this driver does not remember, and remembers those that the provider has.

@@ -127,9 +127,6 @@ impl Inner {
     /// Says what an event tells, and has its stack looked at where that is worth it.
     fn hear(&self, notice: &Notice) -> Whose {
         let event = &notice.event;
-        if !notice.stack.starts_with(&self.settings.prefix) {
-            return Whose::Nobodys;
-        }
         let named = event.token.as_deref().and_then(operation_in);
         let mut whose = Whose::Nobodys;
         if let Some((token, own)) = named {
@@ -185,11 +182,7 @@ fn operation_in(token: &str) -> Option<(OperationId, bool)> {
 
 /// How long ago an operation was sent.
 fn age(work: &Work) -> Span {
-    match &work.step {
-        Step::Sent(sent) => now() - sent.at,
-        Step::Clearing { at, .. } | Step::Continuing { at } => now() - *at,
-        Step::Fresh | Step::Lost | Step::Waiting | Step::Proved => Span(0),
-    }
+    work.step.sent_at().map_or(Span(0), |at| now() - at)
 }
 
 #[cfg(test)]

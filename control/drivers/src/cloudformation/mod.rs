@@ -115,7 +115,7 @@ impl Cloudformation {
         tokio::spawn(watch::watch(Arc::downgrade(&inner), changed));
         if let Some(url) = inner.settings.events_queue.clone() {
             let account = &inner.settings.account;
-            let queue = Queue::connect(account, url).await;
+            let queue = Queue::at(&account.config().await, &url);
             let listening = listen::listen(Arc::downgrade(&inner), queue, account.patience);
             let _ = inner.listening.set(AbortOnDropHandle::new(tokio::spawn(listening)));
         }

@@ -86,17 +86,16 @@ impl Inner {
     /// When to look without a hint. While events tell what happens, only what they cannot tell of is looked at
     /// in the ordinary rhythm, and everything once in a long while.
     fn sweep_due(&self, flights: &[InFlight]) -> Timestamp {
-        let ordinary = |flights: &[&InFlight]| {
-            let names: HashSet<_> = flights.iter().map(|f| &f.name).collect();
-            let sent = flights.iter().filter_map(|f| f.sent);
-            self.schedule().due(names.len().min(self.pages()), sent)
-        };
-        if !self.ears().are_open() {
-            return ordinary(&flights.iter().collect::<Vec<_>>());
-        }
+        let open = self.ears().are_open();
+        let untold: Vec<_> = flights.iter().filter(|flight| !(open && flight.tells)).collect();
         let safety = self.swept() + SAFETY;
-        let untold: Vec<_> = flights.iter().filter(|f| !f.tells).collect();
-        if untold.is_empty() { safety } else { safety.min(ordinary(&untold)) }
+        if untold.is_empty() {
+            return safety;
+        }
+        let names: HashSet<_> = untold.iter().map(|flight| &flight.name).collect();
+        let cost = names.len().min(self.pages());
+        let ordinary = self.schedule().due(cost, untold.iter().filter_map(|flight| flight.sent));
+        if open { safety.min(ordinary) } else { ordinary }
     }
 
     async fn look_after(&self) {
@@ -151,13 +150,11 @@ impl Inner {
             // What was sent meanwhile was not there yet when the stack was seen.
             let mut turn = self.memory.take_unchanged(&flight)?;
             self.advance(&mut turn, Look::Seen(seen.clone())).await;
-            if turn.work.ended.is_none() && turn.work.step != Step::Proved {
-                return None;
-            }
-            if let Some(sent) = flight.sent {
+            let ended = turn.work.ended.is_some() || turn.work.step == Step::Proved;
+            if let Some(sent) = flight.sent.filter(|_| ended) {
                 self.schedule().ended(now() - sent);
             }
-            Some(flight.token)
+            ended.then_some(flight.token)
         });
         let ended = futures::stream::iter(moves).buffer_unordered(AT_ONCE);
         ended.filter_map(std::future::ready).collect().await

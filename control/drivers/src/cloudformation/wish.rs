@@ -39,9 +39,9 @@ impl Inner {
             body,
             parameters,
             tags: tags::of(change, &artifact, &protection),
-            kept: vec![],
             protection,
             capabilities: artifact.capabilities,
+            kept: vec![],
             role: self.settings.service_role.clone(),
             topics: self.settings.notification_arns.clone(),
         })

@@ -7,6 +7,7 @@ use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::types::StackEvent;
 use drivers::cloudformation::budget::Limits;
 use drivers::cloudformation::{Cloudformation, Settings};
+use emulator::Call;
 use serde_json::json;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -29,6 +30,11 @@ pub struct Bridge {
     forwarding: AbortHandle,
 }
 
+/// Whether a call is one of SQS.
+pub fn of_queue(call: &Call) -> bool {
+    call.action.contains("Message")
+}
+
 /// A queue for stack events.
 pub async fn queue(world: &World) -> Queue {
     let template = r#"{"Resources":{"Q":{"Type":"AWS::SQS::Queue","Properties":{"QueueName":"events"}}}}"#;
@@ -36,7 +42,7 @@ pub async fn queue(world: &World) -> Queue {
     somebody.create_stack().stack_name("events").template_body(template).send().await.unwrap();
     let account = Account { endpoint: Some(format!("http://{}", world.emulator.address)), ..world.account() };
     let url = format!("http://{}/000000000000/events", world.emulator.address);
-    let queue = Queue::connect(&account, url).await;
+    let queue = Queue::at(&account.config().await, &url);
     while queue.receive(Duration::ZERO, 1).await.is_err() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -52,7 +58,7 @@ pub async fn listening(world: &World, queue: &Queue) -> Cloudformation {
         ..world.settings()
     };
     let driver = Cloudformation::connect(settings).await;
-    let receives = || world.proxy.take_log().iter().filter(|c| c.action.is_empty() && c.accepted).count();
+    let receives = || world.proxy.take_log().iter().filter(|c| of_queue(c) && c.accepted).count();
     let waiting = async {
         while receives() == 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;

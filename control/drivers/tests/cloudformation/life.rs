@@ -4,7 +4,7 @@ use crate::world::*;
 use aws::{Account, Role};
 use domain::process::Outcome;
 use drivers::cloudformation::{Cloudformation, Settings};
-use drivers::{Driver, DriverEvent, Observation, Submitted};
+use drivers::{Change, Driver, DriverEvent, Observation, Submitted};
 use emulator::accepted;
 
 #[tokio::test]
@@ -36,16 +36,41 @@ async fn a_stack_is_made_updated_and_deleted_with_one_call_each() {
     assert_eq!(runs(&perform(&driver, &acme.delete(4)).await), "nothing", "what is gone is gone");
 }
 
+/// Each deployment model, with what its tier makes of it; the function itself answers for its health.
 #[tokio::test]
-async fn a_sam_template_is_deployed() {
+async fn a_sam_template_is_deployed_and_answers() {
     let world = World::new().await;
     let driver = world.driver().await;
-    let acme = Stack { template: SAM.into(), ..stack(1, "acme") };
-    let made = perform(&driver, &acme.create(1, 30)).await;
-    assert_eq!(runs(&made), "digest-30");
-    let Outcome::Succeeded { outputs, .. } = made else { panic!() };
-    assert!(outputs["Function"].contains("OrdersFunction"), "{outputs:?}");
-    assert_eq!(runs(&perform(&driver, &acme.update(2, 60)).await), "digest-60");
+    let base = format!("http://{}/_aws/lambda-url", world.emulator.address);
+    for (id, model, table) in [(1, "silo", "OwnTable"), (2, "pool", "SharedTable")] {
+        let acme = Stack { template: SAM.into(), ..stack(id, &format!("sam-{model}")) };
+        let sam = |mut change: Change, warm: u32| {
+            let goal = change.to.as_mut().unwrap();
+            goal.model = model.into();
+            goal.artifact = serde_json::json!({
+                "template_body": SAM, "address": "AppUrl", "health": "/healthz",
+                "parameters": {
+                    "UrlBase": { "constant": base }, "ReservedConcurrency": { "constant": 5 },
+                    "ProvisionedConcurrency": { "constant": warm }, "CanaryEnabled": { "constant": false },
+                }
+            });
+            change
+        };
+        let made = perform(&driver, &sam(acme.create(1, 30), 0)).await;
+        assert_eq!(runs(&made), "digest-30");
+        let Outcome::Succeeded { outputs, .. } = made else { panic!() };
+        assert!(outputs["Function"].contains("OrdersFunction"), "{outputs:?}");
+        assert!(outputs[domain::stack::ADDRESS].starts_with(&base), "{outputs:?}");
+        let resources = world.somebody().list_stack_resources().stack_name(format!("tg-sam-{model}"));
+        let resources = resources.send().await.unwrap();
+        let tables = resources
+            .stack_resource_summaries()
+            .iter()
+            .filter(|r| r.resource_type() == Some("AWS::DynamoDB::Table"));
+        let tables: Vec<_> = tables.filter_map(|r| r.logical_resource_id()).collect();
+        assert_eq!(tables, [table]);
+        assert_eq!(runs(&perform(&driver, &sam(acme.update(2, 60), 1)).await), "digest-60");
+    }
 }
 
 #[tokio::test]

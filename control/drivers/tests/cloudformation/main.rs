@@ -12,4 +12,5 @@ mod life;
 mod notices;
 mod others;
 mod protection;
+mod rows;
 mod world;
