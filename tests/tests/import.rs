@@ -153,8 +153,7 @@ async fn roll_out(server: &Server, token: &str, version: &str, cloud: &Cloud) ->
 
 fn changes(cloud: &Cloud) -> Vec<String> {
     let log = cloud.proxy.take_log();
-    let reading =
-        |action: &str| action.is_empty() || action.starts_with("Describe") || action.starts_with("Get");
+    let reading = |action: &str| ["Describe", "Get", "Scan"].iter().any(|verb| action.starts_with(verb));
     log.into_iter().map(|call| call.action).filter(|action| !reading(action)).collect()
 }
 

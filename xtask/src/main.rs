@@ -97,7 +97,7 @@ fn test(only: Option<&str>) -> Result<()> {
     };
     if wants("unit") {
         packages::python()?;
-        let all = ["app", "domain", "store", "service", "drivers", "engine", "sample", "server"];
+        let all = ["app", "aws", "domain", "store", "service", "drivers", "engine", "sample", "server"];
         run("Running the unit tests", &mut suite(&all))?;
     }
     if wants("system") {
