@@ -169,4 +169,21 @@ async fn a_release_that_no_tier_can_fill_is_refused_by_name(db: Db) {
     assert_eq!(problem["field"], "artifacts.cloudformation.parameters.VpcId", "{answer}");
     let told = problem["message"].as_str().unwrap();
     assert!(told.contains("has no Default and no value") && told.contains("tier premium"), "{told}");
+
+    // And a tier that would no longer fill what is live.
+    let template = TEMPLATE.replace("  Stage:\n", "  Depth:\n    Type: Number\n  Stage:\n");
+    let mapped = json!({ "template_body": template, "parameters": { "Depth": "visibility" } });
+    let release = json!({ "version": "1.0.0", "artifacts": { "cloudformation": mapped } });
+    let (status, answer) = server.call(&token, "POST", "/releases", Some(release)).await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    let wanted = json!({ "version": "1.0.0", "strategy": "Plain" });
+    let (_, answer) = server.call(&token, "POST", "/rollouts", Some(wanted)).await;
+    succeeded(&server, &token, &format!("/rollouts/{}", answer["id"].as_str().unwrap())).await;
+    let (_, tiers) = server.call(&token, "GET", "/tiers", None).await;
+    let path = format!("/tiers/{}", tiers["items"][0]["id"].as_str().unwrap());
+    let bare = json!({ "name": "Premium", "model": "silo", "signup": "closed", "regions": ["eu"], "parameters": [] });
+    let (status, answer) = server.call(&token, "PUT", &path, Some(bare)).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{answer}");
+    let told = answer["errors"][0]["message"].as_str().unwrap();
+    assert!(told.contains("release 1.0.0, which is live") && told.contains("Depth"), "{told}");
 }

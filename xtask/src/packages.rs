@@ -76,7 +76,7 @@ pub fn browser(folder: &Path) -> Result<()> {
     let version = Command::new("node").arg("--version").output()?.stdout;
     let version = String::from_utf8_lossy(&version).trim().trim_start_matches('v').to_owned();
     let major: u32 = version.split('.').next().and_then(|n| n.parse().ok()).unwrap_or(0);
-    if major < 18 {
+    if major < 20 {
         bail!("Node {version} is too old for the browser suite; install Node 20 or later");
     }
     let lock = folder.join("package-lock.json");

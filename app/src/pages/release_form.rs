@@ -9,11 +9,29 @@ use serde_json::{Value, json};
 use service::{Error, NewRelease};
 use std::collections::BTreeSet;
 
-/// A form for each driver that is set up; `known` are the versions that are registered already.
-pub fn forms(flash: &Flash, kinds: &BTreeSet<DriverKind>, known: &[String]) -> AnyView {
-    let bundled = kinds.contains(&DriverKind::Local).then(|| bundled(flash, known));
-    let template = kinds.contains(&DriverKind::Cloudformation).then(|| template(flash));
-    view! { {bundled} {template} }.into_any()
+/// The form for the driver that is asked for, or for the first that is set up; `known` are the versions that are
+/// registered already.
+pub fn form(flash: &Flash, kinds: &BTreeSet<DriverKind>, asked: &str, known: &[String]) -> AnyView {
+    let forms =
+        [(DriverKind::Local, "Bundled build"), (DriverKind::Cloudformation, "CloudFormation template")];
+    let forms: Vec<_> = forms.into_iter().filter(|(kind, _)| kinds.contains(kind)).collect();
+    let Some(first) = forms.first() else { return ().into_any() };
+    let (chosen, _) = forms.iter().find(|(kind, _)| kind.word() == asked).unwrap_or(first);
+    let choice = (forms.len() > 1).then(|| {
+        let link = |(kind, label): &(DriverKind, &'static str)| {
+            let current = (kind == chosen).then_some("page");
+            view! { <a href=format!("/releases?driver={kind}#register") aria-current=current>{*label}</a> }
+        };
+        let links: Vec<_> = forms.iter().map(link).collect();
+        view! { <nav class="segmented" aria-label="What it deploys">{links}</nav> }
+    });
+    let fields = if *chosen == DriverKind::Local { bundled(flash, known) } else { template(flash) };
+    view! {
+        <section class="section" id="register"><header class="section-head"><h2>"Register a release"</h2></header>
+            {choice} {fields}
+        </section>
+    }
+    .into_any()
 }
 
 fn bundled(flash: &Flash, known: &[String]) -> AnyView {
@@ -26,7 +44,6 @@ fn bundled(flash: &Flash, known: &[String]) -> AnyView {
         })
         .collect();
     view! {
-        <section class="section"><header class="section-head"><h2>"Register a release"</h2></header>
             <form class="form" method="post" action="/do/add_release">
                 <div class="field"><label for="build">"Bundled build"</label>
                     <p class="hint">"What the local driver deploys; its version is the release's if you write none."</p>
@@ -36,14 +53,12 @@ fn bundled(flash: &Flash, known: &[String]) -> AnyView {
                 {Text::new("notes", "Notes").hint("What changed, on as many lines as it needs; the first line is shown in the list. Empty for the build's.").view(flash)}
                 <div class="form-actions"><button class="btn btn-primary" type="submit">"Register"</button></div>
             </form>
-        </section>
     }
     .into_any()
 }
 
 fn template(flash: &Flash) -> AnyView {
     view! {
-        <section class="section"><header class="section-head"><h2>"Register a CloudFormation release"</h2></header>
             <form class="form" method="post" action="/do/add_template_release">
                 {Field::new(flash, "version", "Version").hint("A semantic version like 1.4.0.").most(64).complete("off").required().view()}
                 {Field::new(flash, "template_url", "Template address").hint("Where CloudFormation reads it, like https://bucket.s3.eu-west-1.amazonaws.com/app.yaml. Or write the template below.").most(1024).complete("off").view()}
@@ -53,7 +68,6 @@ fn template(flash: &Flash) -> AnyView {
                 {Text::new("notes", "Notes").hint("What changed; the first line is shown in the list.").view(flash)}
                 <div class="form-actions"><button class="btn btn-primary" type="submit">"Register"</button></div>
             </form>
-        </section>
     }
     .into_any()
 }

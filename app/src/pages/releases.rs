@@ -4,13 +4,21 @@ use super::{page, release_form};
 use crate::parts::{icon, time};
 use crate::session::{Member, Ui};
 use crate::shell::render;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::response::Response;
 use domain::access::Permission;
 use http::StatusCode;
 use leptos::prelude::*;
+use serde::Deserialize;
 
-pub async fn list(State(ui): State<Ui>, member: Member) -> Response {
+/// Which form is shown where several drivers are set up.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct Shown {
+    driver: String,
+}
+
+pub async fn list(State(ui): State<Ui>, member: Member, Query(shown): Query<Shown>) -> Response {
     let frame = member.frame("/releases");
     let (releases, live) = page!(ui, frame, ui.service.releases(&member.actor).await);
     let kinds = page!(ui, frame, ui.service.driver_kinds(&member.actor));
@@ -49,7 +57,7 @@ pub async fn list(State(ui): State<Ui>, member: Member) -> Response {
                 <thead><tr><th scope="col">"Version"</th><th scope="col">"Notes"</th><th scope="col" class="wide-only">"Commit"</th><th scope="col">"Registered"</th><th scope="col"><span class="visually-hidden">"Actions"</span></th></tr></thead>
                 <tbody>{rows}</tbody></table></div> }.into_any()
         };
-        let form = add.then(|| release_form::forms(&again, &kinds, &known));
+        let form = add.then(|| release_form::form(&again, &kinds, &shown.driver, &known));
         view! {
             <header class="page-head"><div><h1>"Releases"</h1><p class="lede">"Versions of your software, each registered once"</p></div></header>
             {table} {form}

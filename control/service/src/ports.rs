@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use domain::import::{Expected, FoundStack};
 use domain::release::DriverKind;
 use domain::stack::StackTarget;
-use domain::{Configuration, Invalid, Reason, Region, Span};
+use domain::tier::TierSpec;
+use domain::{Configuration, Invalid, Reason, Region, Slug, Span};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +18,18 @@ pub struct TierNeeds {
     pub regions: Vec<Region>,
     /// The names of its parameters, and what else its stacks know: `identity.user_pool`.
     pub parameters: BTreeSet<String>,
+}
+
+impl TierNeeds {
+    pub(crate) fn of(key: &Slug, spec: &TierSpec) -> Self {
+        let parameters = spec.parameters.iter().map(|p| p.name.clone());
+        let identity = spec.identity.known_before().into_iter().map(str::to_owned);
+        Self {
+            key: key.to_string(),
+            parameters: parameters.chain(identity).collect(),
+            regions: spec.regions.clone(),
+        }
+    }
 }
 
 /// One set-up of a driver, for people.

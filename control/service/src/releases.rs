@@ -46,14 +46,7 @@ impl Service {
     /// What a release must fit: each tier as it is planned with next.
     async fn tier_needs(&self) -> Result<Vec<TierNeeds>> {
         let tiers = self.store.tiers().await?.into_iter();
-        let needs = tiers.map(|(tier, _)| TierNeeds {
-            key: tier.key.to_string(),
-            parameters: (tier.spec.parameters.iter().map(|p| p.name.clone()))
-                .chain(tier.spec.identity.known_before().into_iter().map(str::to_owned))
-                .collect(),
-            regions: tier.spec.regions,
-        });
-        Ok(needs.collect())
+        Ok(tiers.map(|(tier, _)| TierNeeds::of(&tier.key, &tier.spec)).collect())
     }
 
     /// Registers a release. The same again is the same release.

@@ -1,6 +1,6 @@
 //! Tiers: every edit is a new revision; a rollout makes it live.
 
-use crate::{Error, Result, Service, new_id};
+use crate::{Error, Result, Service, TierNeeds, new_id};
 use domain::access::Permission;
 use domain::identity::{Identity, IdentityKind, Located};
 use domain::invalid::Problems;
@@ -126,6 +126,7 @@ impl Service {
         if let Some(before) = &before {
             self.keeps_its_tenants(before, &spec, &mut problems).await?;
         }
+        self.fits_what_is_live(&key, &spec, &mut problems).await?;
         problems.finish(())?;
         spec.check()?;
         if before.as_ref().is_some_and(|b| b.spec == spec) {
@@ -154,6 +155,22 @@ impl Service {
         tx.record(&format!("tier/{}", tier.id), Some(tier.id.to_string()), actor, event).await?;
         tx.commit().await?;
         Ok(tier)
+    }
+
+    /// The live release must still find its parameters: stacks of the tier are made and repaired with it.
+    async fn fits_what_is_live(&self, key: &Slug, spec: &TierSpec, problems: &mut Problems) -> Result<()> {
+        let Some(live) = self.store.live_release().await? else { return Ok(()) };
+        let (needs, set_up) = ([TierNeeds::of(key, spec)], self.drivers.kinds());
+        for (kind, artifact) in live.artifacts.iter().filter(|(kind, _)| set_up.contains(kind)) {
+            if let Err(invalid) = self.drivers.check(*kind, artifact, &needs).await {
+                for problem in invalid.problems {
+                    let (field, why) = (problem.field, problem.message);
+                    let told = format!("do not fit release {}, which is live: {field} {why}", live.version);
+                    problems.note("parameters", told);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Tenants do not move by themselves: a tier keeps its model, and the regions where some of them live.
