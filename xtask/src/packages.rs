@@ -69,15 +69,15 @@ pub fn python() -> Result<()> {
     debian(there.is_ok_and(|o| o.status.success()), &["python3", "python3-venv"])
 }
 
-/// Chromium, Node 20, and the browser driver from npm.
+/// Chromium, Node 18 or later, and the browser driver from npm.
 pub fn browser(folder: &Path) -> Result<()> {
     debian(has("chromium"), &["chromium"])?;
     debian(has("node") && has("npm"), &["nodejs", "npm"])?;
     let version = Command::new("node").arg("--version").output()?.stdout;
     let version = String::from_utf8_lossy(&version).trim().trim_start_matches('v').to_owned();
     let major: u32 = version.split('.').next().and_then(|n| n.parse().ok()).unwrap_or(0);
-    if major < 20 {
-        bail!("Node {version} is too old for the browser suite; install Node 20 or later");
+    if major < 18 {
+        bail!("Node {version} is too old for the browser suite; install Node 18 or later");
     }
     let lock = folder.join("package-lock.json");
     let stamp = folder.join("node_modules/.package-lock.json");
