@@ -124,7 +124,8 @@ fn body(data: &TenantDetail, may: bool) -> impl IntoView + use<> {
     let process = data.process.as_ref().map(|p| {
         let retry = (may && p.summary.waits_for_person).then(|| view! { <div class="actions">{post("tenant_verb", "Retry", "btn btn-small", &[("id", t.id.to_string()), ("verb", "retry".into())])}</div> });
         let class = if p.summary.waits_for_person { "alert alert-error" } else { "alert alert-info" };
-        view! { <div class=class><h2>{p.summary.title.clone()}</h2><p>{crate::parts::capital(&p.summary.sentence)}</p>{retry}</div> }
+        let waits: Vec<_> = data.budget.iter().map(|wait| view! { <p>{wait.sentence()}</p> }).collect();
+        view! { <div class=class><h2>{p.summary.title.clone()}</h2><p>{crate::parts::capital(&p.summary.sentence)}</p>{waits}{retry}</div> }
     });
     let stacks: Vec<_> = data.stacks.iter().map(stack).collect();
     let stacks = if stacks.is_empty() {

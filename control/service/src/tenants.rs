@@ -9,6 +9,7 @@ use domain::process::ProcessKind;
 use domain::stack::{Stack, StackKind};
 use domain::tenant::{Tenant, TenantState};
 use domain::tier::Tier;
+use domain::timeline::BudgetWait;
 use domain::work::{self, Job, Offboarding, Piece};
 use domain::{Actor, DisplayName, Email, ProcessId, Region, Slug, Span, Tag, TenantId};
 use store::{
@@ -55,6 +56,8 @@ pub struct TenantDetail {
     pub identity: Option<TenantIdentity>,
     /// What works on it now.
     pub process: Option<ProcessRow>,
+    /// Rate budgets of providers that it may wait for, while something works on it.
+    pub budget: Vec<BudgetWait>,
     /// What happened, newest first.
     pub activity: Vec<Activity>,
 }
@@ -87,9 +90,15 @@ impl Service {
             _ => vec![],
         };
         let filter = ActivityFilter { subject: Some(id.to_string()), limit: 50, ..ActivityFilter::default() };
+        let stacks = self.store.stacks_of(id).await?;
+        let budget = match &process {
+            Some(_) => self.budget_waits(&stacks.iter().map(|stack| &stack.target).collect()),
+            None => vec![],
+        };
         Ok(TenantDetail {
             url: self.tenant_url(tenant.slug.as_str()),
-            stacks: self.store.stacks_of(id).await?,
+            stacks,
+            budget,
             identity: self.store.identity(id).await?,
             activity: self.store.activity(&filter).await?,
             tenant,

@@ -4,10 +4,12 @@ use crate::{Error, Result, Service};
 use domain::access::Permission;
 use domain::process::{Process as _, ProcessKind};
 use domain::rollout::Rollout;
+use domain::stack::StackTarget;
 use domain::timeline::{
     BudgetWait, Cell, LINES, Line, StackInRollout, Timeline, cells, rank, stack_in_rollout, state_label,
 };
 use domain::{Actor, ProcessId, Span, StackId, Timestamp};
+use std::collections::BTreeSet;
 use store::{ActivityFilter, ProcessRow, Running};
 
 /// A shorter wait for the rate budget is nobody's concern.
@@ -73,16 +75,16 @@ impl Service {
         let mut timeline = Timeline::of(&running.process, running.seq, self.now());
         timeline.activity = self.lines(running.process.id).await?;
         if !running.process.summary(self.now()).ended {
-            timeline.budget = self.budget_waits(&running.process);
+            let steps = running.process.plan.waves.iter().flat_map(|wave| &wave.steps);
+            timeline.budget = self.budget_waits(&steps.map(|step| &step.target).collect());
         }
         Ok(timeline)
     }
 
-    /// The targets of this rollout whose rate budget is what it waits for.
-    fn budget_waits(&self, rollout: &Rollout) -> Vec<BudgetWait> {
+    /// Those of these targets whose rate budget is what is waited for.
+    pub(crate) fn budget_waits(&self, targets: &BTreeSet<&StackTarget>) -> Vec<BudgetWait> {
         let cards = self.drivers.targets().into_iter();
-        let steps = || rollout.plan.waves.iter().flat_map(|wave| &wave.steps);
-        let concerned = cards.filter(|card| steps().any(|step| step.target == card.target));
+        let concerned = cards.filter(|card| targets.contains(&card.target));
         let waits = concerned.filter_map(|card| {
             let pressure = card.pressure.filter(|p| p.eta >= WORTH_SHOWING)?;
             Some(BudgetWait {
