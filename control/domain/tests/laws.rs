@@ -1,59 +1,25 @@
 //! Tries to break the laws of DESIGN §3 with random plans, failures, reorderings, decisions and restarts.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod common;
+
+use common::{release, tier};
 use domain::access::{Channel, Role};
 use domain::operation::Run;
 use domain::parameter::Values;
 use domain::plan::{StackFacts, check, plan};
 use domain::process::{Effect, Outcome, Process, Record, Sample, Seen, Surroundings};
-use domain::release::{DriverKind, Release};
 use domain::rollout::{Command, Event, Person, Phase, Rollout, State, StepState, Verdict, WaveState};
 use domain::stack::{StackKind, StackTarget};
 use domain::strategy::{
     Amount, ApprovalSpec, Check, GateSpec, OnHalt, StrategySpec, ToleranceMode, WaveSpec,
 };
-use domain::tier::{DeploymentModel, SignupPolicy, Tier, TierSpec};
 use domain::{
-    Actor, Configuration, Digest, OperationId, ProcessId, Reason, ReleaseId, Span, StackId, TierId,
-    Timestamp, UserId,
+    Actor, Configuration, Digest, OperationId, ProcessId, Reason, Span, StackId, Timestamp, UserId,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use uuid::Uuid;
-
-fn tier() -> Tier {
-    Tier {
-        id: TierId(Uuid::from_u128(7)),
-        key: "basic".parse().unwrap(),
-        revision: 1,
-        spec: TierSpec {
-            name: "Basic".parse().unwrap(),
-            description: String::new(),
-            price: String::new(),
-            model: DeploymentModel::Silo,
-            signup: SignupPolicy::Closed,
-            regions: vec!["local".parse().unwrap()],
-            pool_capacity: 10,
-            identity: domain::identity::Identity::Invitation,
-            parameters: vec![],
-        },
-        saved_at: Timestamp(0),
-        saved_by: String::new(),
-    }
-}
-
-fn release(n: u128, version: &str) -> Release {
-    Release {
-        id: ReleaseId(Uuid::from_u128(n)),
-        version: version.parse().unwrap(),
-        artifacts: [(DriverKind::Local, serde_json::json!(version))].into(),
-        commit: String::new(),
-        notes: String::new(),
-        registered_at: Timestamp(0),
-        registered_by: String::new(),
-        bad: None,
-    }
-}
 
 fn facts(n: u128, actual: Option<Configuration>) -> StackFacts {
     let slug = format!("t{n}").parse().unwrap();

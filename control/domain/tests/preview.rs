@@ -1,17 +1,19 @@
 //! A decision is bound to the preview that was shown: another preview asks again, and none holds nobody up for ever.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod common;
+
+use common::{release, tier};
 use domain::access::{Channel, Role};
 use domain::parameter::Values;
 use domain::plan::{StackFacts, plan};
 use domain::preview::{Action, Replacement, ResourceChange, StackDiff, WavePreview, group};
 use domain::process::{Effect, Outcome, Process, Record, Seen, Surroundings};
-use domain::release::{DriverKind, Release};
+use domain::release::DriverKind;
 use domain::rollout::{Command, Event, Person, Rollout, Verdict, WaveState};
 use domain::stack::{StackKind, StackTarget};
 use domain::strategy::{OnHalt, StrategySpec};
-use domain::tier::{DeploymentModel, SignupPolicy, Tier, TierSpec};
-use domain::{Actor, Configuration, ProcessId, Reason, ReleaseId, Span, StackId, TierId, Timestamp, UserId};
+use domain::{Actor, Configuration, ProcessId, Reason, Span, StackId, Timestamp, UserId};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -22,40 +24,6 @@ fn actor(n: u128) -> Actor {
         groups: vec![],
         permissions: Role::Admin.permissions().to_vec(),
         channel: Channel::Console,
-    }
-}
-
-fn tier() -> Tier {
-    Tier {
-        id: TierId(Uuid::from_u128(7)),
-        key: "basic".parse().unwrap(),
-        revision: 1,
-        spec: TierSpec {
-            name: "Basic".parse().unwrap(),
-            description: String::new(),
-            price: String::new(),
-            model: DeploymentModel::Silo,
-            signup: SignupPolicy::Closed,
-            regions: vec!["eu".parse().unwrap()],
-            pool_capacity: 10,
-            identity: domain::identity::Identity::Invitation,
-            parameters: vec![],
-        },
-        saved_at: Timestamp(0),
-        saved_by: String::new(),
-    }
-}
-
-fn release(n: u128, version: &str) -> Release {
-    Release {
-        id: ReleaseId(Uuid::from_u128(n)),
-        version: version.parse().unwrap(),
-        artifacts: [(DriverKind::Cloudformation, serde_json::json!(version))].into(),
-        commit: String::new(),
-        notes: String::new(),
-        registered_at: Timestamp(0),
-        registered_by: String::new(),
-        bad: None,
     }
 }
 

@@ -1,17 +1,18 @@
 //! The rollout's page: what changes is enough to keep it, big waves are counted, failures are named.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod common;
+
+use common::{release, tier};
 use domain::access::{Channel, Role};
 use domain::parameter::Values;
 use domain::plan::{StackFacts, plan};
 use domain::process::{Effect, Outcome, Process, Seen, Surroundings};
-use domain::release::{DriverKind, Release};
 use domain::rollout::{Command, Event, Person, Rollout, State};
 use domain::stack::{StackKind, StackTarget};
 use domain::strategy::{OnHalt, StrategySpec};
-use domain::tier::{DeploymentModel, SignupPolicy, Tier, TierSpec};
 use domain::timeline::{DENSE, Line, Timeline, cells, stack_in_rollout};
-use domain::{Actor, Configuration, ProcessId, Reason, ReleaseId, StackId, TierId, Timestamp, UserId};
+use domain::{Actor, Configuration, ProcessId, Reason, StackId, Timestamp, UserId};
 use std::collections::{BTreeMap, HashSet};
 use uuid::Uuid;
 
@@ -22,40 +23,6 @@ fn actor() -> Actor {
         groups: vec![],
         permissions: Role::Admin.permissions().to_vec(),
         channel: Channel::Console,
-    }
-}
-
-fn tier() -> Tier {
-    Tier {
-        id: TierId(Uuid::from_u128(7)),
-        key: "basic".parse().unwrap(),
-        revision: 1,
-        spec: TierSpec {
-            name: "Basic".parse().unwrap(),
-            description: String::new(),
-            price: String::new(),
-            model: DeploymentModel::Silo,
-            signup: SignupPolicy::Closed,
-            regions: vec!["local".parse().unwrap()],
-            pool_capacity: 10,
-            identity: domain::identity::Identity::Invitation,
-            parameters: vec![],
-        },
-        saved_at: Timestamp(0),
-        saved_by: String::new(),
-    }
-}
-
-fn release(n: u128, version: &str) -> Release {
-    Release {
-        id: ReleaseId(Uuid::from_u128(n)),
-        version: version.parse().unwrap(),
-        artifacts: [(DriverKind::Local, serde_json::json!(version))].into(),
-        commit: String::new(),
-        notes: String::new(),
-        registered_at: Timestamp(0),
-        registered_by: String::new(),
-        bad: None,
     }
 }
 
