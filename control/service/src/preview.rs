@@ -25,6 +25,8 @@ pub struct WaveChanges {
     pub made: usize,
     /// Stacks that change by a driver which tells nothing beforehand.
     pub untold: usize,
+    /// Whether the wave has begun, or will not begin any more.
+    pub past: bool,
     /// How the preview stands.
     pub standing: PreviewStanding,
     /// What was found last, and when.
@@ -74,6 +76,7 @@ impl WaveChanges {
     #[must_use]
     pub fn sentence(&self) -> String {
         match (&self.standing, &self.found) {
+            (PreviewStanding::Nothing, _) if self.past => "It was not previewed before it began.".to_owned(),
             (PreviewStanding::Nothing, _) if self.untold > 0 => {
                 "The driver of these stacks does not tell changes beforehand.".to_owned()
             }
@@ -193,6 +196,7 @@ impl Service {
         let pending = matches!(rollout.waves[wave].state, WaveState::Pending) && !rollout.has_ended();
         let request = if pending { rollout.preview_request(wave) } else { None };
         let mut changes = self.changes(wave, planned, request).await?;
+        changes.past = !pending;
         let shown = rollout.waves[wave].shown.as_ref();
         if pending && changes.standing == PreviewStanding::Previewed {
             // What answers are bound to is what is shown: one that the log does not have yet is shown a moment later.
@@ -241,6 +245,7 @@ impl Service {
             subjects,
             made: count(|c| *c == Change::Create),
             untold: updates.saturating_sub(subjects),
+            past: false,
             may_ask: request.is_some() && !matches!(standing, PreviewStanding::Waiting { .. }),
             standing,
             found: row.and_then(|row| Some((row.found?, row.ended_at?))),
