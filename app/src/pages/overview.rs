@@ -233,7 +233,19 @@ fn needs_you(data: &Overview, user: &SessionUser) -> impl IntoView + use<> {
         };
         (answers, item.into_any())
     });
-    let (mine, others): (Vec<_>, Vec<_>) = gates.chain(stuck).chain(signups).partition(|(mine, _)| *mine);
+    let decides = may.contains(&Permission::Decide);
+    let tasks = data.tasks.iter().map(|task| {
+        let review = decides.then(|| view! { <div class="actions"><a class="btn btn-primary btn-small" href="/approvals">"Review"</a></div> });
+        let item = view! {
+            <li class="inbox-item" data-state="gated">
+                <div><h3><a href="/approvals">{task.title.clone()}</a></h3><p>"A pipeline waits for a decision on wave " {task.wave.clone()} " · " {time(task.received_at)}</p></div>
+                {review}
+            </li>
+        };
+        (decides, item.into_any())
+    });
+    let (mine, others): (Vec<_>, Vec<_>) =
+        gates.chain(tasks).chain(stuck).chain(signups).partition(|(mine, _)| *mine);
     let section = |title: &'static str, items: Vec<(bool, AnyView)>| {
         let items: Vec<_> = items.into_iter().map(|(_, item)| item).collect();
         (!items.is_empty()).then(|| view! { <section class="section"><header class="section-head"><h2>{title}</h2></header><ul class="inbox">{items}</ul></section> })

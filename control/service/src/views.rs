@@ -8,7 +8,7 @@ use domain::release::{DriverKind, Release};
 use domain::{Actor, MailId, Timestamp};
 use std::collections::BTreeSet;
 use store::{
-    Activity, ActivityFilter, Behind, Message, OpenGate, ProcessRow, Signup, StackHealth, TenantFilter,
+    Activity, ActivityFilter, Behind, Message, OpenGate, ProcessRow, Signup, StackHealth, Task, TenantFilter,
     TenantRow, TierVersions,
 };
 
@@ -25,6 +25,8 @@ pub struct Overview {
     pub rollout: Option<ProcessRow>,
     /// Gates that ask.
     pub gates: Vec<OpenGate>,
+    /// Other systems' pipelines that wait for a decision.
+    pub tasks: Vec<Task>,
     /// Processes that wait for a person.
     pub stuck: Vec<ProcessRow>,
     /// Registrations that wait for a person.
@@ -98,6 +100,7 @@ impl Service {
             rollout: self.store.open_rollout().await?,
             stuck: self.store.stuck_processes(100).await?,
             gates: self.store.asking_gates().await?,
+            tasks: self.store.tasks(100, 0).await?,
             signups: vec![],
             behind_in_all: self.store.count_behind().await?,
             behind,

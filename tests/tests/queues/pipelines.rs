@@ -77,6 +77,9 @@ async fn a_pipeline_is_told_what_was_decided(db: Db) {
     let mut vera = Browser::new(&world.server().base);
     vera.sign_in("vera@example.com", password).await;
     assert!(world.page(&mut vera, "/approvals").await.contains("You cannot decide here"));
+    let (needed, waiting) = (world.page(&mut admin, "/").await, world.page(&mut vera, "/").await);
+    assert!(needed.contains("Needs you") && needed.contains("A pipeline waits for a decision"), "{needed}");
+    assert!(waiting.contains("Waits for others") && !waiting.contains("Needs you"), "{waiting}");
     let fields = |verdict| [("form[id]", id.as_str()), ("form[comment]", ""), ("form[verdict]", verdict)];
     vera.submit("decide_task", &fields("approve")).await;
     assert_eq!(pipeline.state(&first).await.0, "RUNNING", "a viewer decides nothing");

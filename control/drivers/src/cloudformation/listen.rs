@@ -61,7 +61,11 @@ pub async fn listen(driver: Weak<Inner>, queue: Queue, patience: Duration) {
                 let handled: Vec<_> = handled.collect();
                 driver.changed.notify_one();
                 drop(driver);
-                futures::future::join_all(handled).await;
+                let left = futures::future::join_all(handled).await.into_iter().any(|left| left);
+                if left {
+                    // Whoever put it back stands aside, or takes it again before its owner can.
+                    tokio::time::sleep(LEFT_FOR + jitter()).await;
+                }
             }
             Err(trouble) => {
                 if driver.ears().closed(unread(&queue.url, &trouble)) {
@@ -77,8 +81,8 @@ pub async fn listen(driver: Weak<Inner>, queue: Queue, patience: Duration) {
     }
 }
 
-/// Deletes a message, or leaves it to another replica. Without an answer it comes again, and does no harm.
-async fn settle(queue: &Queue, message: Received, leaves: bool) {
+/// Deletes a message, or leaves it to another replica and says so. Without an answer it comes again, and does no harm.
+async fn settle(queue: &Queue, message: Received, leaves: bool) -> bool {
     let settled = if leaves {
         queue.put_back(&message.receipt, LEFT_FOR).await
     } else {
@@ -87,6 +91,12 @@ async fn settle(queue: &Queue, message: Received, leaves: bool) {
     if let Err(trouble) = settled {
         tracing::debug!(%trouble, "a message of the queue of stack events will come again");
     }
+    leaves
+}
+
+/// Up to a second, so that replicas do not stand aside in step.
+fn jitter() -> Duration {
+    Duration::from_millis(u64::from(uuid::Uuid::now_v7().as_bytes()[15]) * 4)
 }
 
 fn unread(url: &str, trouble: &QueueTrouble) -> Reason {
