@@ -10,18 +10,20 @@ use domain::access::Permission;
 use domain::{Span, Timestamp};
 use http::StatusCode;
 use leptos::prelude::*;
-use service::{Checklist, NewRelease, NewTenant, Overview, SessionUser, StartRollout};
+use service::{Checklist, Inbox, NewRelease, NewTenant, Overview, SessionUser, StartRollout};
 use store::{Behind, OpenGate};
 
 pub async fn show(State(ui): State<Ui>, member: Member) -> Response {
     let frame = member.frame("/");
     let data = page!(ui, frame, ui.service.overview(&member.actor).await);
+    let inbox = page!(ui, frame, ui.service.inbox(&member.actor).await);
     let flash = member.flash().await;
     let (user, now) = (member.user.clone(), ui.service.now());
-    render(&ui, StatusCode::OK, frame, "Overview", flash, move || body(data.clone(), &user, now)).await
+    render(&ui, StatusCode::OK, frame, "Overview", flash, move || body(data.clone(), &inbox, &user, now))
+        .await
 }
 
-fn body(data: Overview, user: &SessionUser, now: Timestamp) -> impl IntoView + use<> {
+fn body(data: Overview, inbox: &Inbox, user: &SessionUser, now: Timestamp) -> impl IntoView + use<> {
     let may = user.role.permissions();
     let live = data.live.as_ref().map(|r| r.version.to_string());
     let total: i64 = data.versions.iter().map(|v| v.tenants).sum();
@@ -46,7 +48,7 @@ fn body(data: Overview, user: &SessionUser, now: Timestamp) -> impl IntoView + u
                 </section>
             })}
             {drift::attention(data.drifted)}
-            {needs_you(&data, user)}
+            {needs_you(&data, inbox, user)}
             <section class="section"><header class="section-head"><h2>"Who runs what"</h2></header>{matrix(&data, live.as_deref())}</section>
             {health(&data)}
             {behind(&data, may.contains(&Permission::Rollouts))}
@@ -183,26 +185,25 @@ fn checklist(list: Checklist, may: &[Permission]) -> impl IntoView + use<> {
     }
 }
 
-/// Whether this person may answer the gate, as far as the list knows.
-fn asks(gate: &OpenGate, user: &SessionUser) -> bool {
-    user.role.permissions().contains(&Permission::Decide)
-        && gate.group.as_ref().is_none_or(|group| user.groups.contains(group))
+fn gate(g: &OpenGate, others: Option<&str>) -> (bool, AnyView) {
+    let href = format!("/gates/{}/{}", g.rollout, g.wave + 1);
+    let who = g.group.as_ref().map(|g| format!(" from {g}")).unwrap_or_default();
+    let mine = others.is_none();
+    let review = mine.then(|| view! { <div class="actions"><a class="btn btn-primary btn-small" href=href.clone()>"Review"</a></div> });
+    let why = others.map(|why| view! { <p class="muted">{capital(why)}</p> });
+    let item = view! {
+        <li class="inbox-item" data-state="gated">
+            <div><h3><a href=href>{g.title.clone()}</a></h3><p>{format!("Waits for {}{who}", count(i64::from(g.missing), "approval"))}</p>{why}</div>
+            {review}
+        </li>
+    };
+    (mine, item.into_any())
 }
 
-fn needs_you(data: &Overview, user: &SessionUser) -> impl IntoView + use<> {
+fn needs_you(data: &Overview, inbox: &Inbox, user: &SessionUser) -> impl IntoView + use<> {
     let may = user.role.permissions();
-    let gates = data.gates.iter().map(|g| {
-        let href = format!("/gates/{}/{}", g.rollout, g.wave + 1);
-        let who = g.group.as_ref().map(|g| format!(" from {g}")).unwrap_or_default();
-        let review = asks(g, user).then(|| view! { <div class="actions"><a class="btn btn-primary btn-small" href=href.clone()>"Review"</a></div> });
-        let item = view! {
-            <li class="inbox-item" data-state="gated">
-                <div><h3><a href=href>{g.title.clone()}</a></h3><p>{format!("Waits for {}{who}", count(i64::from(g.missing), "approval"))}</p></div>
-                {review}
-            </li>
-        };
-        (asks(g, user), item.into_any())
-    });
+    let yours = inbox.yours.iter().map(|g| gate(g, None));
+    let gates = yours.chain(inbox.others.iter().map(|(g, why)| gate(g, Some(why))));
     let stuck = data.stuck.iter().filter(|p| p.summary.status != "running").map(|p| {
         use domain::process::ProcessKind as Kind;
         let (href, mine) = match (p.kind, p.summary.subject) {

@@ -43,7 +43,7 @@ pub async fn list(State(ui): State<Ui>, member: Member, Query(shown): Query<Show
                         <td class="cell-main" data-label="Version"><span class="version" data-rank=rank>{r.version.to_string()}</span> " " {mark}</td>
                         <td data-label="Notes">{notes(&r.notes)}</td>
                         <td data-label="Commit" class="wide-only"><code>{r.commit.clone()}</code></td>
-                        <td data-label="Registered">{time(r.registered_at)} " by " {r.registered_by.clone()}</td>
+                        <td data-label="Registered"><span>{time(r.registered_at)} " by " {r.registered_by.clone()}</span></td>
                         <td class="cell-actions">{start}</td>
                     </tr>
                 }

@@ -51,7 +51,7 @@ fn people(flash: &Flash, users: &[User]) -> AnyView {
             view! {
                 <tr>
                     <td class="cell-main" data-label="Person">{u.email.to_string()}</td>
-                    <td data-label="Role and groups"><form class="row" method="post" action="/do/change_user">
+                    <td data-label="Role and groups"><div><form class="row" method="post" action="/do/change_user">
                         <input type="hidden" name="id" value=id.clone() />
                         <select name="role" aria-label=label>{options}</select>
                         <input name="groups" aria-label=format!("Groups of {}", u.email) placeholder="groups" value=u.groups.join(", ") />
@@ -61,7 +61,7 @@ fn people(flash: &Flash, users: &[User]) -> AnyView {
                         <details><summary><small>"Forgot their password?"</small></summary>
                             <p class="hint">"They get another one, which you see once. Their sessions end."</p>
                             {post("reset_password", "Make a new password", "btn btn-small btn-danger", &[("id", id)])}
-                        </details></td>
+                        </details></div></td>
                     <td data-label="Since">{time(u.created_at)}</td>
                 </tr>
             }

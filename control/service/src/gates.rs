@@ -4,7 +4,7 @@ use crate::{Result, Service};
 use domain::process::Process as _;
 use domain::rollout::{Command, Decision, Gate, Rollout, Verdict, WaveState};
 use domain::{Actor, Timestamp};
-use store::OpenGate;
+use store::{OpenGate, Running};
 
 /// How a person stands to a gate.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -58,9 +58,10 @@ impl Service {
     pub async fn inbox(&self, actor: &Actor) -> Result<Inbox> {
         let mut inbox = Inbox::default();
         actor.require(domain::access::Permission::View)?;
-        for gate in self.store.asking_gates().await? {
-            let running = self.rollout_state(actor, gate.rollout).await?;
-            match standing(&running.process, actor, gate.wave, self.now()) {
+        let asking = self.asking.get(&self.store, self.asking()).await?;
+        for (gate, rollout) in asking.iter() {
+            let gate = gate.clone();
+            match standing(rollout, actor, gate.wave, self.now()) {
                 Standing::Asked { only_reject: None } => inbox.yours.push(gate),
                 Standing::Asked { only_reject: Some(why) } => inbox.others.push((gate, why)),
                 Standing::Answered { .. } => {
@@ -71,6 +72,16 @@ impl Service {
             }
         }
         Ok(inbox)
+    }
+
+    async fn asking(&self) -> Result<Vec<(OpenGate, Rollout)>> {
+        let mut asking = vec![];
+        for gate in self.store.asking_gates().await? {
+            if let Some(running) = Running::<Rollout>::load(&self.store, gate.rollout).await? {
+                asking.push((gate, running.process));
+            }
+        }
+        Ok(asking)
     }
 }
 

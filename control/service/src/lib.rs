@@ -57,9 +57,10 @@ pub use views::{Checklist, Overview, Settings};
 
 use domain::plan::StackFacts;
 use domain::process::Process;
+use domain::rollout::Rollout;
 use domain::{Actor, ProcessId, Timestamp};
 use std::sync::Arc;
-use store::{NewEvent, Running, Store};
+use store::{NewEvent, OpenGate, Running, Store};
 
 /// Reads the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -75,6 +76,8 @@ pub struct Service {
     attempts: Arc<access::Attempts>,
     facts: kept::Kept<Vec<StackFacts>>,
     overview: kept::Kept<Overview>,
+    /// Gates that ask, with their rollouts: the first page and the inbox tell everybody how they stand to each.
+    asking: kept::Kept<Vec<(OpenGate, Rollout)>>,
     queues: Arc<queues::Queues>,
 }
 
@@ -90,6 +93,7 @@ impl Service {
             attempts: Arc::default(),
             facts: kept::Kept::default(),
             overview: kept::Kept::default(),
+            asking: kept::Kept::default(),
             queues: Arc::default(),
         }
     }

@@ -8,7 +8,7 @@ use domain::release::{DriverKind, Release};
 use domain::{Actor, MailId, Timestamp};
 use std::collections::BTreeSet;
 use store::{
-    Activity, ActivityFilter, Behind, Message, OpenGate, ProcessRow, Signup, StackHealth, Task, TenantFilter,
+    Activity, ActivityFilter, Behind, Message, ProcessRow, Signup, StackHealth, Task, TenantFilter,
     TenantRow, TierVersions,
 };
 
@@ -23,8 +23,6 @@ pub struct Overview {
     pub states: Vec<(String, i64)>,
     /// The rollout that runs or waits.
     pub rollout: Option<ProcessRow>,
-    /// Gates that ask.
-    pub gates: Vec<OpenGate>,
     /// Other systems' pipelines that wait for a decision.
     pub tasks: Vec<Task>,
     /// Processes that wait for a person.
@@ -99,7 +97,6 @@ impl Service {
             states,
             rollout: self.store.open_rollout().await?,
             stuck: self.store.stuck_processes(100).await?,
-            gates: self.store.asking_gates().await?,
             tasks: self.store.tasks(100, 0).await?,
             signups: vec![],
             behind_in_all: self.store.count_behind().await?,
