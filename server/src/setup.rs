@@ -98,10 +98,20 @@ impl AccountSetup {
         self.role.as_deref().map_or(Ok(()), check_role)
     }
 
+    /// The account that its role is in.
+    fn number(&self) -> Option<&str> {
+        self.role.as_deref().and_then(|arn| arn.split(':').nth(4))
+    }
+
+    /// Whose rate budget its calls are taken from: other roles of an account share it.
+    fn bucket(&self) -> (Option<&str>, Option<&str>, Option<&str>) {
+        (self.number(), self.region.as_deref(), self.endpoint.as_deref())
+    }
+
     /// Where it leads, for people.
     pub fn place(&self) -> String {
         let region = self.region.as_deref().unwrap_or("the usual region");
-        let account = self.role.as_deref().and_then(|arn| arn.split(':').nth(4));
+        let account = self.number();
         match (account, &self.endpoint) {
             (Some(account), None) => format!("AWS account {account} in {region}"),
             (None, None) => format!("AWS in {region}"),
@@ -226,7 +236,7 @@ impl Setup {
                     at()
                 );
             }
-            if target.driver == DriverKind::Cloudformation && !accounts.insert(&target.account) {
+            if target.driver == DriverKind::Cloudformation && !accounts.insert(target.account.bucket()) {
                 bail!(
                     "{}: another target leads to the same account and region, and they would not know of each \
                        other's calls; make them one",
@@ -426,6 +436,11 @@ mod tests {
             ("[[target]]\ndriver = 'local'\ndrift_every = '24h'", "drift_every: only"),
             (&format!("{one}{one}"), "another target has that name"),
             (&format!("{one}{}", one.replace("'a'", "'b'")), "the same account and region"),
+            (
+                "[[target]]\ndriver = 'cloudformation'\nname = 'a'\nrole = 'arn:aws:iam::210987654321:role/a'\n\
+                 [[target]]\ndriver = 'cloudformation'\nname = 'b'\nrole = 'arn:aws:iam::210987654321:role/b'",
+                "the same account and region",
+            ),
             ("[queues]\nregion = 'x'", "queues: names no queue"),
             ("[queues]\ngates = 'orders'", "gates: “orders” is not a queue's address"),
             ("[queues]\ngates = 'https://sqs/1/q.fifo'", "gates: “https://sqs/1/q.fifo” is a FIFO queue"),

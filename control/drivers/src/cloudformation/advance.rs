@@ -178,7 +178,9 @@ impl Inner {
                         return Answer::Rest;
                     }
                 };
-                wish.kept = seen.map(|s| s.others.clone()).unwrap_or_default();
+                if own_name(&change.name).is_some() {
+                    wish.kept = seen.map(|s| s.others.clone()).unwrap_or_default();
+                }
                 turn.work.step = Step::Lost;
                 let sent = if what == Move::Create {
                     self.calls.create(class, &wish).await

@@ -128,7 +128,14 @@ impl Calls {
             }
             other => other?,
         };
-        let refused = match self.compared(class, &wish.name, &set).await {
+        let compared = match (self.compared(class, &wish.name, &set).await, &wish.protection.policy) {
+            // A change set cannot take a policy along.
+            (Ok(Compared::Changes(changes)), Some(policy)) => {
+                self.set_policy(class, &id, policy).await.map(|()| Compared::Changes(changes))
+            }
+            (compared, _) => compared,
+        };
+        let refused = match compared {
             Ok(Compared::Changes(_)) => {
                 let request = self
                     .client

@@ -3,6 +3,7 @@
 
 use super::Inner;
 use super::advance::{Answer, class_of, token_of};
+use super::artifact::Artifact;
 use super::errors::Trouble;
 use super::events::{self, StackEvent};
 use super::health::{self, Proved};
@@ -48,6 +49,9 @@ impl Inner {
         self.memory.note_begun(&turn.work.name, seen.updated);
         // The refused update has not taken its tags with it either.
         seen.marks.protected = wanted.termination.or(seen.marks.protected);
+        if let Some(Ok(artifact)) = change.to.as_ref().map(|goal| Artifact::parse(&goal.artifact)) {
+            seen.marks.door = artifact.door;
+        }
         let digest = change.to.as_ref().map(|goal| goal.configuration.digest.clone());
         self.succeed(turn, &seen, digest, wanted.policy.as_deref(), &[]).await;
         Answer::Rest

@@ -58,6 +58,13 @@ const DENIED: &[&str] = &[
 ];
 const EXPIRED: &[&str] =
     &["ExpiredToken", "ExpiredTokenException", "RequestExpired", "RequestTimeTooSkewed", "AuthFailure"];
+/// A change set that cannot be executed or deleted now belongs to a stack that has gone on meanwhile.
+const BUSY: &[&str] = &[
+    "OperationInProgressException",
+    "ConcurrentModificationException",
+    "InvalidChangeSetStatus",
+    "InvalidChangeSetStatusException",
+];
 const BROKEN: &[&str] =
     &["InternalFailure", "InternalError", "InternalServerError", "ServiceUnavailable", "RequestTimeout"];
 
@@ -82,7 +89,7 @@ pub fn classify(http: u16, code: Option<&str>, message: Option<&str>) -> Trouble
         Trouble::Protected
     } else if let Some(status) = state_in(message) {
         Trouble::Busy(Some(status))
-    } else if matches!(code, "OperationInProgressException" | "ConcurrentModificationException") {
+    } else if BUSY.contains(&code) {
         Trouble::Busy(None)
     } else if DENIED.contains(&code) {
         Trouble::Denied(told(http, code, message))

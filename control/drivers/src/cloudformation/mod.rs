@@ -132,7 +132,7 @@ impl Cloudformation {
     }
 
     /// Checks what a release brings against the parameters that a tier has: what nothing would fill is named.
-    /// A template that is given by its address is read for that, once.
+    /// A template that is given by its address is read for that.
     ///
     /// # Errors
     /// The parameters that do not fit, by name; or CloudFormation cannot read the template.
@@ -145,14 +145,11 @@ impl Cloudformation {
         match &artifact.source {
             Source::Body(_, template) => artifact.check(template, tier),
             Source::Url(url) => {
-                let template = match self.inner.known_template(url) {
-                    Some(known) => known,
-                    None => {
-                        self.inner.calls.template(budget::Class::Rollout, url).await.map_err(|trouble| {
-                            Invalid::new("template_url", reasons::refused(&trouble, url).0.sentence)
-                        })?
-                    }
-                };
+                // Whoever corrects what is at the address registers it again: what was read before does not count.
+                let read = self.inner.calls.template(budget::Class::Rollout, url).await;
+                let template = read.map_err(|trouble| {
+                    Invalid::new("template_url", reasons::refused(&trouble, url).0.sentence)
+                })?;
                 self.inner.know_template(url, &template);
                 artifact.check(&template, tier)
             }

@@ -11,6 +11,7 @@ use crate::Change;
 use aws_sdk_cloudformation::types as sdk;
 use domain::Reason;
 use domain::preview::{Action, Replacement, ResourceChange, StackDiff};
+use domain::stack::own_name;
 use futures::StreamExt as _;
 use std::sync::PoisonError;
 
@@ -28,7 +29,7 @@ impl Inner {
 
     async fn preview_one(&self, change: &Change) -> Result<StackDiff, Reason> {
         let name = self.name(&change.name);
-        let wish = match self.wish(Class::Sweep, change, &name).await {
+        let mut wish = match self.wish(Class::Sweep, change, &name).await {
             Ok(wish) => wish,
             Err(Some(reason)) => return Err(reason),
             Err(None) => {
@@ -37,6 +38,11 @@ impl Inner {
                 ));
             }
         };
+        if own_name(&change.name).is_some() {
+            // The update looks first, too, and keeps the tags of others.
+            let seen = self.calls.describe(Class::Sweep, &name).await.map_err(|t| refused(&t, &name))?;
+            wish.kept = seen.map(|seen| seen.others).unwrap_or_default();
+        }
         let set = format!("{PREFIX}{}", change.token);
         self.tidy(&name).await;
         let mut made = self.calls.compare(Class::Sweep, &wish, &set, None).await;

@@ -1,7 +1,8 @@
 //! How a stack is protected: from being deleted, and from updates that its stack policy forbids.
 //!
 //! A release asks for it, for the deployment models that it names. Whether Tidegate itself protects a stack stands
-//! in the stack's tags: what somebody else has protected is told to a person and never taken off.
+//! in the stack's tags: what somebody else has protected is told to a person and not taken off to delete it. An update
+//! whose release says plainly that there is no protection takes it off, whoever put it on.
 
 use super::Inner;
 use super::budget::Class;

@@ -8,6 +8,7 @@ use super::judge::Step;
 use super::sighting::Sighting;
 use super::work::InFlight;
 use super::{Inner, now};
+use domain::process::Outcome;
 use domain::{OperationId, Span, Timestamp};
 use futures::StreamExt as _;
 use std::collections::{HashMap, HashSet};
@@ -149,15 +150,36 @@ impl Inner {
             let seen = looked.stacks.get(&flight.name)?;
             // What was sent meanwhile was not there yet when the stack was seen.
             let mut turn = self.memory.take_unchanged(&flight)?;
+            if turn.work.heal && !turn.work.step.tells() {
+                // A repair is compared for minutes before it begins; others are not kept waiting.
+                drop(turn);
+                self.advance_aside(flight.token, seen.clone());
+                return None;
+            }
             self.advance(&mut turn, Look::Seen(seen.clone())).await;
             let ended = turn.work.ended.is_some() || turn.work.step == Step::Proved;
-            if let Some(sent) = flight.sent.filter(|_| ended) {
+            // How long it takes is known of what was sent here and went well.
+            let well = !matches!(turn.work.ended, Some(Outcome::Failed { .. })) && turn.work.change.is_some();
+            if let Some(sent) = flight.sent.filter(|_| ended && well) {
                 self.schedule().ended(now() - sent);
             }
             ended.then_some(flight.token)
         });
         let ended = futures::stream::iter(moves).buffer_unordered(AT_ONCE);
         ended.filter_map(std::future::ready).collect().await
+    }
+
+    fn advance_aside(&self, token: OperationId, seen: Option<Sighting>) {
+        let me = self.me.clone();
+        tokio::spawn(async move {
+            let Some(driver) = me.upgrade() else { return };
+            if let Some(mut turn) = driver.memory.take_known(token)
+                && turn.work.ended.is_none()
+            {
+                driver.advance(&mut turn, Look::Seen(seen)).await;
+            }
+            driver.changed.notify_one();
+        });
     }
 
     fn swept(&self) -> Timestamp {

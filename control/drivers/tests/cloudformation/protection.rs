@@ -1,7 +1,7 @@
 //! Stacks that a release protects, and stacks that somebody else does.
 
 use crate::world::*;
-use drivers::{Change, Driver};
+use drivers::{Change, Driver, Submitted};
 use emulator::{Fault, accepted};
 use serde_json::{Value, json};
 
@@ -140,4 +140,21 @@ async fn a_switch_that_the_tier_does_not_have_is_told_before_anything_is_sent() 
     let artifact = json!({ "template_body": PLAIN, "protection": { "termination": 1 } });
     let wrong = driver.check_artifact(&artifact).unwrap_err().sentence();
     assert!(wrong.starts_with("protection.termination: must be true, false"), "{wrong}");
+}
+
+/// A repair leads to the live release too: a change set takes no policy along.
+#[tokio::test]
+async fn a_repair_brings_the_releases_policy() {
+    let world = World::new().await;
+    let driver = world.driver().await;
+    let acme = stack(1, "acme");
+    perform(&driver, &acme.create(1, 30)).await;
+    let change = guarded(acme.update(2, 60), json!({ "termination": true, "policy": deny("Table") }));
+    let mut events = driver.events();
+    let outcome = match driver.heal(&change).await.unwrap() {
+        Submitted::Ended(outcome) => outcome,
+        Submitted::Accepted => end_of(&driver, &change, &mut events).await,
+    };
+    assert_eq!(runs(&outcome), "digest-60");
+    assert_eq!(protection(&world).await, (true, deny("Table").to_string()));
 }
