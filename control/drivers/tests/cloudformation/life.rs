@@ -201,6 +201,14 @@ async fn a_template_by_its_address_is_read_once_and_its_parameters_are_checked()
     let log = world.proxy.take_log();
     assert_eq!(log.iter().filter(|c| c.action == "GetTemplateSummary").count(), 1);
 
+    // What was corrected at the address counts at the next registration.
+    let mapped = serde_json::json!({ "template_url": url, "parameters": { "Vpc": { "constant": "v" } } });
+    let wrong = driver.check_parameters(&mapped, &tier).await.unwrap_err().sentence();
+    assert!(wrong.starts_with("parameters.Vpc: is no parameter of the template"), "{wrong}");
+    let corrected = PLAIN.replace("  Stage:\n", "  Vpc: { Type: String }\n  Stage:\n");
+    world.put("/templates/plain.yaml", &corrected).await;
+    driver.check_parameters(&mapped, &tier).await.unwrap();
+
     let missing = serde_json::json!({ "template_url": format!("{url}.gone") });
     let wrong = driver.check_parameters(&missing, &tier).await.unwrap_err().sentence();
     assert!(wrong.starts_with("template_url: "), "{wrong}");
