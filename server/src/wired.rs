@@ -153,6 +153,7 @@ impl service::Drivers for Wired {
         target: &StackTarget,
         update: &Update,
     ) -> Result<BTreeMap<String, Expected>, Reason> {
+        let (user_pool, app_client) = update.sign_in.clone();
         let served = |(id, slug, name): (String, String, String)| Served { id, slug, name };
         let goal = Goal {
             configuration: update.configuration.clone(),
@@ -161,8 +162,7 @@ impl service::Drivers for Wired {
             model: update.model.clone(),
             components: vec![],
             tenants: update.tenant.clone().map(served).into_iter().collect(),
-            // What is imported keeps the people that it has: their pool is not Tidegate's to know.
-            sign_in: SignIn::default(),
+            sign_in: SignIn { user_pool, app_client },
         };
         self.of(target)?.expected(&goal, &update.stack).await
     }

@@ -117,6 +117,17 @@ impl Identity {
         }
     }
 
+    /// The ids that the tier itself names; what stands in an output is known only once the stack has it.
+    #[must_use]
+    pub fn named_ids(&self) -> (Option<String>, Option<String>) {
+        let id = |located: Option<&Located>| match located {
+            Some(Located::Id(id)) => Some(id.clone()),
+            Some(Located::Output(_)) | None => None,
+        };
+        let (user_pool, app_client) = self.places();
+        (id(user_pool), id(app_client))
+    }
+
     /// Checks it against the tier's deployment model.
     ///
     /// # Errors

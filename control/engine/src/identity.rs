@@ -107,13 +107,9 @@ impl SignIns {
             return Ok(known.clone());
         }
         let tier = store.tier(key.0, Some(key.1)).await?;
-        let id = |located: Option<&Located>| match located {
-            Some(Located::Id(id)) => Some(id.clone()),
-            Some(Located::Output(_)) | None => None,
-        };
         let named = tier.map_or_else(SignIn::default, |(tier, _)| {
-            let (user_pool, app_client) = tier.spec.identity.places();
-            SignIn { user_pool: id(user_pool), app_client: id(app_client) }
+            let (user_pool, app_client) = tier.spec.identity.named_ids();
+            SignIn { user_pool, app_client }
         });
         self.tiers.insert(key, named.clone());
         Ok(named)

@@ -233,6 +233,7 @@ impl Service {
             tier: tier.key.to_string(),
             model: tier.spec.model.word().to_owned(),
             tenant: own.map(|t| (t.id.to_string(), t.slug.clone(), t.name.clone())),
+            sign_in: tier.spec.identity.named_ids(),
         };
         self.drivers.expected(target, &update).await
     }

@@ -128,6 +128,8 @@ pub struct Update {
     pub model: String,
     /// The tenant of a dedicated stack: id, short name, name.
     pub tenant: Option<(String, String, String)>,
+    /// The user pool and the app client that the tier names by their ids.
+    pub sign_in: (Option<String>, Option<String>),
 }
 
 fn no_import(target: &StackTarget) -> Reason {
