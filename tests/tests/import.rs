@@ -393,6 +393,79 @@ async fn a_person_sees_what_was_inferred_corrects_it_and_saves_it_without_script
     assert_eq!(post(&mut operator, &form, &[("act", "show"), pattern]).await.status(), StatusCode::FORBIDDEN);
 }
 
+#[tokio::test]
+async fn what_is_only_shown_is_not_taken_for_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let cloud = Cloud::start().await;
+    let others = Others::of(&cloud).await;
+    let parameters = [("TenantId", "birch"), ("DeploymentModel", "silo"), ("Visibility", "60")];
+    others.make("stack-birch", PLAIN, &parameters, &[("version", "1.2.0")]).await;
+    let (server, _) = installation(folder.path(), Db::Sqlite, &cloud).await;
+    let mut admin = server.admin().await;
+    let page = |email: &'static str| {
+        let form = [("form[target]", "cloudformation/eu"), ("form[source]", "stacks"), ("act", "show")];
+        [&form[..], &[("form[pattern]", "stack-{tenant}"), ("form[email]", email)]].concat()
+    };
+    let shown = admin.post("/settings/import", &page("ops+{tenant}@old.example")).await.text().await.unwrap();
+    assert!(shown.contains("ops+birch@old.example"), "{shown}");
+
+    // Another address for all is another address, though the page posts the old one with each tenant.
+    let mut posted = fields(&shown);
+    posted.retain(|(name, _)| name != "form[email]");
+    posted.push(("form[email]".to_owned(), "ops+{tenant}@new.example".to_owned()));
+    let shown = send(&mut admin, &posted, "show").await.text().await.unwrap();
+    assert!(shown.contains("ops+birch@new.example") && !shown.contains("chosen by you"), "{shown}");
+
+    // What is written stays, and follows no default any more.
+    let mut posted = fields(&shown);
+    for (_, value) in posted.iter_mut().filter(|(name, _)| name.ends_with("[slug]")) {
+        *value = "birch-trees".to_owned();
+    }
+    let shown = send(&mut admin, &posted, "show").await.text().await.unwrap();
+    let shown = send(&mut admin, &fields(&shown), "show").await.text().await.unwrap();
+    assert!(
+        shown.contains("value=\"birch-trees\"") && shown.contains("ops+birch-trees@new.example"),
+        "{shown}"
+    );
+
+    // And the first click on the button saves what the page shows.
+    let saved = send(&mut admin, &fields(&shown), "save").await;
+    assert_eq!(saved.status(), StatusCode::SEE_OTHER, "{}", saved.text().await.unwrap());
+}
+
+/// What a browser posts of the page's form, but for its buttons.
+fn fields(page: &str) -> Vec<(String, String)> {
+    let form = page.split("id=\"import\"").nth(1).unwrap().split("</form>").next().unwrap();
+    let attribute = |tag: &str, name: &str| {
+        let text = tag.split(&format!(" {name}=\"")).nth(1)?.split('"').next()?;
+        Some(text.replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+    };
+    let mut fields = vec![];
+    let mut select = String::new();
+    for tag in form.split('<').skip(1).map(|tag| format!(" {}", tag.split('>').next().unwrap())) {
+        let name = || attribute(&tag, "name").unwrap_or_default();
+        let value = || attribute(&tag, "value").unwrap_or_default();
+        match tag.split_whitespace().next() {
+            Some("input") if tag.contains("checkbox") || tag.contains("radio") => {
+                if tag.contains(" checked") {
+                    fields.push((name(), value()));
+                }
+            }
+            Some("input") => fields.push((name(), value())),
+            Some("select") => select = name(),
+            Some("option") if tag.contains(" selected") => fields.push((select.clone(), value())),
+            _ => {}
+        }
+    }
+    fields
+}
+
+async fn send(browser: &mut Browser, fields: &[(String, String)], act: &str) -> reqwest::Response {
+    let mut all: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    all.push(("act", act));
+    browser.post("/settings/import", &all).await
+}
+
 /// Sends the page's own form.
 async fn post(browser: &mut Browser, form: &[(&str, &str)], more: &[(&str, &str)]) -> reqwest::Response {
     browser.post("/settings/import", &[form, more].concat()).await

@@ -18,6 +18,9 @@ use serde::Deserialize;
 use service::{Error, ImportForm, ImportSource, Imported, TargetCard, TierCard};
 use std::collections::HashMap;
 
+/// A fleet of a thousand stacks, with what was shown of each, in bytes.
+pub const LARGEST: usize = 16 << 20;
+
 /// What the page posts to itself.
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -28,6 +31,9 @@ struct Posted {
     shown: String,
     form: Fields,
     rows: Vec<PostedRow>,
+    /// What the rows showed, and what was written before: JSON, so that what was only shown is not taken for written.
+    as_shown: String,
+    as_written: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -71,6 +77,7 @@ impl Posted {
             release: row.release,
             tenants: row.tenants,
         };
+        let rows = self.rows.into_iter().map(row).collect();
         let f = self.form;
         ImportForm {
             target: f.target,
@@ -86,9 +93,21 @@ impl Posted {
             region: f.region,
             keep: !f.keep.is_empty(),
             skip: !f.skip.is_empty(),
-            rows: self.rows.into_iter().map(row).collect(),
+            rows: written(rows, &self.as_shown, &self.as_written),
         }
     }
+}
+
+fn written(posted: Vec<RowEdit>, shown: &str, before: &str) -> Vec<RowEdit> {
+    let read = |json: &str| serde_json::from_str::<Vec<RowEdit>>(json).unwrap_or_default();
+    let (shown, before) = (read(shown), read(before));
+    let of = |all: &[RowEdit], stack: &str| all.iter().find(|row| row.stack == stack).cloned();
+    let one = |row: RowEdit| {
+        let shown = of(&shown, &row.stack).unwrap_or_default();
+        let before = of(&before, &row.stack).unwrap_or_default();
+        row.written(&shown, &before)
+    };
+    posted.into_iter().map(one).collect()
 }
 
 pub async fn show(State(ui): State<Ui>, member: Member) -> Response {
@@ -282,12 +301,17 @@ fn shown(
     let save = (!nothing && hindered == 0).then(|| {
         view! { <button class="btn btn-primary" type="submit" name="act" value="save">{format!("Import {what}")}</button> }
     });
+    let json = |rows: &[RowEdit]| serde_json::to_string(rows).unwrap_or_default();
+    let as_shown = json(&plan.rows.iter().map(RowEdit::shown).collect::<Vec<_>>());
+    let as_written = json(&form.rows);
     let check = (!plan.rows.is_empty())
         .then(|| view! { <button class="btn" type="submit" name="act" value="show">"Check again"</button> });
     view! {
         <section class="section stack">
             <p class="live-sentence" role="status">{sentence}</p>
             <input type="hidden" name="shown" value=plan.hash.clone() />
+            <input type="hidden" name="as_shown" value=as_shown />
+            <input type="hidden" name="as_written" value=as_written />
             {notes}
             {trouble}
             {rows(plan, form, tiers, versions)}

@@ -33,7 +33,7 @@ use crate::session::{Ui, Visitor};
 use crate::shell::{Frame, render_error};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -73,7 +73,10 @@ pub fn router(ui: Ui) -> Router {
         .route("/approvals", get(approvals::list))
         .route("/activity", get(activity::list))
         .route("/settings", get(settings::show))
-        .route("/settings/import", get(import::show).post(import::again))
+        .route(
+            "/settings/import",
+            get(import::show).post(import::again).layer(DefaultBodyLimit::max(import::LARGEST)),
+        )
         .route("/signup", get(signup::form))
         .route("/signup/address", get(signup::address))
         .route("/signup/sent", get(signup::sent))

@@ -3,6 +3,7 @@
 //! Keeps laws 1, 2 and 8 of DESIGN §3: a stack counts as running something only where that is proved, whatever is
 //! not proved is said to be so with its reason, and what a person saves is the very plan that was shown.
 
+mod edit;
 mod hints;
 mod infer;
 mod pattern;
