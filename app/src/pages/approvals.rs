@@ -142,7 +142,7 @@ fn inside(panel: &GatePanel, steer: bool) -> Option<AnyView> {
         Standing::Asked { .. } | Standing::Answered { .. } | Standing::Others(_) | Standing::NotYet(_)
     );
     let next = panel.preview.as_ref().filter(|next| open && next.standing != PreviewStanding::Nothing)?;
-    let ask = changes::ask(panel.timeline.id, next, "gate").filter(|_| steer);
+    let ask = changes::ask(panel.timeline.id, next, Some(panel.wave + 1)).filter(|_| steer);
     let waits = matches!(next.standing, PreviewStanding::Waiting { .. });
     let waits = waits.then(|| view! { <p class="small muted">"Open this page again to see it. If something else is found than was shown before, answers given until then count no more."</p> });
     Some(

@@ -35,8 +35,8 @@ pub fn wave(changes: &WaveChanges, ask: Option<AnyView>) -> AnyView {
     let found = changes.found.as_ref().map(|(found, at)| {
         let endangered = found.endangered();
         let danger = (endangered > 0).then(|| view! {
-            <p class="alert alert-error"><strong>"Data can be lost on " {count(endangered as i64, "stack")} "."</strong>
-                " Look at what is marked below before you go on."</p>
+            <p class="alert alert-error"><strong>{if changes.past { "Data could be lost on " } else { "Data can be lost on " }} {count(endangered as i64, "stack")} "."</strong>
+                {(!changes.past).then_some(" Look at what is marked below before you go on.")}</p>
         });
         let groups: Vec<_> = found.groups.iter().take(GROUPS).map(group).collect();
         let more = found.groups.len().saturating_sub(GROUPS);
@@ -104,11 +104,12 @@ fn names(all: &[String]) -> String {
 }
 
 /// The button that asks for the preview of a rollout's wave, where that is possible.
-pub fn ask(rollout: ProcessId, changes: &WaveChanges, back: &str) -> Option<AnyView> {
+/// `gate` is the number of the gate whose page it leads back to, from 1.
+pub fn ask(rollout: ProcessId, changes: &WaveChanges, gate: Option<usize>) -> Option<AnyView> {
     changes.may_ask.then(|| {
         let label = if changes.found.is_some() { "Preview again" } else { "Preview changes" };
-        let values =
-            [("rollout", rollout.to_string()), ("wave", changes.wave.to_string()), ("back", back.to_owned())];
+        let gate = gate.map(|gate| gate.to_string()).unwrap_or_default();
+        let values = [("rollout", rollout.to_string()), ("wave", changes.wave.to_string()), ("gate", gate)];
         crate::parts::post("ask_changes", label, "btn btn-small", &values)
     })
 }
@@ -118,16 +119,15 @@ pub fn ask(rollout: ProcessId, changes: &WaveChanges, back: &str) -> Option<AnyV
 pub async fn ask_changes(
     rollout: String,
     wave: usize,
-    #[server(default)] back: String,
+    #[server(default)] gate: String,
 ) -> Result<(), ServerFnError> {
     let doing = async {
         let (service, actor) = actor().await?;
         let id: ProcessId = super::id(&rollout, "the rollout")?;
         service.ask_wave_changes(&actor, id, wave).await?;
-        let to = if back == "gate" && wave > 0 {
-            format!("/gates/{id}/{wave}")
-        } else {
-            format!("/rollouts/{id}")
+        let to = match gate.parse::<usize>() {
+            Ok(gate) => format!("/gates/{id}/{gate}"),
+            Err(_) => format!("/rollouts/{id}"),
         };
         Ok((to, Some("The preview is on its way.".to_owned())))
     };
@@ -160,7 +160,7 @@ pub async fn ask_plan_changes(form: Planned) -> Result<(), ServerFnError> {
             even_if_bad: !form.even_if_bad.is_empty(),
             ..NewRollout::default()
         };
-        service.ask_plan_changes(&actor, &start).await?;
+        service.ask_plan_changes(&actor, &start, true).await?;
         let to = crate::parts::link(
             "/rollouts/new",
             &[

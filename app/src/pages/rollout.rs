@@ -49,7 +49,7 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
 fn inside(rollout: ProcessId, known: &[WaveChanges], may: bool) -> AnyView {
     let told = known.iter().filter(|w| w.standing != PreviewStanding::Nothing);
     let waves: Vec<_> =
-        told.map(|w| changes::wave(w, changes::ask(rollout, w, "").filter(|_| may))).collect();
+        told.map(|w| changes::wave(w, changes::ask(rollout, w, None).filter(|_| may))).collect();
     let some = !waves.is_empty();
     // The region is there before there is something in it, so that it fills by itself.
     view! {

@@ -3,7 +3,7 @@
 use crate::{Error, Result, Service};
 use domain::access::Permission;
 use domain::drift::{DriftReport, DriftState};
-use domain::stack::StackTarget;
+use domain::stack::{StackStatus, StackTarget};
 use domain::work::Mend;
 use domain::{Actor, ProcessId, StackId};
 use store::DriftRow;
@@ -61,10 +61,9 @@ impl Service {
     }
 
     pub(crate) async fn drift_of(&self, stack: &domain::stack::Stack) -> Result<Option<DriftReport>> {
-        Ok(match self.tells_drift(&stack.target) {
-            true => Some(self.store.drift(stack.id).await?),
-            false => None,
-        })
+        let told = self.tells_drift(&stack.target)
+            && matches!(stack.status, StackStatus::Live | StackStatus::Failed);
+        Ok(if told { Some(self.store.drift(stack.id).await?) } else { None })
     }
 
     /// Asks for a check of a stack as soon as nothing works on it.
@@ -75,8 +74,7 @@ impl Service {
         actor.require(Permission::Rollouts)?;
         let stack = self.store.stack(id).await?.ok_or_else(|| Error::not_found("the stack"))?;
         self.require_drift(&stack.target)?;
-        use domain::stack::StackStatus as S;
-        if !matches!(stack.status, S::Live | S::Failed) {
+        if !matches!(stack.status, StackStatus::Live | StackStatus::Failed) {
             let sentence = format!("{} is {}, so there is nothing to check", stack.name, stack.status);
             return Err(Error::refused("not_live", sentence));
         }

@@ -75,6 +75,14 @@ impl WaveChanges {
     /// Where it stands, in one sentence.
     #[must_use]
     pub fn sentence(&self) -> String {
+        let told = self.told();
+        if self.subjects == 0 || self.untold == 0 || self.past {
+            return told;
+        }
+        format!("{told} Of {} more that change, the driver tells nothing beforehand.", stacks(self.untold))
+    }
+
+    fn told(&self) -> String {
         match (&self.standing, &self.found) {
             (PreviewStanding::Nothing, _) if self.past => "It was not previewed before it began.".to_owned(),
             (PreviewStanding::Nothing, _) if self.untold > 0 => {
@@ -116,14 +124,25 @@ impl Service {
         Ok(waves)
     }
 
-    /// Asks for a preview of every wave of a rollout that has not started; what is known already stays.
+    /// Asks for a preview of the waves of a rollout that has not started: of those that nobody has looked at; where
+    /// there is none of these, of all of them `again`.
     ///
     /// # Errors
     /// Needs `rollouts`; the field that is wrong.
-    pub async fn ask_plan_changes(&self, actor: &Actor, form: &StartRollout) -> Result<Vec<WaveChanges>> {
+    pub async fn ask_plan_changes(
+        &self,
+        actor: &Actor,
+        form: &StartRollout,
+        again: bool,
+    ) -> Result<Vec<WaveChanges>> {
         let preview = self.preview(actor, form).await?;
-        for planned in &preview.plan.waves {
-            if let Some(request) = request(&planned.steps, &preview.plan.configurations) {
+        let known = self.plan_changes(actor, form).await?;
+        let unseen = |w: &WaveChanges| w.standing == PreviewStanding::NotPreviewed;
+        let all = again && !known.iter().any(unseen);
+        for (planned, known) in preview.plan.waves.iter().zip(&known) {
+            if let Some(request) = request(&planned.steps, &preview.plan.configurations)
+                && (all || unseen(known))
+            {
                 let what = format!("{}, wave “{}”", preview.title, planned.spec.name);
                 self.ask(actor, &request, None, &what).await?;
             }
@@ -207,6 +226,7 @@ impl Service {
             if shown.map_or(is_next, |shown| Some(&shown.digest) != found.as_ref()) {
                 let total = i64::try_from(changes.subjects).unwrap_or(i64::MAX);
                 changes.standing = PreviewStanding::Waiting { done: total, total, left: Span::seconds(2) };
+                changes.may_ask = false;
                 changes.found = None;
             }
         }

@@ -1,6 +1,7 @@
 //! The queues as people see them: which are set up and whether they work, what was set aside and why, which gates were
 //! announced.
 
+use crate::intake::Taken;
 use crate::{Error, Result, Service};
 use domain::access::Permission;
 use domain::rollout::Announcement;
@@ -161,13 +162,24 @@ impl Service {
         let role = QueueRole::ALL.into_iter().find(|role| role.word() == message.queue);
         let role = role.ok_or_else(|| Error::not_found("the queue"))?;
         // Handled, and only then ended: after a crash in between it is found to have been handled before.
-        if let Err(error) = self.handle(role, &message.body).await {
-            if !crate::intake::passes(&error) {
-                self.store.still_aside(id, &crate::intake::reason(&error)).await?;
+        let taken = match self.handle(role, &message.body).await {
+            Ok(taken) => taken,
+            Err(error) => {
+                if !crate::intake::passes(&error) {
+                    self.store.still_aside(id, &crate::intake::reason(&error)).await?;
+                }
+                return Err(error);
             }
-            return Err(error);
-        }
-        self.end_message(actor, &message, "redriven", "message_redriven", "tried").await
+        };
+        let (how, refused) = match taken {
+            Taken::Refused(reason) | Taken::SetAside(reason) => {
+                (format!(" again, and it came to nothing: {}", reason.sentence), Some(reason))
+            }
+            Taken::Handled => (" again, and it was handled".to_owned(), None),
+            Taken::Before => (" again; it had been handled before".to_owned(), None),
+        };
+        self.end_message(actor, &message, "redriven", "message_redriven", ("tried", &how)).await?;
+        refused.map_or(Ok(()), |reason| Err(reason.into()))
     }
 
     /// Takes a message away that was set aside, with its text.
@@ -177,7 +189,7 @@ impl Service {
     pub async fn dismiss_message(&self, actor: &Actor, id: QueueMessageId) -> Result<()> {
         actor.require(Permission::Settings)?;
         let message = self.store.message_aside(id).await?.ok_or_else(not_aside)?;
-        self.end_message(actor, &message, "dismissed", "message_dismissed", "dismissed").await
+        self.end_message(actor, &message, "dismissed", "message_dismissed", ("dismissed", "")).await
     }
 
     async fn end_message(
@@ -186,7 +198,7 @@ impl Service {
         message: &QueueMessage,
         state: &str,
         kind: &'static str,
-        verb: &str,
+        (verb, how): (&str, &str),
     ) -> Result<()> {
         let mut tx = self.store.begin().await?;
         tx.take_turn().await?;
@@ -194,9 +206,8 @@ impl Service {
             return Err(not_aside());
         }
         let which = message.message.as_ref().map(|id| format!(" “{id}”")).unwrap_or_default();
-        let again = if state == "redriven" { " again, and it was handled" } else { "" };
         let sentence =
-            format!("{} {verb} the message{which} of the queue {}{again}", actor.name, message.queue);
+            format!("{} {verb} the message{which} of the queue {}{how}", actor.name, message.queue);
         let event = self.event(kind, sentence, &message.reason);
         tx.record(&format!("queue/{}", message.queue), None, actor, event).await?;
         Ok(tx.commit().await?)
@@ -251,10 +262,9 @@ fn black_out(value: &mut serde_json::Value) {
             }
         }
         serde_json::Value::Array(items) => items.iter_mut().for_each(black_out),
-        serde_json::Value::Null
-        | serde_json::Value::Bool(_)
-        | serde_json::Value::Number(_)
-        | serde_json::Value::String(_) => {}
+        // A message in an envelope, as topics send it, is a text in itself.
+        serde_json::Value::String(text) => *text = without_secrets(text),
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
     }
 }
 
@@ -269,6 +279,10 @@ mod tests {
             format!(r#"{{"MessageTitle":"Wave 2","TaskToken":"{token}"}}"#),
             format!(r#"{{"a":[{{"token":"{token}"}}]}}"#),
             format!(r#"{{"MessageTitle":"Wave 2","TaskToken":"{token}"#),
+            format!(
+                r#"{{"Type":"Notification","Message":"{{\"A\":\"Wave 2\",\"TaskToken\":\"{token}\"}}"}}"#
+            ),
+            format!(r#""{token}""#),
         ] {
             let shown = without_secrets(&text);
             assert!(!shown.contains("tokens") && !shown.contains("AQCo"), "{shown}");

@@ -120,7 +120,7 @@ async fn call(s: &Service, actor: &Actor, name: &str) -> Result<(), Error> {
         "change_user" => s.change_user(actor, user, "admin", "", false).await,
         "converge" => s.converge(actor, stack).await.map(drop),
         "decide" => s.decide(actor, process, 0, Verdict::Approve, "", "").await,
-        "ask_plan_changes" => s.ask_plan_changes(actor, &StartRollout::default()).await.map(drop),
+        "ask_plan_changes" => s.ask_plan_changes(actor, &StartRollout::default(), true).await.map(drop),
         "ask_wave_changes" => s.ask_wave_changes(actor, process, 0).await.map(drop),
         "check_drift" => s.check_drift(actor, stack).await,
         "drift" => s.drift(actor, stack).await.map(drop),

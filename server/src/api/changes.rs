@@ -144,10 +144,7 @@ pub async fn preview(
     Body(form): Body<StartIn>,
 ) -> ApiResult<Json<Vec<WaveChangesOut>>> {
     let form = form.into();
-    let known = service.plan_changes(&actor, &form).await?;
-    // What is there stays: only what nobody has looked at is asked for.
-    let asked = known.iter().any(|w| w.standing == PreviewStanding::NotPreviewed);
-    let known = if asked { service.ask_plan_changes(&actor, &form).await? } else { known };
+    let known = service.ask_plan_changes(&actor, &form, false).await?;
     Ok(Json(known.into_iter().map(Into::into).collect()))
 }
 
