@@ -94,7 +94,7 @@ async fn check_some(context: &Context, setup: &Setup) -> Result<bool, StoreError
         found = hold(setup.driver.drift(&ours), renew) => found,
     };
     for ((stack, name), found) in ours.iter().zip(found.into_iter().flatten()) {
-        note(context, setup, *stack, name, found).await?;
+        note(context, setup, *stack, name, now, found).await?;
     }
     Ok(true)
 }
@@ -113,6 +113,7 @@ async fn note(
     setup: &Setup,
     stack: StackId,
     name: &str,
+    started: Timestamp,
     found: Result<Drift, Reason>,
 ) -> Result<(), StoreError> {
     let now = (context.clock)();
@@ -121,7 +122,7 @@ async fn note(
         Err(_) => now + every.min(AGAIN),
     });
     let mut tx = context.store.begin().await?;
-    let before = tx.note_drift(stack, &found, now, due_at).await?;
+    let before = tx.note_drift(stack, &found, started, now, due_at).await?;
     let news = match &found {
         Ok(drift) => (drift.state() != before.state || before.drift.as_ref() != Some(drift)).then(|| {
             match drift.reason() {

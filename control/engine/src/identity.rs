@@ -143,7 +143,7 @@ async fn located(
     }
 }
 
-fn no_account(access: &Access) -> Refusal {
+pub(crate) fn no_account(access: &Access) -> Refusal {
     let sentence = format!(
         "the target {} has no AWS account with user pools; place the tier in a cloudformation target, or set its \
          sign-in to invitation, then retry",

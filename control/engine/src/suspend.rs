@@ -4,7 +4,7 @@
 //! else disabled stay so (DESIGN §3, law 7); what did not come about is tried again, with the reason on the tenant's page.
 
 use crate::Context;
-use crate::identity::{refusal, share};
+use crate::identity::{no_account, refusal, share};
 use domain::identity::Refusal;
 use domain::operation::back_off;
 use domain::tenant::TenantState;
@@ -73,9 +73,11 @@ async fn settle(
     };
     let id = tenant.to_string();
     let mut changed = 0;
-    if let (Some(users), Some(share)) =
-        (context.targets.users(&identity.access.target), share(&identity.access, &id))
-    {
+    // Whose pool was never made has nobody there.
+    if let Some(share) = share(&identity.access, &id) {
+        let Some(users) = context.targets.users(&identity.access.target) else {
+            return Ok(Err(no_account(&identity.access)));
+        };
         let failed = |t: &aws::Trouble| refusal(t, share.user_pool);
         let mut names: Vec<String> = identity.disabled.iter().cloned().collect();
         if suspended {

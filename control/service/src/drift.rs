@@ -79,7 +79,7 @@ impl Service {
             return Err(Error::refused("not_live", sentence));
         }
         let mut tx = self.store.begin().await?;
-        tx.ask_drift(id, None).await?;
+        tx.ask_drift(id, self.now(), None).await?;
         let sentence = format!("{} asked for a check of {} for drift", actor.name, stack.name);
         let event = self.event("drift_asked", sentence, &id);
         tx.record(&format!("stack/{id}"), Some(id.to_string()), actor, event).await?;

@@ -51,7 +51,23 @@ impl Service {
     pub async fn import(&self, actor: &Actor, form: &ImportForm, shown: &str) -> Result<Imported> {
         actor.require(Permission::Settings)?;
         let asked = self.understand(form)?;
-        let (plan, world) = self.plan_import(form, &asked).await?;
+        for _ in 0..3 {
+            if let Some(done) = self.import_planned(actor, form, &asked, shown).await? {
+                return Ok(done);
+            }
+        }
+        Err(Error::refused("busy", "tenants and tiers change too fast just now; try again"))
+    }
+
+    /// `None` if what the plan was made of changed before its turn came: it is to be made again.
+    async fn import_planned(
+        &self,
+        actor: &Actor,
+        form: &ImportForm,
+        asked: &Asked,
+        shown: &str,
+    ) -> Result<Option<Imported>> {
+        let (plan, world) = self.plan_import(form, asked).await?;
         let unchanged = plan.rows.iter().filter(|row| row.fate == Fate::Known).count();
         if !plan.rows.iter().any(Row::is_taken) {
             if unchanged == 0 {
@@ -60,7 +76,7 @@ impl Service {
                     "no stack of these can be imported; nothing was saved",
                 ));
             }
-            return Ok(Imported { stacks: 0, tenants: 0, unchanged, unproved: 0 });
+            return Ok(Some(Imported { stacks: 0, tenants: 0, unchanged, unproved: 0 }));
         }
         if plan.hash != shown {
             let sentence = "what would be imported differs from what was shown; look at it again, then save";
@@ -69,6 +85,9 @@ impl Service {
         check_rows(&plan)?;
         let mut tx = self.store.begin().await?;
         tx.take_turn().await?;
+        if self.import_world(&asked.target).await? != world {
+            return Ok(None);
+        }
         let wanted = self.wanted(&world).await?;
         for row in plan.rows.iter().filter(|row| row.is_taken()) {
             self.import_row(&mut tx, actor, &asked.target, &world, &wanted, row).await?;
@@ -89,7 +108,7 @@ impl Service {
         tx.record("import", None, actor, event).await?;
         tx.commit().await?;
         let unproved = plan.rows.iter().filter(|row| row.fate == Fate::New && row.actual.is_none()).count();
-        Ok(Imported { stacks, tenants, unchanged, unproved })
+        Ok(Some(Imported { stacks, tenants, unchanged, unproved }))
     }
 
     async fn plan_import(&self, form: &ImportForm, asked: &Asked) -> Result<(ImportPlan, World)> {

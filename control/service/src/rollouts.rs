@@ -402,7 +402,7 @@ impl Service {
         begin::<Repair>(&mut tx, process, actor, &event, self.now()).await?;
         if mend != Mend::Nothing {
             // Looked at again once the repair has ended: until then it counts as drifted.
-            tx.ask_drift(id, Some(self.now())).await?;
+            tx.ask_drift(id, self.now(), Some(self.now())).await?;
         }
         tx.commit().await?;
         Ok(process)

@@ -153,9 +153,9 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<(StackId, String, bool)>, StoreError> {
         let due = if asked {
-            "d.asked = 1"
+            "d.asked <> 0"
         } else {
-            "(d.asked = 1 or d.due_at <= $2 or d.state = 'drifted' and s.changed_at > d.looked_at)"
+            "(d.asked <> 0 or d.due_at <= $2 or d.state = 'drifted' and s.changed_at > d.looked_at)"
         };
         let sql = format!(
             "select s.id, s.name, d.asked from drifts d join stacks s on s.id = d.stack
@@ -191,7 +191,8 @@ impl Store {
 }
 
 impl Tx {
-    /// Notes what a check found and when the next is due; returns what was known before.
+    /// Notes what a check found that began at `started`, and when the next is due; returns what was known before.
+    /// Whoever asked since then is answered by another check.
     ///
     /// # Errors
     /// The database failed.
@@ -199,6 +200,7 @@ impl Tx {
         &mut self,
         stack: StackId,
         found: &Result<Drift, Reason>,
+        started: Timestamp,
         now: Timestamp,
         due_at: Option<Timestamp>,
     ) -> Result<DriftReport, StoreError> {
@@ -210,8 +212,9 @@ impl Tx {
             Ok(drift) => (drift.state(), Some(drift), drift.reason()),
             // Drift that was seen stays until it is seen to be over.
             Err(_) if before.state == DriftState::Drifted => {
-                let sql = "update drifts set due_at = $2, looked_at = $3, asked = 0, lease_until = 0 where stack = $1";
-                self.execute(sql, args![id, due_at, now]).await?;
+                let sql = "update drifts set due_at = $2, looked_at = $3, lease_until = 0,
+                             asked = case when asked > $3 then asked else 0 end where stack = $1";
+                self.execute(sql, args![id, due_at, started]).await?;
                 self.tell(&format!("stack/{stack}"));
                 return Ok(before);
             }
@@ -221,11 +224,12 @@ impl Tx {
         let drift = drift.map(|d| text(serde_json::to_string(d))).transpose()?;
         let reason = reason.map(|r| text(serde_json::to_string(&r))).transpose()?;
         let sql = "insert into drifts (stack, state, found, reason, checked_at, looked_at, due_at)
-                   values ($1, $2, $3, $4, $5, $5, $6)
+                   values ($1, $2, $3, $4, $5, $7, $6)
                    on conflict (stack) do update set state = $2, found = $3, reason = $4, checked_at = $5,
-                     looked_at = $5, due_at = $6, asked = 0, lease_until = 0,
+                     looked_at = $7, due_at = $6, lease_until = 0,
+                     asked = case when drifts.asked > $7 then drifts.asked else 0 end,
                      repaired_at = case when $2 = 'in_sync' then null else drifts.repaired_at end";
-        self.execute(sql, args![id, state.word(), drift, reason, now, due_at]).await?;
+        self.execute(sql, args![id, state.word(), drift, reason, now, due_at, started]).await?;
         self.tell(&format!("stack/{stack}"));
         Ok(before)
     }
@@ -237,11 +241,12 @@ impl Tx {
     pub async fn ask_drift(
         &mut self,
         stack: StackId,
+        now: Timestamp,
         repaired_at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
-        let sql = "insert into drifts (stack, state, asked, repaired_at) values ($1, 'not_checked', 1, $2)
-                   on conflict (stack) do update set asked = 1, repaired_at = coalesce($2, drifts.repaired_at)";
-        self.execute(sql, args![stack.to_string(), repaired_at]).await?;
+        let sql = "insert into drifts (stack, state, asked, repaired_at) values ($1, 'not_checked', $3, $2)
+                   on conflict (stack) do update set asked = $3, repaired_at = coalesce($2, drifts.repaired_at)";
+        self.execute(sql, args![stack.to_string(), repaired_at, now]).await?;
         self.tell(&format!("stack/{stack}"));
         Ok(())
     }

@@ -227,10 +227,7 @@ impl Tx {
     async fn write_one(&mut self, record: &Record, at: Timestamp) -> Result<(), StoreError> {
         match record {
             Record::Stack(stack) => self.insert_stack(stack).await,
-            Record::Join { tenant, stack } => {
-                let sql = "insert into tenant_stacks (tenant, stack) values ($1, $2) on conflict do nothing";
-                self.execute(sql, args![tenant.to_string(), stack.to_string()]).await.map(drop)
-            }
+            Record::Join { tenant, stack } => self.join_stack(*tenant, *stack).await,
             Record::Leave(tenant) => {
                 let sql = "delete from tenant_stacks where tenant = $1";
                 self.execute(sql, args![tenant.to_string()]).await.map(drop)

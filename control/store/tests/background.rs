@@ -193,7 +193,7 @@ async fn stack(store: &Store, n: u128, name: &str) -> StackId {
 
 async fn note(store: &Store, stack: StackId, found: Result<Drift, Reason>, now: i64, due: i64) {
     let mut tx = store.begin().await.unwrap();
-    tx.note_drift(stack, &found, Timestamp(now), Some(Timestamp(due))).await.unwrap();
+    tx.note_drift(stack, &found, Timestamp(now), Timestamp(now), Some(Timestamp(due))).await.unwrap();
     tx.commit().await.unwrap();
 }
 
@@ -242,9 +242,17 @@ async fn a_stack_that_was_not_checked_is_never_in_sync(url: String) {
     // Off, but asked for.
     assert_eq!(due(&store, 900, true).await, Vec::<String>::new());
     let mut tx = store.begin().await.unwrap();
-    tx.ask_drift(birch, None).await.unwrap();
+    tx.ask_drift(birch, Timestamp(900), None).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(due(&store, 900, true).await, ["birch"]);
+    // A check that had begun before somebody asked is no answer; one that began after it is.
+    for (started, left) in [(890, vec!["birch"]), (910, vec![])] {
+        let mut tx = store.begin().await.unwrap();
+        let found = Ok(Drift::default());
+        tx.note_drift(birch, &found, Timestamp(started), Timestamp(920), None).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(due(&store, 930, true).await, left);
+    }
 }
 
 async fn drift_puts_a_stack_on_the_catch_up_list_until_it_is_over(url: String) {

@@ -9,7 +9,7 @@ use crate::{Region, ReleaseId, Slug, StackId, TenantId, TierId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is on record already, and what stacks are compared with.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct World {
     /// Where the stacks are.
     pub target: StackTarget,
@@ -57,6 +57,7 @@ pub fn infer(
         on_record: world.tenants.values().map(ToString::to_string).collect(),
         written: written.filter(|slug| !slug.is_empty()).collect(),
         used: BTreeSet::new(),
+        used_ids: BTreeSet::new(),
     };
     let mut found = found;
     found.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
@@ -78,6 +79,8 @@ pub(super) struct Inference<'a> {
     pub(super) written: BTreeSet<String>,
     /// Short names of rows above.
     pub(super) used: BTreeSet<String>,
+    /// Tenants of rows above.
+    pub(super) used_ids: BTreeSet<TenantId>,
 }
 
 impl Inference<'_> {
@@ -138,6 +141,7 @@ impl Inference<'_> {
         }
         if row.is_taken() {
             self.used.extend(row.tenants.iter().map(|t| t.slug.clone()));
+            self.used_ids.extend(row.tenants.iter().map(|t| t.id));
         }
         row
     }

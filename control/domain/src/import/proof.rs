@@ -24,9 +24,10 @@ impl Row {
         }
         for (parameter, expected) in sent {
             let Some(name) = &expected.from else { continue };
-            let Some(is) = self.found.parameters.get(parameter).filter(|is| **is != expected.value) else {
-                continue;
-            };
+            // What the provider hides is not known: it stays among what an update would change.
+            let is_hidden = |is: &str| !is.is_empty() && is.chars().all(|c| c == '*');
+            let own = |is: &&String| **is != expected.value && !is_hidden(is);
+            let Some(is) = self.found.parameters.get(parameter).filter(own) else { continue };
             let own = tier.spec.parameters.iter().find(|p| p.name == *name);
             if let Some(value) = own.and_then(|p| p.kind.parse(is).ok()) {
                 values.insert(name.clone(), value);

@@ -116,6 +116,9 @@ impl Inference<'_> {
         if row.kind == Some(StackKind::Pool) && !tier.is_empty() && !shares {
             note("tier", format!("{tier} does not share its stacks, and this one is shared; choose another"));
         }
+        if !known && self.used_ids.contains(&id) {
+            note("slug", format!("is the tenant “{key}” of a stack above too; leave one of them out"));
+        }
         if !known && self.world.tenants.contains_key(&id) {
             note("slug", "is a tenant here already, of another stack; leave the stack out".to_owned());
         }

@@ -55,7 +55,7 @@ pub struct NextWave {
 }
 
 /// The announcement of a gate that asks now; `None` if it asks nobody.
-pub(super) fn announce(rollout: &Rollout, wave: usize) -> Option<Record> {
+pub(super) fn announce(rollout: &Rollout, wave: usize, at: Timestamp) -> Option<Record> {
     let planned = &rollout.plan.waves[wave];
     let approval = planned.spec.gate.approval.as_ref()?;
     let WaveState::Gated(gate) = &rollout.waves[wave].state else { return None };
@@ -65,15 +65,16 @@ pub(super) fn announce(rollout: &Rollout, wave: usize) -> Option<Record> {
     let from: BTreeSet<_> =
         steps.filter_map(|s| plan.configurations.get(s.from.as_ref()?)).map(|c| c.version.clone()).collect();
     let radius = plan.blast_radius();
-    let next = plan.waves.get(wave + 1).map(|after| {
+    let next = rollout.wave_after(wave).map(|next| {
+        let after = &plan.waves[next];
         let radius = after.blast_radius();
         let (stacks, tenants) = (radius.stacks, radius.tenants);
-        NextWave { number: wave + 2, name: after.spec.name.to_string(), stacks, tenants }
+        NextWave { number: next + 1, name: after.spec.name.to_string(), stacks, tenants }
     });
     let answers = gate.decisions.len();
     let binding = rollout.binding(wave);
     Some(Record::Announce(Box::new(Announcement {
-        key: format!("gate/{}/{wave}/{}/{}/{answers}", rollout.id, asked.at.0, binding),
+        key: format!("gate/{}/{wave}/{}/{}/{answers}", rollout.id, at.0, binding),
         rollout: rollout.id,
         title: rollout.title.clone(),
         wave,

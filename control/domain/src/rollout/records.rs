@@ -1,7 +1,7 @@
 //! What is written beside a rollout's events: operations, gates, messages, and in the end what is live.
 
 use super::announcement::announce;
-use super::{Event, Gate, Phase, Place, Rollout, State, Verdict, WaveState, next};
+use super::{Event, Gate, Phase, Place, Rollout, Shown, State, Verdict, WaveState, next};
 use crate::plan::Step;
 use crate::process::{GateRow, Mail, Outcome, Recipient, Record};
 use crate::{Channel, Configuration, OperationId, Timestamp};
@@ -41,7 +41,9 @@ pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Re
             };
             aimed.map(desired).into_iter().collect()
         }
-        Event::Enrolled { .. } | Event::Withdrawn { .. } | Event::Previewed { .. } => asked_again(rollout),
+        Event::Enrolled { .. } | Event::Withdrawn { .. } | Event::Previewed { .. } => {
+            asked_again(rollout, at)
+        }
         Event::GateOpened { wave, .. } | Event::GatePassed { wave } => {
             gate_row(rollout, *wave).into_iter().collect()
         }
@@ -52,18 +54,18 @@ pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Re
                 && *verdict == Verdict::Approve
                 && rollout.missing_approvals(*wave) > 0
             {
-                records.extend(announce(rollout, *wave));
+                records.extend(announce(rollout, *wave, at));
             }
             records
         }
         Event::ApprovalAsked { wave, .. } => {
             let mut records: Vec<_> = gate_row(rollout, *wave).into_iter().collect();
-            records.extend(ask(rollout, *wave, "asked", "waits for you"));
-            records.extend(announce(rollout, *wave));
+            records.extend(ask(rollout, *wave, "asked", "waits for you", at));
+            records.extend(announce(rollout, *wave, at));
             records
         }
         Event::Reminded { wave } => {
-            ask(rollout, *wave, "reminded", "still waits for you").into_iter().collect()
+            ask(rollout, *wave, "reminded", "still waits for you", at).into_iter().collect()
         }
         Event::Settling { .. } => {
             (0..rollout.waves.len()).filter_map(|wave| gate_row(rollout, wave)).collect()
@@ -145,27 +147,28 @@ fn gate_row(rollout: &Rollout, wave: usize) -> Option<Record> {
 }
 
 /// A gate that asks, asks anew when the plan or its preview changed: approvals of the former one count no more.
-fn asked_again(rollout: &Rollout) -> Vec<Record> {
+fn asked_again(rollout: &Rollout, at: Timestamp) -> Vec<Record> {
     let Some(wave) = rollout.current_wave() else { return vec![] };
     let mut records: Vec<_> = gate_row(rollout, wave).into_iter().collect();
-    records.extend(ask(rollout, wave, "changed", "has changed and asks again"));
-    records.extend(announce(rollout, wave));
+    records.extend(ask(rollout, wave, "changed", "has changed and asks again", at));
+    records.extend(announce(rollout, wave, at));
     records
 }
 
-fn ask(rollout: &Rollout, wave: usize, what: &str, says: &str) -> Option<Record> {
+fn ask(rollout: &Rollout, wave: usize, what: &str, says: &str, at: Timestamp) -> Option<Record> {
     let planned = &rollout.plan.waves[wave];
     let approval = planned.spec.gate.approval.as_ref()?;
     let WaveState::Gated(gate) = &rollout.waves[wave].state else { return None };
     let asked = gate.asked?;
     let number = wave + 1;
-    let next = match rollout.plan.waves.get(number) {
-        Some(after) => {
+    let next = match rollout.wave_after(wave) {
+        Some(next) => {
+            let after = &rollout.plan.waves[next];
             let radius = after.blast_radius();
             let (stacks, tenants) = (plural(radius.stacks, "stack"), plural(radius.tenants, "tenant"));
             let begins = format!(
                 "If you approve, wave {} “{}” begins: {stacks}, {tenants}.",
-                number + 1,
+                next + 1,
                 after.spec.name
             );
             format!("{begins}{}", foreseen(rollout, wave))
@@ -181,7 +184,8 @@ fn ask(rollout: &Rollout, wave: usize, what: &str, says: &str) -> Option<Record>
         .map(|(check, seen)| format!("- {check}: {}\n", seen.sentence))
         .collect();
     Some(Record::Mail(Mail {
-        key: format!("gate/{}/{wave}/{what}/{}/{}", rollout.id, asked.at.0, rollout.binding(wave)),
+        // What changes and changes back is told each time.
+        key: format!("gate/{}/{wave}/{what}/{}/{}", rollout.id, at.0, rollout.binding(wave)),
         to: Recipient::Approvers(approval.group.clone()),
         subject: format!("{}: wave {number} {says}", rollout.title),
         body: format!(
@@ -200,14 +204,16 @@ fn ask(rollout: &Rollout, wave: usize, what: &str, says: &str) -> Option<Record>
 fn foreseen(rollout: &Rollout, wave: usize) -> String {
     let Some(next) = rollout.wave_after(wave) else { return String::new() };
     let number = next + 1;
-    match &rollout.waves[next].shown {
+    let request = rollout.preview_request(next);
+    let is_current = |shown: &&Shown| request.as_ref().is_some_and(|request| request.key == shown.key);
+    match rollout.waves[next].shown.as_ref().filter(is_current) {
         Some(shown) if shown.endangered > 0 => format!(
             "\nPreview of wave {number}: {}.\nWARNING: data can be lost on {}.",
             shown.sentence,
             plural(shown.endangered, "stack")
         ),
         Some(shown) => format!("\nPreview of wave {number}: {}.", shown.sentence),
-        None if rollout.preview_request(next).is_some() => {
+        None if request.is_some() => {
             format!("\nWhat wave {number} changes inside its stacks was not previewed.")
         }
         None => String::new(),
