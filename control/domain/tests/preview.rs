@@ -230,3 +230,25 @@ fn a_wave_that_changed_is_previewed_anew_and_a_preview_of_the_former_one_is_refu
     let refused = tell(&mut rollout, &key, found(Replacement::No), BAKED);
     assert_eq!(refused.unwrap_err().code, "preview_stale");
 }
+
+#[test]
+fn a_preview_that_changes_back_is_announced_once_more() {
+    let (mut rollout, key) = at_the_gate();
+    tell(&mut rollout, &key, found(Replacement::No), Timestamp(1_500)).unwrap();
+    run(&mut rollout, BAKED);
+    let mut announced = vec![];
+    for (n, replacement) in [(1, Replacement::Yes), (2, Replacement::No), (3, Replacement::Yes)] {
+        let at = Timestamp(BAKED.0 + n * 1_000);
+        for record in tell(&mut rollout, &key, found(replacement), at).unwrap() {
+            match record {
+                Record::Announce(announcement) => announced.push(announcement.key.clone()),
+                Record::Mail(mail) => announced.push(mail.key.clone()),
+                _ => {}
+            }
+        }
+    }
+    let all = announced.len();
+    announced.sort();
+    announced.dedup();
+    assert_eq!((all, announced.len()), (6, 6), "a mail and a message each time: {announced:?}");
+}
