@@ -446,12 +446,12 @@ fn fields(page: &str) -> Vec<(String, String)> {
         let name = || attribute(&tag, "name").unwrap_or_default();
         let value = || attribute(&tag, "value").unwrap_or_default();
         match tag.split_whitespace().next() {
-            Some("input") if tag.contains("checkbox") || tag.contains("radio") => {
-                if tag.contains(" checked") {
+            Some("input") => {
+                let is_box = tag.contains("checkbox") || tag.contains("radio");
+                if !is_box || tag.contains(" checked") {
                     fields.push((name(), value()));
                 }
             }
-            Some("input") => fields.push((name(), value())),
             Some("select") => select = name(),
             Some("option") if tag.contains(" selected") => fields.push((select.clone(), value())),
             _ => {}
