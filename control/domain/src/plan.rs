@@ -3,7 +3,7 @@
 //! The plan leaves no meaningful choice to execution time. It is stored when the rollout starts and changes
 //! only by recorded events; [`check`] verifies its invariants apart from the planner that made it.
 
-use crate::configuration::render;
+use crate::configuration::{Renderer, render};
 use crate::parameter::Values;
 use crate::release::Release;
 use crate::selector::Candidate;
@@ -190,6 +190,11 @@ impl StackFacts {
     #[must_use]
     pub fn step(&self, release: &Release, tier: &Tier) -> (Step, Configuration) {
         let to = render(release, tier, &self.overrides, &self.components);
+        (self.step_to(release, &to), to)
+    }
+
+    /// The step that takes this stack to `to`, which was rendered for it from `release`.
+    fn step_to(&self, release: &Release, to: &Configuration) -> Step {
         let change = match &self.actual {
             _ if !release.artifacts.contains_key(&self.target.driver) => Change::Blocked(Reason::new(
                 "no_artifact",
@@ -205,7 +210,7 @@ impl StackFacts {
             Some(_) => Change::Update,
         };
         let from = self.actual.as_ref().or(self.desired.as_ref());
-        let step = Step {
+        Step {
             stack: self.id,
             name: self.name.clone(),
             kind: self.kind,
@@ -216,8 +221,7 @@ impl StackFacts {
             change,
             from: from.map(|from| from.digest.clone()),
             to: to.digest.clone(),
-        };
-        (step, to)
+        }
     }
 }
 
@@ -233,19 +237,25 @@ pub fn plan(
 ) -> Plan {
     let mut waves: Vec<_> =
         strategy.waves.iter().map(|spec| PlannedWave { spec: spec.clone(), steps: vec![] }).collect();
-    let mut configurations = BTreeMap::new();
+    let mut configurations: BTreeMap<Digest, Configuration> = BTreeMap::new();
+    let mut keep = |configuration: &Configuration| {
+        if !configurations.contains_key(&configuration.digest) {
+            configurations.insert(configuration.digest.clone(), configuration.clone());
+        }
+    };
+    let mut renderer = Renderer::new(release);
     for facts in stacks {
         let Some(tier) = tiers.get(&facts.tier) else { continue };
         let candidate = facts.candidate();
         let Some(wave) = waves.iter_mut().find(|wave| wave.spec.selector.selects(&candidate)) else {
             continue;
         };
-        let (step, to) = facts.step(release, tier);
-        configurations.entry(to.digest.clone()).or_insert(to);
+        let to = renderer.render(tier, &facts.overrides, &facts.components);
+        keep(to);
         if let Some(from) = facts.actual.as_ref().or(facts.desired.as_ref()) {
-            configurations.entry(from.digest.clone()).or_insert_with(|| from.clone());
+            keep(from);
         }
-        wave.steps.push(step);
+        wave.steps.push(facts.step_to(release, to));
     }
     for wave in &mut waves {
         wave.steps.sort_by(|a, b| a.name.cmp(&b.name));
