@@ -147,10 +147,19 @@ pub async fn take_flash(session: &Session) -> Flash {
 /// # Errors
 /// The database failed.
 pub async fn signed_in(service: &Service, session: &Session) -> Result<Option<(Actor, SessionUser)>, Error> {
-    let Some(id) = session.get::<UserId>(USER_KEY).await.ok().flatten() else { return Ok(None) };
-    let proof = session.get::<String>(PROOF_KEY).await.ok().flatten();
+    let Some(id) = kept::<UserId>(session, USER_KEY).await? else { return Ok(None) };
+    let proof = kept::<String>(session, PROOF_KEY).await?;
     let found = service.console_actor(id).await?;
     Ok(found.filter(|(_, user)| proof.as_deref() == Some(&user.proof)))
+}
+
+/// What the session keeps under a name. A database that is away is no reason to take somebody for signed out.
+async fn kept<T: serde::de::DeserializeOwned>(session: &Session, name: &str) -> Result<Option<T>, Error> {
+    use tower_sessions::{session::Error as Broken, session_store::Error as Store};
+    match session.get::<T>(name).await {
+        Err(Broken::Store(Store::Backend(_))) => Err(Error::away()),
+        found => Ok(found.ok().flatten()),
+    }
 }
 
 /// Makes the session this person's, with the password that they have now.
@@ -190,7 +199,7 @@ fn secret(headers: &http::HeaderMap) -> Option<String> {
 pub fn failure(error: &Error) -> Response {
     let status =
         http::StatusCode::from_u16(error.status()).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
-    (status, error.to_string()).into_response()
+    (status, crate::parts::capital(&error.to_string())).into_response()
 }
 
 /// The actor behind a server function.
@@ -216,6 +225,24 @@ pub async fn session() -> Result<Session, Error> {
         .map_err(|_| Error::refused("no_session", "your browser sends no session; allow cookies"))
 }
 
+/// Set by a form that the database was not there for: no page can tell it, for sessions are kept there too.
+#[derive(Clone, Default)]
+pub struct Away(std::sync::Arc<std::sync::atomic::AtomicBool>);
+
+impl Away {
+    /// Notes it for the answer to the form that is being handled.
+    fn note() {
+        if let Some(away) = use_context::<Self>() {
+            away.0.store(true, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+
+    /// Whether it was noted.
+    pub fn is_noted(&self) -> bool {
+        self.0.load(std::sync::atomic::Ordering::SeqCst)
+    }
+}
+
 /// Ends a form: on to `to` with a word, or back to the form with what is wrong and what was written.
 pub async fn answer(
     result: Result<(String, Option<String>), Error>,
@@ -223,6 +250,10 @@ pub async fn answer(
 ) -> Result<(), ServerFnError> {
     let (to, flash) = match result {
         Ok((to, done)) => (to, Flash { done, ..Flash::default() }),
+        Err(Error::Unavailable(_)) => {
+            Away::note();
+            return Ok(());
+        }
         Err(error) => (back().await, failed(&error, values)),
     };
     go(&to, flash).await
@@ -233,7 +264,10 @@ pub async fn go(to: &str, flash: Flash) -> Result<(), ServerFnError> {
     if flash != Flash::default()
         && let Ok(session) = session().await
     {
-        session.insert(FLASH_KEY, flash).await.map_err(ServerFnError::new)?;
+        session.insert(FLASH_KEY, flash).await.map_err(|error| {
+            Away::note();
+            ServerFnError::new(error)
+        })?;
     }
     leptos_axum::redirect(to);
     Ok(())

@@ -77,6 +77,7 @@ pub async fn render_error(ui: &Ui, frame: Frame, error: Error) -> Response {
     let title = match status {
         StatusCode::NOT_FOUND => "Not found",
         StatusCode::FORBIDDEN => "Not allowed",
+        StatusCode::SERVICE_UNAVAILABLE => "The database does not answer",
         _ => "That did not work",
     };
     let text = error.to_string();

@@ -94,7 +94,7 @@ impl Hub {
                 return;
             }
             match heard {
-                Ok(Ok(hint)) if !hint.streams.contains(&name) => continue,
+                Ok(Ok(hint)) if !hint.may_concern(|stream| stream == name) => continue,
                 Ok(Err(broadcast::error::RecvError::Closed)) => break,
                 Ok(_) | Err(_) => {}
             }

@@ -30,8 +30,15 @@ pub struct Live {
 }
 
 async fn viewer(service: &Service, session: &Session) -> Result<Actor, Response> {
-    let found = app::signed_in(service, session).await.ok().flatten();
-    found.map(|(actor, _)| actor).ok_or_else(|| StatusCode::UNAUTHORIZED.into_response())
+    match app::signed_in(service, session).await {
+        Ok(Some((actor, _))) => Ok(actor),
+        Ok(None) => Err(StatusCode::UNAUTHORIZED.into_response()),
+        // Nobody is signed out because the database is away.
+        Err(error) => {
+            let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+            Err(status.into_response())
+        }
+    }
 }
 
 /// Ends when the server does, or when whoever listens is signed out or may no longer look.
@@ -40,7 +47,7 @@ async fn rights_end(service: Service, session: Session, shutdown: CancellationTo
     loop {
         let people_changed = async {
             while let Ok(hint) = hints.recv().await {
-                if hint.streams.iter().any(|s| s.starts_with("user/")) {
+                if hint.may_concern(|s| s.starts_with("user/")) {
                     return;
                 }
             }
@@ -52,7 +59,8 @@ async fn rights_end(service: Service, session: Session, shutdown: CancellationTo
             () = tokio::time::sleep(CHECKED_EVERY) => {}
             () = people_changed => {}
         }
-        if session.load().await.is_ok() && viewer(&service, &session).await.is_err() {
+        let refused = |response: Response| response.status() == StatusCode::UNAUTHORIZED;
+        if session.load().await.is_ok() && viewer(&service, &session).await.is_err_and(refused) {
             return;
         }
     }
@@ -87,10 +95,10 @@ pub async fn anything(State(live): State<Live>, session: Session, Query(wanted):
     }
     let wanted: Vec<String> =
         wanted.kinds.split(',').map(str::trim).filter(|k| !k.is_empty()).map(|k| format!("{k}/")).collect();
-    let concerns = move |stream: &String| wanted.is_empty() || wanted.iter().any(|k| stream.starts_with(k));
+    let concerns = move |stream: &str| wanted.is_empty() || wanted.iter().any(|k| stream.starts_with(k));
     let hints = BroadcastStream::new(live.service.store().subscribe()).filter_map(move |hint| {
         // Whoever fell behind looks at everything again.
-        let says = hint.map_or(true, |hint| hint.streams.iter().any(&concerns));
+        let says = hint.map_or(true, |hint| hint.may_concern(&concerns));
         std::future::ready(says.then(|| Ok(Event::default().event("changed").data("1"))))
     });
     let hello = futures::stream::iter([Ok(Event::default().event("hello").retry(RETRY).data("1"))]);

@@ -2,6 +2,7 @@
 
 use crate::live::{self, Live};
 use crate::notice::notice;
+use crate::outage::{self, Outage};
 use crate::security::{self, Guard};
 use crate::tenants::{self, Tenants};
 use crate::{api, assets};
@@ -28,6 +29,7 @@ pub struct Doors {
     pub sessions: Sessions,
     pub folder: Arc<str>,
     pub guard: Guard,
+    pub outage: Outage,
 }
 
 /// All routes with what every request passes.
@@ -61,6 +63,7 @@ pub fn router(doors: Doors) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(doors.guard, security::guard))
         .layer(from_fn(api::problems))
+        .layer(from_fn_with_state(doors.outage, outage::guard))
         .layer(from_fn_with_state(doors.tenants, tenants::route))
         .layer(CatchPanicLayer::custom(panicked))
 }

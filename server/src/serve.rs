@@ -5,7 +5,9 @@ use crate::config::{Checked, Config, OnExit};
 use crate::hosts::Hosts;
 use crate::hub::Hub;
 use crate::live::Live;
+use crate::outage::Outage;
 use crate::queues;
+use crate::replica;
 use crate::router::{Doors, router};
 use crate::security::{Guard, Limits};
 use crate::sessions::Sessions;
@@ -15,6 +17,7 @@ use crate::wired::Wired;
 use anyhow::{Context as _, Result, bail};
 use app::Ui;
 use axum::serve::ListenerExt as _;
+use domain::release::DriverKind;
 use drivers::local::{Local, Program};
 use engine::{MailConfig, Mailer};
 use leptos::config::LeptosOptions;
@@ -63,7 +66,13 @@ pub async fn run(config: Config) -> Result<()> {
 
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
-    tasks.spawn(engine::run(store.clone(), targets.clone(), clock.clone(), shutdown.clone()));
+    let me = replica::draw();
+    replica::succeed(&store, &config.data, &me).await;
+    let own_stacks = targets.of_kind(DriverKind::Local).next().is_some();
+    service.serve_as(replica::describe(&me, &config, port, own_stacks, clock()));
+    tasks.spawn(replica::follow(service.clone(), shutdown.clone()));
+    let outage = Outage::watch(store.clone(), shutdown.clone());
+    tasks.spawn(engine::run_as(me.into(), store.clone(), targets.clone(), clock.clone(), shutdown.clone()));
     let mailer = Mailer {
         config: mail,
         from: config.mail_from.clone(),
@@ -88,10 +97,11 @@ pub async fn run(config: Config) -> Result<()> {
     let doors = Doors {
         ui: Ui { service: service.clone(), options, secure: https },
         live: Live { service, hub: Hub::default(), shutdown: shutdown.clone() },
-        tenants: Tenants::new(store.clone(), targets, hosts, proxies.clone(), https),
+        tenants: Tenants::new((store.clone(), outage.clone()), targets, hosts, proxies.clone(), https),
         sessions: Sessions { store, clock },
         folder,
         guard: Guard { proxies, https, limits: Limits::default() },
+        outage,
     };
     announce(&base, &address, first.as_ref());
 

@@ -2,6 +2,7 @@
 
 use crate::hosts::{Face, Hosts};
 use crate::notice::notice as page;
+use crate::outage::Outage;
 use crate::peers::{FORWARDED_FOR, Proxies, peer};
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -13,8 +14,10 @@ use domain::tenant::TenantState;
 use engine::Targets;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use store::Store;
+use store::{Route, Store, StoreError};
 
 const TENANT: HeaderName = HeaderName::from_static("x-tidegate-tenant");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -33,10 +36,16 @@ const HOP_BY_HOP: &[&str] = &[
     "upgrade",
 ];
 
+/// So many tenants are served as they were last known while the database is away.
+const REMEMBERED: usize = 20_000;
+
 /// Finds tenants' stacks and speaks to them.
 #[derive(Clone)]
 pub struct Tenants {
     store: Store,
+    outage: Outage,
+    /// Where tenants were found last, by slug.
+    known: Arc<Mutex<HashMap<String, Route>>>,
     targets: Targets,
     hosts: Hosts,
     proxies: Proxies,
@@ -46,9 +55,36 @@ pub struct Tenants {
 
 impl Tenants {
     /// For tenants at the names of `hosts`, which people reach over HTTPS if `https`.
-    pub fn new(store: Store, targets: Targets, hosts: Hosts, proxies: Proxies, https: bool) -> Self {
+    pub fn new(
+        (store, outage): (Store, Outage),
+        targets: Targets,
+        hosts: Hosts,
+        proxies: Proxies,
+        https: bool,
+    ) -> Self {
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { store, targets, hosts, proxies, https, client }
+        Self { store, outage, known: Arc::default(), targets, hosts, proxies, https, client }
+    }
+
+    /// Where a tenant is served. Its customers need no database of ours: while that is away, nothing about them can
+    /// change, and they go where they went last.
+    async fn find(&self, slug: &str) -> Result<Option<Route>, StoreError> {
+        let found = tokio::select! {
+            biased;
+            () = self.outage.begins() => Err(StoreError::Unreachable("the database is away".to_owned())),
+            found = self.store.route(slug) => found,
+        };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match &found {
+            Ok(Some(route)) if known.len() < REMEMBERED || known.contains_key(slug) => {
+                known.insert(slug.to_owned(), route.clone());
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => drop(known.remove(slug)),
+            Err(error) if error.is_away() && known.contains_key(slug) => return Ok(known.get(slug).cloned()),
+            Err(_) => {}
+        }
+        found
     }
 
     /// Tells the stack who asks, in words that only this server or a trusted proxy can have written.
@@ -81,7 +117,7 @@ impl Tenants {
     }
 
     async fn forward(&self, slug: String, mut request: Request) -> Response {
-        let route = match self.store.route(&slug).await {
+        let route = match self.find(&slug).await {
             Ok(Some(route)) => route,
             Ok(None) => {
                 return page(

@@ -3,9 +3,11 @@
 
 mod cloud;
 mod server;
+mod wire;
 
 pub use cloud::Cloud;
-pub use server::{Browser, Db, Server, binary, out, until};
+pub use server::{Browser, Db, Server, binary, fresh_database, out, until};
+pub use wire::Wire;
 
 /// A client for plain HTTP. One set of features serves the whole workspace, so it wants a provider of TLS too.
 #[must_use]

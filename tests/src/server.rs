@@ -78,7 +78,7 @@ impl Server {
     pub async fn with(data: &Path, db: Db, flags: &[&str]) -> Self {
         let mut args: Vec<String> = flags.iter().map(|f| (*f).to_owned()).collect();
         if db == Db::Postgres {
-            args.extend(["--database".to_owned(), postgres().await]);
+            args.extend(["--database".to_owned(), fresh_database().await]);
         }
         Self::run(data, 0, args).await
     }
@@ -114,6 +114,33 @@ impl Server {
         let (data, port, args) = (self.data.clone(), self.port, self.args.clone());
         drop(self);
         Self::run(&data, port, args).await
+    }
+
+    /// As a service manager would end it, then started again on the same port.
+    ///
+    /// # Panics
+    /// It did not end within half a minute, or not well.
+    pub async fn end_and_start_again(mut self) -> Self {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        let begin = Instant::now();
+        let ended = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(30), "it does not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert!(ended.success(), "{ended}");
+        let (data, port, args) = (self.data.clone(), self.port, self.args.clone());
+        drop(self);
+        Self::run(&data, port, args).await
+    }
+
+    /// The name under which it works in the database.
+    #[must_use]
+    pub fn replica(&self) -> String {
+        std::fs::read_to_string(self.data.join("replica")).unwrap()
     }
 
     /// A browser whose person signed in with the first password.
@@ -165,7 +192,8 @@ impl Server {
     }
 }
 
-async fn postgres() -> String {
+/// A database of its own on the tests' PostgreSQL.
+pub async fn fresh_database() -> String {
     let server = std::env::var("TIDEGATE_TEST_POSTGRES").unwrap();
     let name = format!("t{}", uuid::Uuid::now_v7().simple());
     let pool = sqlx::PgPool::connect(&server).await.unwrap();
@@ -185,6 +213,12 @@ impl Browser {
     #[must_use]
     pub fn new(base: &str) -> Self {
         Self { base: base.to_owned(), cookies: vec![] }
+    }
+
+    /// The same browser at another server's address.
+    #[must_use]
+    pub fn at(&self, base: &str) -> Self {
+        Self { base: base.to_owned(), ..self.clone() }
     }
 
     /// Opens a page.

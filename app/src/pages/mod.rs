@@ -13,6 +13,7 @@ mod queues;
 mod refusal;
 mod release_form;
 mod releases;
+mod replicas;
 mod rollout;
 mod rollouts;
 mod settings;
@@ -29,7 +30,7 @@ mod tenants;
 mod tier_form;
 mod tiers;
 
-use crate::session::{Ui, Visitor};
+use crate::session::{Away, Ui, Visitor, failure};
 use crate::shell::{Frame, render_error};
 use axum::Router;
 use axum::body::Body;
@@ -88,11 +89,17 @@ pub fn router(ui: Ui) -> Router {
 }
 
 async fn server_fn(State(ui): State<Ui>, session: Session, request: Request<Body>) -> Response {
+    let away = Away::default();
+    let noted = away.clone();
     let context = move || {
         provide_context(ui.service.clone());
         provide_context(ui.clone());
+        provide_context(away.clone());
     };
     let response = leptos_axum::handle_server_fns_with_context(context, request).await.into_response();
+    if noted.is_noted() {
+        return failure(&Error::away());
+    }
     refusal::unreadable_form(response, &session).await
 }
 

@@ -55,12 +55,18 @@ fn card(card: &QueueCard) -> AnyView {
     };
     let since = card.health.as_ref().map(|health| time(health.since));
     let why = card.health.as_ref().and_then(|h| h.trouble.as_ref()).map(|reason| capital(&reason.sentence));
+    let told = |(server, health): &(String, service::QueueHealth)| {
+        let trouble = health.trouble.as_ref()?;
+        let text = format!("On {server} since {}: {}", health.since.human(), trouble.sentence);
+        Some(view! { <p class="muted small">{text}</p> })
+    };
+    let elsewhere: Vec<_> = card.elsewhere.iter().filter_map(told).collect();
     view! {
         <tr><td class="cell-main" data-label="Queue">{card.name.clone()}</td>
             <td data-label="What goes through it">{capital(what)}</td>
             <td data-label="State">{state_as(shape, word)}</td>
             <td data-label="Since">{since}</td>
-            <td data-label="Why">{why}</td></tr>
+            <td data-label="Why"><div>{why} {elsewhere}</div></td></tr>
     }
     .into_any()
 }

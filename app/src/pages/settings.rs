@@ -1,6 +1,6 @@
 //! One's own password and API tokens; for admins also people, their roles, and mail.
 
-use super::{account, mail, page, queues, targets};
+use super::{account, mail, page, queues, replicas, targets};
 use crate::parts::{field, post, select, time};
 use crate::session::{Flash, Member, Ui, actor, answer};
 use crate::shell::render;
@@ -19,8 +19,9 @@ pub async fn show(State(ui): State<Ui>, member: Member) -> Response {
         let users = page!(ui, frame, ui.service.users(&member.actor).await);
         let settings = page!(ui, frame, ui.service.settings(&member.actor).await);
         let places = page!(ui, frame, ui.service.targets(&member.actor));
+        let servers = page!(ui, frame, ui.service.replicas(&member.actor).await);
         let queues = page!(ui, frame, ui.service.queue_view(&member.actor).await);
-        Some((users, places, queues, settings.mail))
+        Some((users, (servers, places), queues, settings.mail))
     } else {
         None
     };
@@ -32,8 +33,8 @@ pub async fn show(State(ui): State<Ui>, member: Member) -> Response {
             <header class="page-head"><h1>"Settings"</h1></header>
             {account::password(&again)}
             {account::tokens(&again, &actor, &tokens)}
-            {all.as_ref().map(|(users, places, queues, mail)| view! {
-                {people(&again, users)} {targets::section(places)} {import()} {queues::section(queues)} {messages(mail)}
+            {all.as_ref().map(|(users, (servers, places), queues, mail)| view! {
+                {people(&again, users)} {replicas::section(servers)} {targets::section(places)} {import()} {queues::section(queues)} {messages(mail)}
             })}
         }
     })

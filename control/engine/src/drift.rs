@@ -36,7 +36,7 @@ async fn watch(context: &Context, setup: Setup) {
         }
         let heard = async {
             while let Ok(hint) = hints.recv().await {
-                if hint.streams.iter().any(|s| s.starts_with("stack/") || s.starts_with("repair/")) {
+                if hint.may_concern(|s| s.starts_with("stack/") || s.starts_with("repair/")) {
                     return;
                 }
             }
@@ -122,7 +122,10 @@ async fn note(
         Err(_) => now + every.min(AGAIN),
     });
     let mut tx = context.store.begin().await?;
-    let before = tx.note_drift(stack, &found, started, now, due_at).await?;
+    // Nothing is said by whoever was too slow: another server looks at the stack.
+    let Some(before) = tx.note_drift(stack, &context.owner, &found, started, now, due_at).await? else {
+        return Ok(());
+    };
     let news = match &found {
         Ok(drift) => (drift.state() != before.state || before.drift.as_ref() != Some(drift)).then(|| {
             match drift.reason() {

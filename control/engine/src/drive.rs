@@ -2,6 +2,7 @@
 
 use crate::Context;
 use crate::questions::Answer;
+use crate::right::Right;
 use domain::preview::WavePreview;
 use domain::process::{Order, Outcome, Sample, Seen};
 use domain::release::DriverKind;
@@ -26,8 +27,14 @@ pub(crate) enum Report {
     Answered(Result<Answer, StoreError>),
 }
 
-/// Works through orders: those that may have arrived before are observed first, in one call for each driver.
-pub(crate) async fn drive(context: Context, orders: Vec<(bool, Order)>, reports: mpsc::Sender<Report>) {
+/// Works through orders: those that may have arrived before are observed first, in one call for each driver. None is
+/// submitted once the right to is over.
+pub(crate) async fn drive(
+    context: Context,
+    orders: Vec<(bool, Order)>,
+    reports: mpsc::Sender<Report>,
+    right: Right,
+) {
     let mut by_target: BTreeMap<StackTarget, (Vec<Order>, Vec<Order>)> = BTreeMap::new();
     for (own, order) in orders {
         let (fresh, known) = by_target.entry(order.target.clone()).or_default();
@@ -50,7 +57,7 @@ pub(crate) async fn drive(context: Context, orders: Vec<(bool, Order)>, reports:
             submit.extend(observe(driver, known, &reports).await);
         }
         if !submit.is_empty() {
-            give(&context, driver, submit, &reports).await;
+            give(&context, driver, submit, &reports, &right).await;
         }
     }
 }
@@ -85,6 +92,7 @@ async fn give(
     driver: &Arc<dyn Driver>,
     orders: Vec<Order>,
     reports: &mpsc::Sender<Report>,
+    right: &Right,
 ) {
     let changes = match changes(&context.store, &orders, driver.kind()).await {
         Ok(changes) => changes,
@@ -105,6 +113,10 @@ async fn give(
                 return (operation, Some(Seen::Ended(outcome)));
             }
         };
+        if !right.holds((context.clock)()) {
+            tracing::warn!(stack = change.name, "the right to it lapsed before it was submitted");
+            return (change.token, None);
+        }
         let submitted = if healing.contains(&change.token) {
             driver.heal(&change).await
         } else {

@@ -3,12 +3,29 @@
 
 use crate::Context;
 use domain::{Actor, Reason};
+use std::collections::BTreeMap;
 use store::{NewEvent, StoreError};
 
-/// Notes that a stack is down for a reason, or with `None` that it runs again.
-pub(crate) async fn note(context: &Context, stack: &str, why: Option<&Reason>) {
-    if let Err(error) = record(context, stack, why).await {
-        tracing::warn!(%error, stack, "whether it runs cannot be noted; the driver says it again when it changes");
+/// What drivers said of stacks and is not on record yet: the last word of each, with the reason of one that is down.
+#[derive(Default)]
+pub(crate) struct Unnoted(BTreeMap<String, Option<Reason>>);
+
+impl Unnoted {
+    /// Keeps that a stack is down for a reason, or with `None` that it runs again.
+    pub(crate) fn add(&mut self, stack: String, why: Option<Reason>) {
+        self.0.insert(stack, why);
+    }
+
+    /// Writes what is kept. A driver says a thing once: what a database that is away does not take stays for the next
+    /// time.
+    pub(crate) async fn note(&mut self, context: &Context) {
+        while let Some((stack, why)) = self.0.first_key_value() {
+            if let Err(error) = record(context, stack, why.as_ref()).await {
+                tracing::debug!(%error, stack, "whether it runs is noted later");
+                return;
+            }
+            self.0.pop_first();
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod members;
 mod place;
 mod preview;
 mod questions;
+mod right;
 mod runner;
 mod suspend;
 mod targets;
@@ -48,6 +49,9 @@ pub fn system_clock() -> Clock {
 /// How long the right to run a process lasts without renewal, in milliseconds.
 pub(crate) const LEASE: i64 = 15_000;
 
+/// How long an engine that ends waits for the database.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
 /// What every runner shares.
 #[derive(Clone)]
 pub(crate) struct Context {
@@ -63,7 +67,17 @@ pub(crate) struct Context {
 ///
 /// Looks for work when something is committed, and each second: a hint that gets lost costs a second.
 pub async fn run(store: Store, targets: Targets, clock: Clock, shutdown: CancellationToken) {
-    let owner: Arc<str> = uuid::Uuid::now_v7().to_string().into();
+    run_as(uuid::Uuid::now_v7().to_string().into(), store, targets, clock, shutdown).await;
+}
+
+/// The same under a name for the leases, which no other engine may have.
+pub async fn run_as(
+    owner: Arc<str>,
+    store: Store,
+    targets: Targets,
+    clock: Clock,
+    shutdown: CancellationToken,
+) {
     let rollout = Arc::default();
     let context = Context { store, targets, clock, owner, shutdown: shutdown.clone(), rollout };
     let tasks = TaskTracker::new();
@@ -86,15 +100,23 @@ pub async fn run(store: Store, targets: Targets, clock: Clock, shutdown: Cancell
     }
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     let mut log = log::Log::default();
+    let mut unnoted = health::Unnoted::default();
+    let mut away = false;
     loop {
         let look = tokio::select! {
             () = shutdown.cancelled() => break,
             _ = tick.tick() => {
-                log.flush(&context.store).await;
+                let writing = async {
+                    log.flush(&context.store).await;
+                    unnoted.note(&context).await;
+                };
+                if shutdown.run_until_cancelled(writing).await.is_none() {
+                    break;
+                }
                 true
             }
             hint = hints.recv() => match hint {
-                Ok(hint) => hint.streams.iter().any(|s| begins(s, &running)),
+                Ok(hint) => hint.may_concern(|s| begins(s, &running)),
                 Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => true,
                 Err(tokio::sync::broadcast::error::RecvError::Closed) => break,
             },
@@ -102,8 +124,8 @@ pub async fn run(store: Store, targets: Targets, clock: Clock, shutdown: Cancell
             Some(event) = news.recv() => {
                 match event {
                     DriverEvent::Progress { token, at, line } => log.add(token, at, line),
-                    DriverEvent::Down { stack, reason } => health::note(&context, &stack, Some(&reason)).await,
-                    DriverEvent::Up { stack } => health::note(&context, &stack, None).await,
+                    DriverEvent::Down { stack, reason } => unnoted.add(stack, Some(reason)),
+                    DriverEvent::Up { stack } => unnoted.add(stack, None),
                     DriverEvent::Ended { token } => {
                         for to in running.values() {
                             let _ = to.try_send(token);
@@ -113,16 +135,26 @@ pub async fn run(store: Store, targets: Targets, clock: Clock, shutdown: Cancell
                 false
             }
         };
+        if !away {
+            unnoted.note(&context).await;
+        }
         if !look {
             continue;
         }
-        let awake = match context.store.awake_processes((context.clock)()).await {
-            Ok(awake) => awake,
-            Err(error) => {
-                tracing::error!(%error, "open processes cannot be read; trying again in a second");
+        let reading = context.store.awake_processes((context.clock)());
+        let awake = match shutdown.run_until_cancelled(reading).await {
+            None => break,
+            Some(Ok(awake)) => awake,
+            Some(Err(error)) => {
+                if !std::mem::replace(&mut away, true) {
+                    tracing::error!(%error, "open processes cannot be read; trying again every second");
+                }
                 continue;
             }
         };
+        if std::mem::take(&mut away) {
+            tracing::warn!("open processes can be read again");
+        }
         for process in awake {
             if running.contains_key(&process.id) || !may_run(&context, process.id).await {
                 continue;
@@ -136,11 +168,16 @@ pub async fn run(store: Store, targets: Targets, clock: Clock, shutdown: Cancell
             });
         }
     }
-    log.flush(&context.store).await;
+    let last = async {
+        log.flush(&context.store).await;
+        unnoted.note(&context).await;
+    };
+    let _ = tokio::time::timeout(LAST_WORDS, last).await;
     tasks.close();
     let _ = tokio::time::timeout(Duration::from_secs(10), tasks.wait()).await;
-    if let Err(error) = context.store.release_leases(&context.owner).await {
-        tracing::warn!(%error, "another server goes on when the leases of this one have lapsed");
+    let released = tokio::time::timeout(LAST_WORDS, context.store.release_leases(&context.owner)).await;
+    if !matches!(released, Ok(Ok(()))) {
+        tracing::warn!("another server goes on when the leases of this one have lapsed");
     }
 }
 
@@ -153,7 +190,8 @@ fn begins(stream: &str, running: &HashMap<ProcessId, mpsc::Sender<OperationId>>)
 async fn may_run(context: &Context, id: ProcessId) -> bool {
     let now = (context.clock)();
     let until = Timestamp(now.0 + LEASE);
-    context.store.lease(id, &context.owner, now, until).await.unwrap_or(false)
+    let leasing = context.store.lease(id, &context.owner, now, until);
+    context.shutdown.run_until_cancelled(leasing).await.is_some_and(|leased| leased.unwrap_or(false))
 }
 
 async fn forward(

@@ -7,6 +7,9 @@ use store::Store;
 /// So many lines are kept of one operation.
 const MOST: usize = 500;
 
+/// So many lines wait for a database that is away.
+const WAITING: usize = 5_000;
+
 #[derive(Default)]
 pub(crate) struct Log {
     lines: Vec<(OperationId, i64, Timestamp, String)>,
@@ -29,11 +32,18 @@ impl Log {
     }
 
     pub(crate) async fn flush(&mut self, store: &Store) {
-        let lines = std::mem::take(&mut self.lines);
-        if !lines.is_empty()
-            && let Err(error) = store.log(&lines).await
-        {
-            tracing::warn!(%error, "progress lines are lost");
+        if self.lines.is_empty() {
+            return;
+        }
+        match store.log(&self.lines).await {
+            Ok(()) => self.lines.clear(),
+            Err(error) if error.is_away() && self.lines.len() < WAITING => {
+                tracing::debug!(%error, "progress lines wait for the database");
+            }
+            Err(error) => {
+                tracing::warn!(%error, "progress lines are lost");
+                self.lines.clear();
+            }
         }
     }
 }

@@ -89,7 +89,7 @@ impl Mailer {
                         break;
                     }
                     hint = hints.recv() => match hint {
-                        Ok(hint) if hint.streams.iter().any(|s| s == "mail") => break,
+                        Ok(hint) if hint.may_concern(|s| s == "mail") => break,
                         Ok(_) => {}
                         Err(_) => break,
                     },

@@ -24,6 +24,7 @@ pub(crate) async fn follow(context: Context) {
             () = context.shutdown.cancelled() => return,
             _ = round.tick() => all(&context, &mut told).await,
             hint = hints.recv() => match hint {
+                Ok(hint) if hint.streams.is_empty() => all(&context, &mut told).await,
                 Ok(hint) => changed(&context, &hint.streams).await,
                 Err(RecvError::Lagged(_)) => all(&context, &mut told).await,
                 Err(RecvError::Closed) => return,

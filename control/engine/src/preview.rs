@@ -29,7 +29,7 @@ pub(crate) async fn follow(context: Context) {
         }
         let heard = async {
             while let Ok(hint) = hints.recv().await {
-                if hint.streams.iter().any(|s| s.starts_with("preview/")) {
+                if hint.may_concern(|s| s.starts_with("preview/")) {
                     return;
                 }
             }

@@ -1,8 +1,10 @@
 //! One process, from where its log stands to its end.
 
 use crate::drive::{self, Report};
+use crate::hold::hold;
 use crate::questions::{self, Answer, Asks};
-use crate::{Context, LEASE, preview};
+use crate::right::Right;
+use crate::{Context, preview};
 use domain::onboarding::Onboarding;
 use domain::process::{Effect, Next, Process, ProcessKind, Seen, Surroundings};
 use domain::rollout::Rollout;
@@ -47,9 +49,16 @@ where
         match attend::<P>(&context, id, &mut news).await {
             Ok(()) => return,
             Err(error) => {
-                tracing::error!(%error, process = %id, kind = %P::KIND, "a process stopped; trying again");
                 attempt += 1;
-                let pause = Duration::from_millis(500 << attempt.min(6));
+                // One that is away is told of once, by the engine; and it is back for all processes at the same time.
+                let most = if error.is_away() {
+                    tracing::debug!(%error, process = %id, kind = %P::KIND, "a process waits for the database");
+                    2
+                } else {
+                    tracing::error!(%error, process = %id, kind = %P::KIND, "a process stopped; trying again");
+                    6
+                };
+                let pause = Duration::from_millis(500 << attempt.min(most));
                 tokio::select! {
                     () = context.shutdown.cancelled() => return,
                     () = tokio::time::sleep(pause) => {}
@@ -61,6 +70,8 @@ where
 
 /// What the runner remembers beside the log; all of it may be forgotten.
 struct Memory {
+    /// What allows to act.
+    right: Right,
     /// Operations that a task works on now.
     handled: HashSet<OperationId>,
     /// When an operation was observed last.
@@ -81,10 +92,27 @@ struct Memory {
     ask_anew: bool,
 }
 
+/// Runs a process for as long as this server has the right to.
 async fn attend<P>(
     context: &Context,
     id: ProcessId,
     news: &mut mpsc::Receiver<OperationId>,
+) -> Result<(), StoreError>
+where
+    P: Asks + Send,
+    P::Event: Send + Sync,
+{
+    let Some(right) = Right::take(context, id).await? else { return Ok(()) };
+    let _guard = right.guard();
+    // Renewed also while a step takes long: a database that is slow is no reason to lose it.
+    hold(work::<P>(context, id, news, &right), || right.renew(context)).await.unwrap_or(Ok(()))
+}
+
+async fn work<P>(
+    context: &Context,
+    id: ProcessId,
+    news: &mut mpsc::Receiver<OperationId>,
+    right: &Right,
 ) -> Result<(), StoreError>
 where
     P: Asks + Send,
@@ -97,6 +125,7 @@ where
     let engine = Actor::engine();
     let (reports_in, mut reports) = mpsc::channel::<Report>(8192);
     let mut memory = Memory {
+        right: right.clone(),
         handled: HashSet::new(),
         looked: HashMap::new(),
         own: HashSet::new(),
@@ -107,7 +136,6 @@ where
         ask_at: Timestamp(0),
         ask_anew: false,
     };
-    let mut leased_until = 0;
     let mut read_at = (context.clock)();
     let my_stream = stream(P::KIND, id);
     loop {
@@ -115,21 +143,16 @@ where
         if running.process.summary(now).ended || context.shutdown.is_cancelled() {
             return Ok(());
         }
-        if now.0 + LEASE / 2 > leased_until {
-            leased_until = now.0 + LEASE;
-            if !store.lease(id, &context.owner, now, Timestamp(leased_until)).await? {
-                return Ok(());
-            }
+        if right.wanes(now) && !right.renew(context).await? {
+            return Ok(());
         }
         let around = Surroundings { busy: store.busy_stacks().await?, gone: memory.gone.clone() };
         let next = running.process.next(now, &around);
         if !next.events.is_empty() {
-            for event in &next.events {
-                if let Some(operation) = P::started(event) {
-                    memory.own.insert(operation);
-                }
+            // Those of an append that was refused are another server's, who may have submitted them.
+            if append(&mut running, context, id, &engine, &next.events, now, &mut memory).await? {
+                memory.own.extend(next.events.iter().filter_map(P::started));
             }
-            append(&mut running, context, id, &engine, &next.events, now, &mut memory).await?;
             continue;
         }
         if sleeps::<P>(&next, &memory, now) {
@@ -138,8 +161,10 @@ where
                 return Ok(());
             }
             // Something came meanwhile, or somebody else has the lease.
+            if !right.renew(context).await? {
+                return Ok(());
+            }
             running.catch_up(store, id).await?;
-            leased_until = 0;
             continue;
         }
         let asks_at = next.effects.iter().any(is_question).then_some(memory.ask_at).filter(|at| *at > now);
@@ -207,7 +232,7 @@ async fn listen(hints: &mut broadcast::Receiver<Hint>, stream: &String) -> Heard
     use broadcast::error::RecvError;
     loop {
         match hints.recv().await {
-            Ok(hint) if hint.streams.contains(stream) => return Heard::Mine,
+            Ok(hint) if hint.may_concern(|s| s == stream) => return Heard::Mine,
             Ok(hint) if hint.streams.iter().any(|s| s == PLACES) => return Heard::Places,
             Ok(_) => {}
             Err(RecvError::Lagged(_)) => return Heard::Mine,
@@ -276,7 +301,7 @@ fn act<P: Asks>(
     }
     if !orders.is_empty() {
         let (context, reports) = (context.clone(), reports.clone());
-        tokio::spawn(drive::drive(context, orders, reports));
+        tokio::spawn(drive::drive(context, orders, reports, memory.right.clone()));
     }
 }
 

@@ -4,19 +4,18 @@
 //! else disabled stay so (DESIGN §3, law 7); what did not come about is tried again, with the reason on the tenant's page.
 
 use crate::Context;
+use crate::hold::{HOLD, hold};
 use crate::identity::{no_account, refusal, share};
 use domain::identity::Refusal;
 use domain::operation::back_off;
 use domain::tenant::TenantState;
-use domain::{Actor, OperationId, Span, TenantId};
+use domain::{Actor, OperationId, TenantId, Timestamp};
 use std::time::Duration;
 use store::{NewEvent, StoreError, TenantIdentity};
 use tokio::sync::broadcast::error::RecvError;
 
 /// How often those are looked for who wait.
 const ROUND: Duration = Duration::from_secs(5);
-/// How long one replica has for one tenant before another may take it over.
-const CLAIM: Span = Span::seconds(60);
 
 /// Follows suspensions until the engine ends.
 pub(crate) async fn follow(context: Context) {
@@ -27,7 +26,7 @@ pub(crate) async fn follow(context: Context) {
             () = context.shutdown.cancelled() => return,
             _ = round.tick() => {}
             hint = hints.recv() => match hint {
-                Ok(hint) if hint.streams.iter().any(|s| s.starts_with("tenant/")) => {}
+                Ok(hint) if hint.may_concern(|s| s.starts_with("tenant/")) => {}
                 Ok(_) => continue,
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
@@ -40,20 +39,27 @@ pub(crate) async fn follow(context: Context) {
 }
 
 async fn all(context: &Context) -> Result<(), StoreError> {
-    for tenant in context.store.unsettled_identities((context.clock)(), 100).await? {
-        let now = (context.clock)();
-        if context.shutdown.is_cancelled() || !context.store.claim_identity(tenant, now, now + CLAIM).await? {
+    let store = &context.store;
+    for tenant in store.unsettled_identities((context.clock)(), 100).await? {
+        // The right is kept for as long as it takes: a suspension that is slow here and a reactivation elsewhere would
+        // cross, and leave the users as nobody wants them.
+        let claim = || async {
+            let now = (context.clock)();
+            store.claim_identity(tenant, &context.owner, now, Timestamp(now.0 + HOLD)).await
+        };
+        if context.shutdown.is_cancelled() || !claim().await? {
             continue;
         }
-        let Some(identity) = context.store.identity(tenant).await? else { continue };
-        match settle(context, tenant, &identity).await? {
-            Ok(()) => {}
-            Err(Refusal { reason, .. }) => {
+        let Some(identity) = store.identity(tenant).await? else { continue };
+        match hold(settle(context, tenant, &identity), claim).await.transpose()? {
+            Some(Ok(())) => {}
+            Some(Err(Refusal { reason, .. })) => {
                 let attempts = identity.attempts + 1;
                 let at = (context.clock)() + back_off(OperationId(tenant.0), attempts);
                 tracing::warn!(%tenant, %reason, "users are not as the tenant's state wants them");
-                context.store.put_off_identity(tenant, &reason, attempts, at).await?;
+                store.put_off_identity(tenant, &context.owner, &reason, attempts, at).await?;
             }
+            None => tracing::warn!(%tenant, "another server goes on with its users: this one was too slow"),
         }
     }
     Ok(())
@@ -86,8 +92,11 @@ async fn settle(
                 Err(trouble) => return Ok(Err(failed(&trouble))),
             };
             let mut tx = store.begin().await?;
-            tx.note_disabled(tenant, &names).await?;
+            let ours = tx.note_disabled(tenant, &context.owner, &names).await?;
             tx.commit().await?;
+            if !ours {
+                return Ok(Ok(()));
+            }
         }
         changed = names.len();
         for name in names {
@@ -97,7 +106,9 @@ async fn settle(
         }
     }
     let mut tx = store.begin().await?;
-    tx.settle_identity(tenant, suspended).await?;
+    if !tx.settle_identity(tenant, &context.owner, suspended).await? {
+        return Ok(Ok(()));
+    }
     let done = if suspended { "disabled" } else { "enabled" };
     let who = if changed == 1 { "1 user".to_owned() } else { format!("{changed} users") };
     let sentence = format!("{who} in Cognito {done} with the tenant");

@@ -24,6 +24,9 @@ pub enum Error {
     /// Too many requests.
     #[error("{0}")]
     TooMany(Reason),
+    /// The database is away, or does not answer soon enough. What was asked may have been done.
+    #[error("{0}")]
+    Unavailable(Reason),
     /// Our fault; the cause goes to the log, not to the caller.
     #[error("something went wrong here; try again, and look into the server's log if it stays")]
     Internal(#[source] StoreError),
@@ -48,6 +51,16 @@ impl Error {
         Self::Invalid(Invalid::new(field, message))
     }
 
+    /// The database is away.
+    #[must_use]
+    pub fn away() -> Self {
+        Self::Unavailable(Reason::new(
+            "database_away",
+            "the database does not answer just now; nothing is lost, and what runs goes on by itself when it is back; \
+             try again in a moment, and look whether a change was made before you repeat it",
+        ))
+    }
+
     /// HTTP's status for it.
     #[must_use]
     pub const fn status(&self) -> u16 {
@@ -58,6 +71,7 @@ impl Error {
             Self::Unauthenticated(_) => 401,
             Self::NotFound(_) => 404,
             Self::TooMany(_) => 429,
+            Self::Unavailable(_) => 503,
             Self::Internal(_) => 500,
         }
     }
@@ -71,7 +85,8 @@ impl Error {
             | Self::Forbidden(r)
             | Self::Unauthenticated(r)
             | Self::NotFound(r)
-            | Self::TooMany(r) => &r.code,
+            | Self::TooMany(r)
+            | Self::Unavailable(r) => &r.code,
             Self::Internal(_) => "internal",
         }
     }
@@ -106,6 +121,10 @@ impl From<StoreError> for Error {
             Some(Conflict::Taken) => Self::refused("taken", "that name or version is taken; choose another"),
             Some(Conflict::Stale) => {
                 Self::refused("stale", "somebody changed it meanwhile; look again and repeat")
+            }
+            None if error.is_away() => {
+                tracing::warn!(%error, "a use case waits for the database");
+                Self::away()
             }
             None => {
                 tracing::error!(%error, "a use case failed");

@@ -200,7 +200,7 @@ impl Service {
 /// Whether what went wrong passes by itself, so that the message is to be delivered again.
 pub(crate) fn passes(error: &Error) -> bool {
     match error {
-        Error::Internal(_) | Error::TooMany(_) => true,
+        Error::Internal(_) | Error::TooMany(_) | Error::Unavailable(_) => true,
         Error::Refused(reason) => matches!(&*reason.code, "busy" | "stale" | "stack_busy"),
         Error::Invalid(_) | Error::Forbidden(_) | Error::Unauthenticated(_) | Error::NotFound(_) => false,
     }

@@ -18,6 +18,7 @@ mod ports;
 mod preview;
 mod queues;
 mod releases;
+mod replicas;
 mod rollouts;
 mod signup;
 mod strategies;
@@ -44,6 +45,7 @@ pub use ports::{Drivers, Pressure, Row, TakesAll, TargetCard, TierNeeds, Update}
 pub use preview::{PreviewStanding, WaveChanges};
 pub use queues::{CountsFor, QueueCard, QueueHealth, QueueRole, QueueSetup, QueueView};
 pub use releases::NewRelease;
+pub use replicas::{Beat, ReplicaCard};
 pub use rollouts::{GatePanel, Preview, RolloutView, StackView, StartRollout};
 pub use signup::{Offer, Progress, SignupForm};
 pub use strategies::{StrategyPreview, WavePreview};
@@ -79,6 +81,7 @@ pub struct Service {
     /// Gates that ask, with their rollouts: the first page and the inbox tell everybody how they stand to each.
     asking: kept::Kept<Vec<(OpenGate, Rollout)>>,
     queues: Arc<queues::Queues>,
+    replica: Arc<replicas::Myself>,
 }
 
 impl Service {
@@ -95,6 +98,7 @@ impl Service {
             overview: kept::Kept::default(),
             asking: kept::Kept::default(),
             queues: Arc::default(),
+            replica: Arc::default(),
         }
     }
 

@@ -79,14 +79,17 @@ impl Service {
             disabled: false,
             created_at: self.now(),
         };
+        // Several servers may start on an empty database: one of them makes it, the others find it.
         let mut tx = self.store.begin().await?;
+        tx.take_turn().await?;
+        if !self.store.users().await?.is_empty() {
+            return Ok(None);
+        }
         tx.save_user(&user).await?;
         let event = self.event("user_added", format!("{email} is the first admin"), &user.role);
         tx.record(&format!("user/{}", user.id), Some(user.id.to_string()), &Actor::engine(), event).await?;
-        match tx.commit().await {
-            Err(error) if error.conflict().is_some() => Ok(None),
-            other => Ok(other.map(|()| Some((email.clone(), password)))?),
-        }
+        tx.commit().await?;
+        Ok(Some((email.clone(), password)))
     }
 
     /// Everyone.

@@ -67,7 +67,7 @@ pub struct QueueSetup {
     pub answers_count_for: Option<CountsFor>,
 }
 
-/// The set-up with what is known of each queue. Only this server's own view: replicas read the same queues.
+/// The set-up with what this server knows of each queue; what the others do, they tell with their heartbeats.
 #[derive(Default)]
 pub(crate) struct Queues {
     pub(crate) setup: QueueSetup,
@@ -75,7 +75,7 @@ pub(crate) struct Queues {
 }
 
 /// Whether a queue works.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct QueueHealth {
     /// Since when it does, or does not.
     pub since: Timestamp,
@@ -90,8 +90,10 @@ pub struct QueueCard {
     pub role: QueueRole,
     /// Its name.
     pub name: String,
-    /// Whether it works; `None` before the first call ended.
+    /// Whether it works for the server that answers; `None` before the first call ended.
     pub health: Option<QueueHealth>,
+    /// The other servers for which it does not work, by name, with the reason.
+    pub elsewhere: Vec<(String, QueueHealth)>,
 }
 
 /// What the settings show of queues.
@@ -127,6 +129,33 @@ impl Service {
         }
     }
 
+    /// How this server finds its queues, for the others.
+    pub(crate) fn queues_here(&self) -> String {
+        let health = self.queues.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let by_word: BTreeMap<&str, &QueueHealth> = health.iter().map(|(role, h)| (role.word(), h)).collect();
+        serde_json::to_string(&by_word).unwrap_or_else(|_| "{}".to_owned())
+    }
+
+    /// Queues that other servers find troubled, with the servers' names.
+    async fn queues_elsewhere(&self) -> Result<Vec<(String, QueueRole, QueueHealth)>> {
+        let mut found = vec![];
+        for row in self.store.replicas().await? {
+            if !self.answers_elsewhere(&row) {
+                continue;
+            }
+            // Another version may know other queues.
+            let told: BTreeMap<String, QueueHealth> =
+                serde_json::from_str(&row.replica.queues).unwrap_or_default();
+            for (word, health) in told {
+                let role = QueueRole::ALL.into_iter().find(|role| role.word() == word);
+                if let Some(role) = role.filter(|_| health.trouble.is_some()) {
+                    found.push((row.replica.name.clone(), role, health));
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// What the settings show of queues.
     ///
     /// # Errors
@@ -134,10 +163,16 @@ impl Service {
     pub async fn queue_view(&self, actor: &Actor) -> Result<QueueView> {
         actor.require(Permission::Settings)?;
         let health = self.queues.health.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let others = self.queues_elsewhere().await?;
         let card = |(role, name): (&QueueRole, &String)| QueueCard {
             role: *role,
             name: name.clone(),
             health: health.get(role).cloned(),
+            elsewhere: others
+                .iter()
+                .filter(|(_, r, _)| r == role)
+                .map(|(s, _, h)| (s.clone(), h.clone()))
+                .collect(),
         };
         let mut aside = self.store.messages_aside(100).await?;
         for message in &mut aside {

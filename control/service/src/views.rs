@@ -250,6 +250,10 @@ impl Service {
         }
         let mut actor = Actor::engine();
         actor.permissions = vec![Permission::Strategies];
-        self.save_strategy(&actor, None, strategies::first_strategy()?).await.map(drop)
+        match self.save_strategy(&actor, None, strategies::first_strategy()?).await {
+            // Another server that starts was first.
+            Err(_) if !self.store.strategies().await?.is_empty() => Ok(()),
+            other => other.map(drop),
+        }
     }
 }

@@ -191,7 +191,8 @@ impl Store {
 }
 
 impl Tx {
-    /// Notes what a check found that began at `started`, and when the next is due; returns what was known before.
+    /// Notes what a check found that began at `started`, and when the next is due; returns what was known before, or
+    /// nothing if `owner` has no right to the check any more: whoever has it now looks at the stack as it is now.
     /// Whoever asked since then is answered by another check.
     ///
     /// # Errors
@@ -199,12 +200,19 @@ impl Tx {
     pub async fn note_drift(
         &mut self,
         stack: StackId,
+        owner: &str,
         found: &Result<Drift, Reason>,
         started: Timestamp,
         now: Timestamp,
         due_at: Option<Timestamp>,
-    ) -> Result<DriftReport, StoreError> {
+    ) -> Result<Option<DriftReport>, StoreError> {
         let id = stack.to_string();
+        // Given up first: from here on nobody else can have it until this is committed.
+        let sql =
+            "update drifts set lease_owner = null, lease_until = 0 where stack = $1 and lease_owner = $2";
+        if self.execute(sql, args![id.as_str(), owner]).await? == 0 {
+            return Ok(None);
+        }
         let sql = format!("select {REPORT} from drifts d where d.stack = $1");
         let before = self.fetch(&sql, args![id.as_str()]).await?;
         let before = before.first().map_or(Ok(DriftReport::UNKNOWN), |row| report(row, 0))?;
@@ -212,26 +220,23 @@ impl Tx {
             Ok(drift) => (drift.state(), Some(drift), drift.reason()),
             // Drift that was seen stays until it is seen to be over.
             Err(_) if before.state == DriftState::Drifted => {
-                let sql = "update drifts set due_at = $2, looked_at = $3, lease_until = 0,
+                let sql = "update drifts set due_at = $2, looked_at = $3,
                              asked = case when asked > $3 then asked else 0 end where stack = $1";
                 self.execute(sql, args![id, due_at, started]).await?;
                 self.tell(&format!("stack/{stack}"));
-                return Ok(before);
+                return Ok(Some(before));
             }
             Err(reason) => (DriftState::Failed, None, Some(reason.clone())),
         };
         let text = |value: serde_json::Result<String>| value.map_err(|e| StoreError::damaged(e.to_string()));
         let drift = drift.map(|d| text(serde_json::to_string(d))).transpose()?;
         let reason = reason.map(|r| text(serde_json::to_string(&r))).transpose()?;
-        let sql = "insert into drifts (stack, state, found, reason, checked_at, looked_at, due_at)
-                   values ($1, $2, $3, $4, $5, $7, $6)
-                   on conflict (stack) do update set state = $2, found = $3, reason = $4, checked_at = $5,
-                     looked_at = $7, due_at = $6, lease_until = 0,
-                     asked = case when drifts.asked > $7 then drifts.asked else 0 end,
-                     repaired_at = case when $2 = 'in_sync' then null else drifts.repaired_at end";
+        let sql = "update drifts set state = $2, found = $3, reason = $4, checked_at = $5, looked_at = $7, due_at = $6,
+                     asked = case when asked > $7 then asked else 0 end,
+                     repaired_at = case when $2 = 'in_sync' then null else repaired_at end where stack = $1";
         self.execute(sql, args![id, state.word(), drift, reason, now, due_at, started]).await?;
         self.tell(&format!("stack/{stack}"));
-        Ok(before)
+        Ok(Some(before))
     }
 
     /// Asks for a check of a stack as soon as nothing works on it.

@@ -36,7 +36,7 @@ pub enum StoreError {
         /// Why.
         why: String,
     },
-    /// The server cannot be reached.
+    /// The server cannot be reached, does not answer, or is about to end. A commit that ends so may have come about.
     #[error("the database server cannot be reached: {0}")]
     Unreachable(String),
     /// Made by a later version of the program.
@@ -71,6 +71,12 @@ impl StoreError {
         Self::Damaged(what.into())
     }
 
+    /// Whether the database is away; it is worth trying again when it is back.
+    #[must_use]
+    pub const fn is_away(&self) -> bool {
+        matches!(self, Self::Unreachable(_))
+    }
+
     /// The conflict, if that is what it is.
     #[must_use]
     pub const fn conflict(&self) -> Option<&Conflict> {
@@ -81,10 +87,28 @@ impl StoreError {
     }
 }
 
+/// Whether PostgreSQL's code says that this server serves nobody, or not yet: connections that break, an end ordered by
+/// its operator, a start that is under way, no connection left, a standby that takes no writes. SQLite's are other.
+fn is_away(code: &str) -> bool {
+    code.len() == 5
+        && (code.starts_with("08") || code.starts_with("57P") || code == "53300" || code == "25006")
+}
+
 /// Unique violations are conflicts; which one is read from the names that the engines put in the message.
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        let Some(database) = error.as_database_error() else { return Self::Sql(error) };
+        let Some(database) = error.as_database_error() else {
+            return match error {
+                sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed => Self::Unreachable(error.to_string()),
+                error => Self::Sql(error),
+            };
+        };
+        if database.code().is_some_and(|code| is_away(&code)) {
+            return Self::Unreachable(database.message().to_owned());
+        }
         // SQLite's busy snapshot: another process wrote first.
         if !database.is_unique_violation() {
             return Self::Sql(error);

@@ -41,28 +41,41 @@ impl Tx {
     }
 
     /// Notes which users are about to be disabled, beside those that are noted already: from now on a reactivation
-    /// enables them.
+    /// enables them. False if `owner` has the right to the tenant's users no more: nothing may be done to them.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn note_disabled(&mut self, tenant: TenantId, users: &[String]) -> Result<(), StoreError> {
-        let sql = "select disabled from tenant_identities where tenant = $1";
-        let rows = self.fetch(sql, args![tenant.to_string()]).await?;
-        let Some(row) = rows.first() else { return Ok(()) };
+    pub async fn note_disabled(
+        &mut self,
+        tenant: TenantId,
+        owner: &str,
+        users: &[String],
+    ) -> Result<bool, StoreError> {
+        let sql = "select disabled from tenant_identities where tenant = $1 and lease_owner = $2";
+        let rows = self.fetch(sql, args![tenant.to_string(), owner]).await?;
+        let Some(row) = rows.first() else { return Ok(false) };
         let mut all: BTreeSet<String> = row.json(0)?;
         all.extend(users.iter().cloned());
-        let sql = "update tenant_identities set disabled = $2, suspended = 1 where tenant = $1";
-        self.execute(sql, args![tenant.to_string(), all.json()]).await.map(drop)
+        let sql = "update tenant_identities set disabled = $2, suspended = 1 where tenant = $1 and lease_owner = $3";
+        Ok(self.execute(sql, args![tenant.to_string(), all.json(), owner]).await? == 1)
     }
 
-    /// Notes that the users are as a state wants them.
+    /// Notes that the users are as a state wants them, and gives up the right to them; false if `owner` has it no
+    /// more: then whoever has it says how they are.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn settle_identity(&mut self, tenant: TenantId, suspended: bool) -> Result<(), StoreError> {
+    pub async fn settle_identity(
+        &mut self,
+        tenant: TenantId,
+        owner: &str,
+        suspended: bool,
+    ) -> Result<bool, StoreError> {
         let sql = "update tenant_identities set suspended = $2, reason = null, attempts = 0, next_at = 0,
-                   disabled = case when $2 = 2 then disabled else '[]' end where tenant = $1";
-        self.execute(sql, args![tenant.to_string(), if suspended { 2_i64 } else { 0 }]).await.map(drop)
+                   disabled = case when $2 = 2 then disabled else '[]' end, lease_owner = null, lease_until = 0
+                   where tenant = $1 and lease_owner = $3";
+        let state = if suspended { 2_i64 } else { 0 };
+        Ok(self.execute(sql, args![tenant.to_string(), state, owner]).await? == 1)
     }
 }
 
@@ -108,40 +121,46 @@ impl Store {
     ) -> Result<Vec<TenantId>, StoreError> {
         // Two short lists by their indexes: suspended tenants, and identities that are marked so.
         let sql = "select t.id from tenants t join tenant_identities i on i.tenant = t.id
-                   where t.state = 'suspended' and i.suspended < 2 and i.next_at <= $1
+                   where t.state = 'suspended' and i.suspended < 2 and i.next_at <= $1 and i.lease_until < $1
                    union all
                    select t.id from tenant_identities i join tenants t on t.id = i.tenant
-                   where i.suspended > 0 and t.state = 'active' and i.next_at <= $1 limit $2";
+                   where i.suspended > 0 and t.state = 'active' and i.next_at <= $1 and i.lease_until < $1 limit $2";
         self.fetch(sql, args![now, limit]).await?.iter().map(|r| r.parse(0)).collect()
     }
 
-    /// Takes the right to bring a tenant's users to where they should be, until `until`; false if another has it.
+    /// Takes or renews the right to bring a tenant's users to where they should be, until `until`; false if another
+    /// has it.
     ///
     /// # Errors
     /// The database failed.
     pub async fn claim_identity(
         &self,
         tenant: TenantId,
+        owner: &str,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<bool, StoreError> {
-        let sql = "update tenant_identities set next_at = $3 where tenant = $1 and next_at <= $2";
-        Ok(self.execute(sql, args![tenant.to_string(), now, until]).await? == 1)
+        let sql = "update tenant_identities set lease_owner = $2, lease_until = $4
+                   where tenant = $1 and next_at <= $3 and (lease_until < $3 or lease_owner = $2)";
+        Ok(self.execute(sql, args![tenant.to_string(), owner, now, until]).await? == 1)
     }
 
-    /// Notes why the users are not there yet, and when that is tried again.
+    /// Notes why the users are not there yet and when that is tried again, and gives up the right to them; nothing
+    /// if `owner` has it no more.
     ///
     /// # Errors
     /// The database failed.
     pub async fn put_off_identity(
         &self,
         tenant: TenantId,
+        owner: &str,
         reason: &Reason,
         attempts: u32,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let sql = "update tenant_identities set reason = $2, attempts = $3, next_at = $4 where tenant = $1";
-        self.execute(sql, args![tenant.to_string(), reason.json(), attempts, at]).await.map(drop)
+        let sql = "update tenant_identities set reason = $2, attempts = $3, next_at = $4, lease_owner = null,
+                   lease_until = 0 where tenant = $1 and lease_owner = $5";
+        self.execute(sql, args![tenant.to_string(), reason.json(), attempts, at, owner]).await.map(drop)
     }
 }
 

@@ -19,10 +19,12 @@ mod outbox;
 mod pages;
 mod people;
 mod plans;
+mod postgres;
 mod preview;
 mod processes;
 mod queues;
 mod records;
+mod replicas;
 mod running;
 mod signups;
 mod sql;
@@ -44,16 +46,17 @@ pub use people::{ApiToken, User};
 pub use preview::PreviewRow;
 pub use processes::{Append, ProcessRow, stream};
 pub use queues::{QueueMessage, Receipt};
+pub use replicas::{Replica, ReplicaRow};
 pub use running::{Running, begin};
 pub use signups::{Signup, SignupState};
 pub use stacks::{Brief, OperationRow, PoolPlace, Route, ServedBy};
 pub use tasks::{Task, TaskDecision, TaskState, Untold};
 pub use tenants::{TenantFilter, TenantOrder, TenantRow};
 
+use postgres::{Connections, within};
 use sql::{Arg, Row};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{PgPool, SqlitePool};
 use std::time::Duration;
 use tokio::sync::broadcast;
 
@@ -66,15 +69,8 @@ pub struct Store {
 
 #[derive(Clone)]
 enum Pool {
-    Sqlite {
-        read: SqlitePool,
-        write: SqlitePool,
-    },
-    /// Two, so that a transaction which waits for its turn never keeps a reader from a connection.
-    Postgres {
-        read: PgPool,
-        write: PgPool,
-    },
+    Sqlite { read: SqlitePool, write: SqlitePool },
+    Postgres(std::sync::Arc<Connections>),
 }
 
 /// Heard when a tenant that waits for a place may find one: a release went live, or a stack was made.
@@ -83,8 +79,33 @@ pub const PLACES: &str = "places";
 /// Something was committed. Only a hint: whoever hears it looks into the tables.
 #[derive(Clone, Debug)]
 pub struct Hint {
-    /// The streams that got events; and `mail`, and [`PLACES`].
+    /// The streams that got events; and `mail`, and [`PLACES`]. None at all stands for every one.
     pub streams: Vec<String>,
+}
+
+impl Hint {
+    /// Anything may have happened: for a while nobody listened.
+    pub(crate) const fn of_everything() -> Self {
+        Self { streams: vec![] }
+    }
+
+    /// As another server wrote it.
+    pub(crate) fn read(payload: &str) -> Self {
+        Self { streams: payload.split(' ').filter(|s| !s.is_empty()).map(str::to_owned).collect() }
+    }
+
+    /// As others read it. What is too long for one notification stands for everything: half of it would keep those
+    /// who wait for the rest asleep.
+    fn written(streams: &[String]) -> String {
+        let payload = streams.join(" ");
+        if payload.len() > 7000 { String::new() } else { payload }
+    }
+
+    /// Whether it may be about a stream for which `wanted` holds.
+    #[must_use]
+    pub fn may_concern(&self, wanted: impl Fn(&str) -> bool) -> bool {
+        self.streams.is_empty() || self.streams.iter().any(|stream| wanted(stream))
+    }
 }
 
 /// A write transaction. Dropped without [`Tx::commit`], it leaves nothing.
@@ -94,6 +115,8 @@ pub struct Tx {
     streams: Vec<String>,
     /// Whether nobody else appends to the log until this ends.
     in_turn: bool,
+    /// Whether its statements may take as long as they take.
+    patient: bool,
 }
 
 enum TxInner {
@@ -128,19 +151,11 @@ impl Store {
             return Ok(store);
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let options: PgConnectOptions = url.parse().map_err(|_| StoreError::address(url))?;
-            let connect = |most| {
-                PgPoolOptions::new()
-                    .max_connections(most)
-                    .acquire_timeout(Duration::from_secs(10))
-                    .connect_with(options.clone())
-            };
-            let unreachable = |e: sqlx::Error| StoreError::Unreachable(e.to_string());
-            let read = connect(8).await.map_err(unreachable)?;
-            let write = connect(8).await.map_err(unreachable)?;
-            let store = Self { pool: Pool::Postgres { read, write }, hints };
+            let options = url.parse().map_err(|_| StoreError::address(url))?;
+            let connections = std::sync::Arc::new(Connections::open(options).await?);
+            let store = Self { pool: Pool::Postgres(connections.clone()), hints };
             migrate::run(&store, migrate::POSTGRES).await?;
-            store.listen();
+            connections.listen(store.hints.clone());
             return Ok(store);
         }
         Err(StoreError::address(url))
@@ -160,23 +175,34 @@ impl Store {
         let inner = match &self.pool {
             // Taking the lock at once avoids a read that cannot be upgraded later.
             Pool::Sqlite { write, .. } => TxInner::Sqlite(write.begin_with("begin immediate").await?),
-            Pool::Postgres { write, .. } => TxInner::Postgres(write.begin().await?),
+            Pool::Postgres(to) => {
+                TxInner::Postgres(within(false, async { Ok(to.write.begin().await?) }).await?)
+            }
         };
-        Ok(Tx { inner, hints: self.hints.clone(), streams: vec![], in_turn: false })
+        Ok(Tx { inner, hints: self.hints.clone(), streams: vec![], in_turn: false, patient: false })
+    }
+
+    /// Whether it is a server's, which can go away while this program runs, and which several can share.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        self.is_postgres()
     }
 
     /// Whether the database answers.
     ///
     /// # Errors
-    /// It does not.
+    /// It does not, or not within three seconds.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.fetch("select 1", vec![]).await.map(drop)
+        match &self.pool {
+            Pool::Sqlite { .. } => self.fetch("select 1", vec![]).await.map(drop),
+            Pool::Postgres(to) => to.ping().await,
+        }
     }
 
     pub(crate) async fn fetch(&self, sql: &str, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
         match &self.pool {
             Pool::Sqlite { read, .. } => sql::fetch_sqlite(read, sql, args).await,
-            Pool::Postgres { read, .. } => sql::fetch_postgres(read, sql, args).await,
+            Pool::Postgres(to) => within(false, sql::fetch_postgres(&to.read, sql, args)).await,
         }
     }
 
@@ -188,31 +214,13 @@ impl Store {
     pub(crate) async fn execute(&self, sql: &str, args: Vec<Arg>) -> Result<u64, StoreError> {
         match &self.pool {
             Pool::Sqlite { write, .. } => sql::execute_sqlite(write, sql, args).await,
-            Pool::Postgres { write, .. } => sql::execute_postgres(write, sql, args).await,
+            Pool::Postgres(to) => within(false, sql::execute_postgres(&to.write, sql, args)).await,
         }
     }
 
     /// Whether this is PostgreSQL, where a few statements differ.
     pub(crate) const fn is_postgres(&self) -> bool {
-        matches!(self.pool, Pool::Postgres { .. })
-    }
-
-    fn listen(&self) {
-        let Pool::Postgres { read: pool, .. } = &self.pool else { return };
-        let (pool, hints) = (pool.clone(), self.hints.clone());
-        tokio::spawn(async move {
-            while !pool.is_closed() {
-                if let Ok(mut listener) = sqlx::postgres::PgListener::connect_with(&pool).await
-                    && listener.listen("tidegate").await.is_ok()
-                {
-                    while let Ok(note) = listener.recv().await {
-                        let streams = note.payload().split(' ').map(str::to_owned).collect();
-                        let _ = hints.send(Hint { streams });
-                    }
-                }
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-        });
+        matches!(self.pool, Pool::Postgres(_))
     }
 }
 
@@ -224,13 +232,12 @@ impl Tx {
     pub async fn commit(mut self) -> Result<(), StoreError> {
         // Postgres: other replicas hear it with the commit, and no earlier. SQLite has one process.
         if matches!(self.inner, TxInner::Postgres(_)) && !self.streams.is_empty() {
-            let mut payload = self.streams.join(" ");
-            payload.truncate(payload.len().min(7000));
+            let payload = Hint::written(&self.streams);
             self.fetch("select pg_notify('tidegate', $1)::text", sql::args![payload]).await?;
         }
         match self.inner {
             TxInner::Sqlite(tx) => tx.commit().await?,
-            TxInner::Postgres(tx) => tx.commit().await?,
+            TxInner::Postgres(tx) => within(self.patient, async { Ok(tx.commit().await?) }).await?,
         }
         if !self.streams.is_empty() {
             let _ = self.hints.send(Hint { streams: self.streams });
@@ -255,15 +262,20 @@ impl Tx {
     pub(crate) async fn fetch(&mut self, sql: &str, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
         match &mut self.inner {
             TxInner::Sqlite(tx) => sql::fetch_sqlite(&mut **tx, sql, args).await,
-            TxInner::Postgres(tx) => sql::fetch_postgres(&mut **tx, sql, args).await,
+            TxInner::Postgres(tx) => within(self.patient, sql::fetch_postgres(&mut **tx, sql, args)).await,
         }
     }
 
     pub(crate) async fn execute(&mut self, sql: &str, args: Vec<Arg>) -> Result<u64, StoreError> {
         match &mut self.inner {
             TxInner::Sqlite(tx) => sql::execute_sqlite(&mut **tx, sql, args).await,
-            TxInner::Postgres(tx) => sql::execute_postgres(&mut **tx, sql, args).await,
+            TxInner::Postgres(tx) => within(self.patient, sql::execute_postgres(&mut **tx, sql, args)).await,
         }
+    }
+
+    /// From here on its statements may take as long as they take: a migration of a large table does.
+    pub(crate) const fn be_patient(&mut self) {
+        self.patient = true;
     }
 
     /// Tells whoever listens, once this is committed.

@@ -14,6 +14,7 @@ pub(crate) const SQLITE: Steps = &[
     include_str!("../../../migrations/sqlite/0007_queues.sql"),
     include_str!("../../../migrations/sqlite/0008_preview_and_drift.sql"),
     include_str!("../../../migrations/sqlite/0009_identity.sql"),
+    include_str!("../../../migrations/sqlite/0010_replicas.sql"),
 ];
 pub(crate) const POSTGRES: Steps = &[
     include_str!("../../../migrations/postgres/0001_start.sql"),
@@ -24,10 +25,12 @@ pub(crate) const POSTGRES: Steps = &[
     include_str!("../../../migrations/postgres/0007_queues.sql"),
     include_str!("../../../migrations/postgres/0008_preview_and_drift.sql"),
     include_str!("../../../migrations/postgres/0009_identity.sql"),
+    include_str!("../../../migrations/postgres/0010_replicas.sql"),
 ];
 
 pub(crate) async fn run(store: &Store, steps: Steps) -> Result<(), StoreError> {
     let mut tx = store.begin().await?;
+    tx.be_patient();
     if tx.is_postgres() {
         // SQLite's `begin immediate` is its lock.
         tx.execute("select pg_advisory_xact_lock(727483)", vec![]).await?;

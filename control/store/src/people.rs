@@ -192,6 +192,7 @@ impl Store {
     pub async fn tidy(&self, now: Timestamp) -> Result<(), StoreError> {
         self.execute("delete from sessions where expires_at <= $1", args![now]).await?;
         self.tidy_previews(now - domain::Span::days(90)).await?;
+        self.tidy_replicas().await?;
         let old = now - domain::Span::days(1);
         self.execute("delete from idempotency where created_at < $1", args![old]).await?;
         self.tidy_queues(now).await

@@ -69,6 +69,8 @@ impl Store {
         if !self.is_postgres() {
             self.execute("update previews set lease_until = 0 where lease_until > 0", vec![]).await?;
             self.execute("update drifts set lease_until = 0 where lease_until > 0", vec![]).await?;
+            self.execute("update tenant_identities set lease_until = 0 where lease_until > 0", vec![])
+                .await?;
         }
         Ok(())
     }

@@ -192,8 +192,11 @@ async fn stack(store: &Store, n: u128, name: &str) -> StackId {
 }
 
 async fn note(store: &Store, stack: StackId, found: Result<Drift, Reason>, now: i64, due: i64) {
+    store.schedule_drifts(&target(), |_| Timestamp(now)).await.unwrap();
+    assert!(store.claim_drift(stack, "a", Timestamp(now), Timestamp(now + 1)).await.unwrap());
     let mut tx = store.begin().await.unwrap();
-    tx.note_drift(stack, &found, Timestamp(now), Timestamp(now), Some(Timestamp(due))).await.unwrap();
+    let (now, due) = (Timestamp(now), Some(Timestamp(due)));
+    assert!(tx.note_drift(stack, "a", &found, now, now, due).await.unwrap().is_some());
     tx.commit().await.unwrap();
 }
 
@@ -247,12 +250,24 @@ async fn a_stack_that_was_not_checked_is_never_in_sync(url: String) {
     assert_eq!(due(&store, 900, true).await, ["birch"]);
     // A check that had begun before somebody asked is no answer; one that began after it is.
     for (started, left) in [(890, vec!["birch"]), (910, vec![])] {
+        assert!(store.claim_drift(birch, "a", Timestamp(started), Timestamp(925)).await.unwrap());
         let mut tx = store.begin().await.unwrap();
         let found = Ok(Drift::default());
-        tx.note_drift(birch, &found, Timestamp(started), Timestamp(920), None).await.unwrap();
+        let (started, now) = (Timestamp(started), Timestamp(920));
+        tx.note_drift(birch, "a", &found, started, now, None).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(due(&store, 930, true).await, left);
     }
+    // Whoever lost the right to a check changes nothing: it may have seen what is over.
+    assert!(store.claim_drift(birch, "a", Timestamp(940), Timestamp(950)).await.unwrap());
+    assert!(store.claim_drift(birch, "b", Timestamp(960), Timestamp(990)).await.unwrap());
+    let before = store.drift(birch).await.unwrap();
+    let mut tx = store.begin().await.unwrap();
+    let late = tx.note_drift(birch, "a", &Ok(drifted()), Timestamp(940), Timestamp(970), None).await.unwrap();
+    assert!(late.is_none());
+    tx.commit().await.unwrap();
+    assert_eq!(store.drift(birch).await.unwrap(), before);
+    assert_eq!(due(&store, 980, true).await, Vec::<String>::new(), "the other one checks it still");
 }
 
 async fn drift_puts_a_stack_on_the_catch_up_list_until_it_is_over(url: String) {

@@ -317,8 +317,13 @@ async fn a_process_sleeps_until_it_is_appended_to(url: String) {
         "a lapsed lease is taken over"
     );
     assert!(
+        !store.lease(id, "four", Timestamp(1), Timestamp(3)).await.unwrap(),
+        "clocks differ by some seconds, and nobody takes another's work for that"
+    );
+    assert!(store.lease(id, "three", Timestamp(27), Timestamp(90_000)).await.unwrap());
+    assert!(
         store.lease(id, "four", Timestamp(1), Timestamp(3)).await.unwrap(),
-        "as is one from a wrong clock"
+        "one from a clock that was wrong keeps nobody from work"
     );
     store.release_leases("four").await.unwrap();
     assert_eq!(store.leases().await.unwrap(), 0);

@@ -88,9 +88,9 @@ impl Follow {
     /// Until something was committed; a change of people or tokens is checked at once.
     async fn wait(&mut self) {
         let heard = tokio::time::timeout(Duration::from_secs(2), self.hints.recv()).await;
-        let rights = |stream: &String| stream.starts_with("user/") || stream.starts_with("token/");
+        let rights = |stream: &str| stream.starts_with("user/") || stream.starts_with("token/");
         if let Ok(Ok(hint)) = heard
-            && hint.streams.iter().any(rights)
+            && hint.may_concern(rights)
             && let Some(past) = Instant::now().checked_sub(RECHECK)
         {
             self.checked = past;

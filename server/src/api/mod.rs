@@ -10,6 +10,7 @@ mod once;
 mod problem;
 mod queues;
 mod releases;
+mod replicas;
 mod rollouts;
 mod schemas;
 mod shapes;
@@ -19,7 +20,7 @@ mod tasks;
 mod tenants;
 mod tiers;
 
-pub use problem::problems;
+pub use problem::{problem, problems};
 
 use axum::Router;
 use axum::extract::{FromRef, State};
@@ -28,7 +29,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use extract::Caller;
-use problem::{ApiResult, problem};
+use problem::ApiResult;
 use service::Service;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
@@ -102,6 +103,7 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
         .routes(routes!(rollouts::gates))
         .routes(routes!(rollouts::gate))
         .routes(routes!(rollouts::decide))
+        .routes(routes!(replicas::list))
         .routes(routes!(targets::list))
         .routes(routes!(events::events))
         .routes(routes!(tasks::list))

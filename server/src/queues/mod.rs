@@ -76,7 +76,7 @@ async fn wait(hints: &mut Receiver<Hint>, kind: &str, rest: Duration, shutdown: 
             () = shutdown.cancelled() => return,
             () = &mut rest => return,
             hint = hints.recv() => match hint {
-                Ok(hint) if hint.streams.iter().any(|s| s == kind) => return,
+                Ok(hint) if hint.may_concern(|s| s == kind) => return,
                 Ok(_) => {}
                 Err(_) => return,
             },
