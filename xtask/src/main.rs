@@ -43,7 +43,11 @@ enum Task {
     /// Formatting and lints.
     Check,
     /// Measure, and print what README says.
-    Bench,
+    Bench {
+        /// Only this: `cloud`, `replicas`.
+        #[arg(value_parser = ["cloud", "replicas"])]
+        only: Option<String>,
+    },
 }
 
 fn main() -> Result<()> {
@@ -64,7 +68,7 @@ fn main() -> Result<()> {
         }
         Task::Test { only } => test(only.as_deref()),
         Task::Check => check(),
-        Task::Bench => bench(),
+        Task::Bench { only } => bench(only.as_deref()),
     }
 }
 
@@ -117,12 +121,15 @@ fn test(only: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-fn bench() -> Result<()> {
+fn bench(only: Option<&str>) -> Result<()> {
     let binary = build(true)?;
     let postgres = postgres::Cluster::start()?;
     let mut command = cargo();
     command.args(["run", "--release", "-p", "system-tests", "--bin", "bench"]);
     command.env("TIDEGATE_TEST_POSTGRES", postgres.url()).env("TIDEGATE_BIN", &binary);
+    if let Some(only) = only {
+        return run("Measuring", command.args(["--", only]));
+    }
     run("Measuring", &mut command)?;
     let folder = root().join("tests/browser");
     packages::browser(&folder)?;

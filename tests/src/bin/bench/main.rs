@@ -1,10 +1,11 @@
 //! Measures, and prints what README says. Every figure comes with the machine it was taken on.
 //!
-//! `bench cloud` measures CloudFormation alone. `bench seed <folder>` fills a data folder with 3,000 tenants instead, for people who want to look at the console so.
+//! `bench cloud` measures CloudFormation alone, `bench replicas` several servers on one PostgreSQL. `bench seed <folder>` fills a data folder with 3,000 tenants instead, for people who want to look at the console so.
 
 mod cloud;
 mod fleet;
 mod pages;
+mod replicas;
 
 use anyhow::{Context as _, Result};
 use std::path::PathBuf;
@@ -17,13 +18,23 @@ async fn main() -> Result<()> {
         let folder = args.next().context("name the folder: bench seed <folder>")?;
         return fleet::seed(std::path::Path::new(&folder)).await;
     }
+    if std::env::args().nth(1).as_deref() == Some("engine") {
+        let (url, ms) = (args.next().context("name the database")?, args.next().context("say how long")?);
+        return replicas::engine(&url, ms.parse()?).await;
+    }
     println!("machine: {}", machine());
+    if std::env::args().nth(1).as_deref() == Some("replicas") {
+        return replicas::measure().await;
+    }
     if std::env::args().nth(1).as_deref() == Some("cloud") {
         return cloud::measure().await;
     }
     fleet::engine_alone("SQLite", None).await?;
     if let Ok(server) = std::env::var("TIDEGATE_TEST_POSTGRES") {
         fleet::engine_alone("PostgreSQL", Some(&server)).await?;
+    }
+    if std::env::var("TIDEGATE_TEST_POSTGRES").is_ok() {
+        replicas::measure().await?;
     }
     pages::front_end()?;
     let binary = std::env::var_os("TIDEGATE_BIN")
