@@ -116,6 +116,13 @@ pub enum Event {
         /// Its token.
         operation: OperationId,
     },
+    /// Something in the operation has failed; its end, which takes its time, is still to come.
+    OperationTroubled {
+        /// Its token.
+        operation: OperationId,
+        /// What failed first, and why.
+        reason: Reason,
+    },
     /// The driver proved it.
     OperationSucceeded {
         /// Its token.
@@ -281,6 +288,9 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
                 self.run.started(*operation, *attempt, at)
             }
             (Event::OperationAccepted { operation }, _) if mine(operation) => self.run.accepted(),
+            (Event::OperationTroubled { operation, reason }, _) if mine(operation) => {
+                self.run.troubled(reason)
+            }
             (Event::OperationSucceeded { operation, .. }, _) if mine(operation) => self.run.succeeded(at),
             (Event::OperationFailed { operation, reason, retry_at, running }, _) if mine(operation) => {
                 self.run.failed(reason, *retry_at, running.as_ref(), at)
@@ -399,6 +409,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
         match meaning(&self.run, seen, self.to().map(|c| &c.digest), most(&self.run, ATTEMPTS), now) {
             Meaning::Nothing => vec![],
             Meaning::Accepted => vec![Event::OperationAccepted { operation }],
+            Meaning::Troubled(reason) => vec![Event::OperationTroubled { operation, reason }],
             Meaning::Succeeded(outputs) => vec![Event::OperationSucceeded { operation, outputs }],
             Meaning::Failed { reason, retry_at, running } => {
                 vec![Event::OperationFailed { operation, reason, retry_at, running }]
@@ -423,7 +434,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
                 }],
                 None => vec![],
             },
-            Event::OperationAccepted { operation } => {
+            Event::OperationAccepted { operation } | Event::OperationTroubled { operation, .. } => {
                 vec![Record::OperationAccepted { operation: *operation }]
             }
             Event::OperationSucceeded { operation, outputs } => self.ended(
@@ -462,7 +473,10 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             }
             State::Running => match self.removal.waits() {
                 Some(reason) => ("waiting", identity::waits(reason)),
-                None => ("running", "at work".to_owned()),
+                None => match &self.run {
+                    Run::Started { trouble: Some(reason), .. } => ("running", reason.sentence.clone()),
+                    _ => ("running", "at work".to_owned()),
+                },
             },
             State::Failed(reason) => ("failed", reason.sentence.clone()),
             State::Completed(_) => ("succeeded", "done".to_owned()),
@@ -487,6 +501,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             Event::Started { .. } => "started",
             Event::OperationStarted { .. } => "operation_started",
             Event::OperationAccepted { .. } => "operation_accepted",
+            Event::OperationTroubled { .. } => "operation_troubled",
             Event::OperationSucceeded { .. } => "operation_succeeded",
             Event::OperationFailed { .. } => "operation_failed",
             Event::Identity(event) => event.kind(),
@@ -503,6 +518,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             Event::Started { .. } => format!("{title}: started"),
             Event::OperationStarted { attempt, .. } => format!("{title}: attempt {attempt}"),
             Event::OperationAccepted { .. } => format!("{title}: under way"),
+            Event::OperationTroubled { reason, .. } => format!("{title}: {}", reason.sentence),
             Event::OperationSucceeded { .. } => format!("{title}: the stack is done"),
             Event::OperationFailed { reason, .. } | Event::Failed { reason } => {
                 format!("{title}: failed, {}", reason.sentence)
