@@ -94,6 +94,9 @@ pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Re
         | Event::Born { .. }
         | Event::WaveStarted { .. }
         | Event::WaveSkipped { .. }
+        | Event::StepsClosed { .. }
+        | Event::StepsOpened { .. }
+        | Event::WindowsOverridden { .. }
         | Event::Sampled { .. }
         | Event::Paused { .. }
         | Event::Resumed { .. }

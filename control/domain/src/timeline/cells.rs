@@ -123,7 +123,11 @@ fn attempts(run: &Run) -> u32 {
 pub(super) fn cell(step: &Step, state: &StepState) -> Cell {
     let back = !matches!(state.undo, Run::Waiting { attempts: 0, .. });
     let run = if back { &state.undo } else { &state.run };
+    let shut = state.shut.as_ref().filter(|_| !back);
     let (word, detail) = match run {
+        Run::Waiting { .. } if shut.is_some() => {
+            ("blocked", shut.map(|s| s.closed.reason.sentence.clone()).unwrap_or_default())
+        }
         Run::Waiting { retry: Some((_, reason)), attempts } => {
             ("waiting", format!("attempt {attempts} failed: {}", reason.sentence))
         }
