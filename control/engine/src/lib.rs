@@ -126,7 +126,8 @@ pub async fn run_as(
                     DriverEvent::Progress { token, at, line } => log.add(token, at, line),
                     DriverEvent::Down { stack, reason } => unnoted.add(stack, Some(reason)),
                     DriverEvent::Up { stack } => unnoted.add(stack, None),
-                    DriverEvent::Ended { token } => {
+                    // Either way there is something to see.
+                    DriverEvent::Troubled { token } | DriverEvent::Ended { token } => {
                         for to in running.values() {
                             let _ = to.try_send(token);
                         }

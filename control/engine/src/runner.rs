@@ -146,7 +146,11 @@ where
         if right.wanes(now) && !right.renew(context).await? {
             return Ok(());
         }
-        let around = Surroundings { busy: store.busy_stacks().await?, gone: memory.gone.clone() };
+        let around = Surroundings {
+            busy: store.busy_stacks().await?,
+            gone: memory.gone.clone(),
+            ..Surroundings::default()
+        };
         let next = running.process.next(now, &around);
         if !next.events.is_empty() {
             // Those of an append that was refused are another server's, who may have submitted them.
