@@ -6,6 +6,7 @@ mod access;
 mod answers;
 mod drift;
 mod error;
+mod fleet;
 mod gate_answers;
 mod gates;
 mod import;
@@ -34,6 +35,7 @@ pub use access::{SessionUser, hash_token};
 pub use answers::Repeatable;
 pub use drift::{DriftFilter, DriftList};
 pub use error::{Error, Result};
+pub use fleet::{CatchUpPreview, Chosen, Convergence, FleetLine, FleetList, RulesForm};
 pub use gates::{Inbox, Standing};
 pub use import::Imported;
 pub use import_form::{ImportForm, ImportSource};
@@ -79,6 +81,8 @@ pub struct Service {
     /// Gates that ask, with their rollouts: the first page and the inbox tell everybody how they stand to each.
     asking: kept::Kept<Vec<(OpenGate, Rollout)>>,
     queues: Arc<queues::Queues>,
+    /// The open rollout, kept so that each look at its plan reads only what is new in its log.
+    open: Arc<tokio::sync::Mutex<Option<Running<Rollout>>>>,
 }
 
 impl Service {
@@ -95,6 +99,7 @@ impl Service {
             overview: kept::Kept::default(),
             asking: kept::Kept::default(),
             queues: Arc::default(),
+            open: Arc::default(),
         }
     }
 

@@ -229,7 +229,8 @@ impl Tx {
                      looked_at = $7, due_at = $6, lease_until = 0,
                      asked = case when drifts.asked > $7 then drifts.asked else 0 end,
                      repaired_at = case when $2 = 'in_sync' then null else drifts.repaired_at end";
-        self.execute(sql, args![id, state.word(), drift, reason, now, due_at, started]).await?;
+        self.execute(sql, args![id.as_str(), state.word(), drift, reason, now, due_at, started]).await?;
+        self.mark_behind(Some(&[id]), now).await?;
         self.tell(&format!("stack/{stack}"));
         Ok(before)
     }

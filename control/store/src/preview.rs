@@ -69,6 +69,7 @@ impl Store {
         if !self.is_postgres() {
             self.execute("update previews set lease_until = 0 where lease_until > 0", vec![]).await?;
             self.execute("update drifts set lease_until = 0 where lease_until > 0", vec![]).await?;
+            self.execute("delete from duties", vec![]).await?;
         }
         Ok(())
     }
