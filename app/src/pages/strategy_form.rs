@@ -67,6 +67,7 @@ pub fn row(flash: &Flash, i: usize, n: usize, w: &WaveForm, may: bool) -> impl I
                 {input("tolerance", "Failures tolerated", "", &w.tolerance, "")}
                 {pick("mode", "While some fail", &[("soft", "keep the pace"), ("strict", "slow down")], &w.mode)}
                 {input("attempts", "Attempts", "", &w.attempts, "")}
+                {input("patience", "Waits for windows", "", &w.patience, "")}
                 <fieldset class="group wave-row-gate"><legend>"Gate"</legend>
                     {input("bake", "Watch for", "", &w.bake, "")}
                     {pick("healthy", "Health check", &[("on", "on"), ("off", "off")], &w.healthy)}
@@ -112,6 +113,7 @@ pub struct WaveForm {
     pub tolerance: String,
     pub mode: String,
     pub attempts: String,
+    pub patience: String,
     pub bake: String,
     pub healthy: String,
     pub max_errors: String,
@@ -131,6 +133,7 @@ impl Default for WaveForm {
             tolerance: s("0"),
             mode: s("soft"),
             attempts: s("2"),
+            patience: WaveSpec::usual_patience().to_string(),
             bake: s("0 s"),
             healthy: s("off"),
             max_errors: s(""),
@@ -173,6 +176,7 @@ impl StrategyForm {
                 tolerance: w.tolerance.to_string(),
                 mode: w.mode.word().into(),
                 attempts: w.attempts.to_string(),
+                patience: w.patience.to_string(),
                 bake: w.gate.bake.to_string(),
                 healthy: if w.gate.checks.contains(&Check::Healthy) { "on" } else { "off" }.into(),
                 max_errors: errors.join(", "),
@@ -242,6 +246,7 @@ impl WaveForm {
         let tolerance = problems.take("tolerance", self.tolerance.parse());
         let mode = problems.take("mode", self.mode.parse::<ToleranceMode>());
         let attempts = whole(&mut problems, "attempts", &self.attempts);
+        let patience = problems.take("patience", self.patience.parse::<Span>()).unwrap_or_default();
         let grace = whole(&mut problems, "grace", &self.grace);
         let quorum = whole(&mut problems, "quorum", &self.quorum);
         let bake = problems.take("bake", self.bake.parse::<Span>());
@@ -260,9 +265,8 @@ impl WaveForm {
             (quorum > 0).then(|| ApprovalSpec { quorum, group, expiry: expiry.unwrap_or(Span::days(7)) });
         let gate = GateSpec { bake: bake.unwrap_or(Span::ZERO), checks, grace, approval };
         match (name, selector, concurrency, tolerance, mode) {
-            (Some(name), Some(selector), Some(concurrency), Some(tolerance), Some(mode)) => {
-                problems.finish(WaveSpec { name, selector, concurrency, tolerance, mode, attempts, gate })
-            }
+            (Some(name), Some(selector), Some(concurrency), Some(tolerance), Some(mode)) => problems
+                .finish(WaveSpec { name, selector, concurrency, tolerance, mode, attempts, patience, gate }),
             _ => Err(problems.into_invalid()),
         }
     }

@@ -16,6 +16,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 words! {
     /// What a process does.
@@ -71,6 +72,33 @@ pub struct Surroundings {
     pub busy: HashSet<StackId>,
     /// Stacks that were found to be deleted, or to be in the course of it: nothing begins on them.
     pub gone: HashSet<StackId>,
+    /// Stacks on which no operation may start now: held, in a freeze, or outside of their maintenance windows.
+    pub closed: Arc<BTreeMap<StackId, Closed>>,
+    /// What stacks should run by now: told to a repair that waits for its window, which may have been overtaken.
+    pub desired: BTreeMap<StackId, Digest>,
+}
+
+/// Why no operation may start on a stack now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Closed {
+    /// Why: `held`, `frozen` or `outside_window`.
+    pub reason: Reason,
+    /// When it opens; `None` where no opening is known.
+    pub until: Option<Timestamp>,
+}
+
+impl Closed {
+    /// Whether a hold keeps the stack where it is, which stops the way back, too.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.reason.code == "held"
+    }
+
+    /// Whether it is closed by a freeze, which stops what would take the stack away, too.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        self.reason.code == "frozen"
+    }
 }
 
 /// What happens by itself.
@@ -82,6 +110,13 @@ pub struct Next<E> {
     pub effects: Vec<Effect>,
     /// When to look again, if nothing happens before.
     pub wake_at: Option<Timestamp>,
+}
+
+impl<E> Next<E> {
+    /// Looks again at `at`, or before if that was wanted already.
+    pub(crate) fn wake(&mut self, at: Timestamp) {
+        self.wake_at = Some(self.wake_at.map_or(at, |before| before.min(at)));
+    }
 }
 
 impl<E> Default for Next<E> {
@@ -380,6 +415,8 @@ pub trait Process: Sized {
 pub enum Seen {
     /// The driver has it.
     Accepted,
+    /// The driver has it, and something in it has failed already.
+    Troubled(Reason),
     /// It ended.
     Ended(Outcome),
 }

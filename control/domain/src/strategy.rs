@@ -147,6 +147,10 @@ pub struct WaveSpec {
     pub mode: ToleranceMode,
     /// Attempts at a stack in all, for failures that the driver calls retryable, 1 to 10.
     pub attempts: u8,
+    /// How long a stack is waited for that is closed by a freeze or outside of its maintenance windows, up to 30 days;
+    /// then it is left to the catch-up list. 0 leaves it at once.
+    #[serde(default = "WaveSpec::usual_patience")]
+    pub patience: Span,
     /// What must hold before the next wave.
     pub gate: GateSpec,
 }
@@ -211,11 +215,19 @@ impl StrategySpec {
 }
 
 impl WaveSpec {
+    /// How long closed stacks are waited for where nothing else is said: an hour.
+    #[must_use]
+    pub const fn usual_patience() -> Span {
+        Span::hours(1)
+    }
+
     fn check(&self) -> Result<(), Invalid> {
         let mut problems = Problems::default();
         let some = !matches!(self.concurrency, Amount::Count(0) | Amount::Percent(0));
         problems.require(some, "concurrency", "is 0; let at least one stack be updated at once");
         problems.require((1..=10).contains(&self.attempts), "attempts", "must be from 1 to 10");
+        let patience = (Span::ZERO..=Span::days(30)).contains(&self.patience);
+        problems.require(patience, "patience", "must be at most 30 days");
         let gate = &self.gate;
         let bake = (Span::ZERO..=Span::days(30)).contains(&gate.bake);
         problems.require(bake, "gate.bake", "must be at most 30 days");

@@ -7,8 +7,8 @@ use crate::access::words;
 use crate::identity::{self, Access, Step, Task};
 use crate::operation::{Meaning, Run, meaning, most};
 use crate::process::{
-    Effect, Illegal, Next, OperationKind, Order, Outcome, Process, ProcessKind, Record, Seen, Summary,
-    Surroundings,
+    Closed, Effect, Illegal, Next, OperationKind, Order, Outcome, Process, ProcessKind, Record, Seen,
+    Summary, Surroundings,
 };
 use crate::stack::StackTarget;
 use crate::tenant::TenantState;
@@ -104,6 +104,21 @@ pub enum Event {
         /// Not before.
         not_before: Timestamp,
     },
+    /// It waits because its stack is closed, or waits for another reason than before.
+    Waiting {
+        /// Why: `held`, `frozen` or `outside_window`.
+        reason: Reason,
+        /// When the stack opens, as far as it is known.
+        #[serde(default)]
+        until: Option<Timestamp>,
+    },
+    /// A person lets it start whatever windows say; a hold counts still.
+    Overridden {
+        /// Who.
+        by: String,
+        /// Why.
+        comment: String,
+    },
     /// Intent: recorded before the driver is called.
     OperationStarted {
         /// Its token.
@@ -115,6 +130,13 @@ pub enum Event {
     OperationAccepted {
         /// Its token.
         operation: OperationId,
+    },
+    /// Something in the operation has failed; its end, which takes its time, is still to come.
+    OperationTroubled {
+        /// Its token.
+        operation: OperationId,
+        /// What failed first, and why.
+        reason: Reason,
     },
     /// The driver proved it.
     OperationSucceeded {
@@ -156,12 +178,17 @@ pub enum Event {
 }
 
 /// What people ask of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Command {
     /// Try again.
     Retry,
-    /// Leave it: a failed repair, or an off-boarding still in its grace period.
+    /// Leave it: a failed repair, one that waits for its window, or an off-boarding still in its grace period.
     Close,
+    /// Start whatever windows say.
+    Override {
+        /// Why; must not be empty.
+        comment: String,
+    },
 }
 
 /// Where it is.
@@ -196,6 +223,10 @@ pub struct Work<const OFFBOARDING: bool> {
     pub run: Run,
     /// The tenant's part in Cognito, on its way out.
     pub removal: Step,
+    /// What it waits for while its stack is closed.
+    pub waits: Option<Closed>,
+    /// Who said that windows do not count, and why.
+    pub overridden: Option<(String, String)>,
 }
 
 /// Takes a tenant away.
@@ -234,15 +265,42 @@ impl<const OFFBOARDING: bool> Work<OFFBOARDING> {
         let untouched = matches!(self.run, Run::Unchanged | Run::Waiting { attempts: 0, .. })
             && (self.job.access().is_none() || self.removal.is_untouched());
         match self.state {
-            State::Running => untouched && now < self.not_before,
+            State::Running => untouched && (now < self.not_before || !OFFBOARDING && self.waits.is_some()),
             State::Failed(_) => untouched,
             State::Completed(_) | State::Closed(_) => false,
         }
     }
 
+    /// Why nothing may start on its stack now. A stack that is made anew serves nobody meanwhile, so windows do not
+    /// keep it away; one that is taken away is no maintenance, and only a freeze or a hold stops it.
+    fn shut<'a>(&self, piece: &Piece, around: &'a Surroundings) -> Option<&'a Closed> {
+        around.closed.get(&piece.stack).filter(|closed| match self.kind() {
+            OperationKind::Create => false,
+            OperationKind::Update => closed.is_held() || self.overridden.is_none(),
+            OperationKind::Delete => closed.is_held() || closed.is_frozen() && self.overridden.is_none(),
+        })
+    }
+
     fn ended(&self, operation: OperationId, outcome: Outcome) -> Vec<Record> {
         let Some(piece) = &self.piece else { return vec![] };
         vec![Record::OperationEnded { operation, stack: piece.stack, kind: self.kind(), outcome }]
+    }
+
+    /// Whether the stack should run something else by now than when it began to wait.
+    fn is_superseded(&self, piece: &Piece, around: &Surroundings) -> bool {
+        let (desired, to) = (around.desired.get(&piece.stack), self.to());
+        self.waits.is_some() && desired.zip(to).is_some_and(|(desired, to)| *desired != to.digest)
+    }
+
+    fn desired(&self, reason: &Reason) -> Vec<Record> {
+        match (&self.piece, self.to()) {
+            (Some(piece), Some(to)) => vec![Record::Desired {
+                stack: piece.stack,
+                configuration: to.clone(),
+                reason: reason.clone(),
+            }],
+            (None, _) | (_, None) => vec![],
+        }
     }
 
     fn tenant(&self, state: TenantState, reason: Option<Reason>) -> Vec<Record> {
@@ -271,6 +329,8 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             state: State::Running,
             run: if piece.is_some() { Run::WAITING } else { Run::Unchanged },
             removal: if job.access().is_some() { Step::WAITING } else { Step::Done },
+            waits: None,
+            overridden: None,
         })
     }
 
@@ -278,9 +338,24 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
         let mine = |operation: &OperationId| self.run.operation() == Some(*operation);
         let run = match (event, &self.state) {
             (Event::OperationStarted { operation, attempt }, State::Running) => {
-                self.run.started(*operation, *attempt, at)
+                let started = self.run.started(*operation, *attempt, at);
+                if started.is_some() {
+                    self.waits = None;
+                }
+                started
+            }
+            (Event::Waiting { reason, until }, State::Running) if matches!(self.run, Run::Waiting { .. }) => {
+                self.waits = Some(Closed { reason: reason.clone(), until: *until });
+                return Ok(());
+            }
+            (Event::Overridden { by, comment }, State::Running) => {
+                self.overridden = Some((by.clone(), comment.clone()));
+                return Ok(());
             }
             (Event::OperationAccepted { operation }, _) if mine(operation) => self.run.accepted(),
+            (Event::OperationTroubled { operation, reason }, _) if mine(operation) => {
+                self.run.troubled(reason)
+            }
             (Event::OperationSucceeded { operation, .. }, _) if mine(operation) => self.run.succeeded(at),
             (Event::OperationFailed { operation, reason, retry_at, running }, _) if mine(operation) => {
                 self.run.failed(reason, *retry_at, running.as_ref(), at)
@@ -330,6 +405,19 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             (Command::Close, State::Failed(_) | State::Running) if self.may_close(now) => {
                 Ok(vec![Event::Closed { by }])
             }
+            (Command::Override { comment }, State::Running) => match (&self.overridden, comment.trim()) {
+                (_, "") => {
+                    Err(Reason::new("comment_missing", "say why windows shall not count; it is recorded"))
+                }
+                (Some((by, _)), _) => {
+                    let sentence = format!("{by} has said already that windows do not count");
+                    Err(Reason::new("overridden_already", sentence))
+                }
+                (None, comment) => Ok(vec![Event::Overridden { by, comment: comment.to_owned() }]),
+            },
+            (Command::Override { .. }, State::Failed(_) | State::Completed(_) | State::Closed(_)) => {
+                Err(Reason::new("not_waiting", "it waits for no window; retry it"))
+            }
             (Command::Retry, _) => {
                 Err(Reason::new("not_failed", "it has not failed, so there is nothing to retry"))
             }
@@ -358,8 +446,20 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
                 let reason = Reason::new("stack_gone", "the stack was deleted, or is being deleted");
                 next.events.push(Event::Failed { reason });
             }
+            (Run::Waiting { .. }, Some(piece)) if self.is_superseded(piece, around) => {
+                let sentence = "the stack was told to run something else while this waited for its window";
+                next.events.push(Event::Failed { reason: Reason::new("superseded", sentence) });
+            }
             (Run::Waiting { .. }, Some(piece)) if around.busy.contains(&piece.stack) => {
                 next.wake_at = Some(now + Span::seconds(2));
+            }
+            (Run::Waiting { .. }, Some(piece)) if self.shut(piece, around).is_some() => {
+                let Some(closed) = self.shut(piece, around) else { return next };
+                next.wake_at = closed.until.filter(|opens| *opens > now);
+                if self.waits.as_ref() != Some(closed) {
+                    let Closed { reason, until } = closed.clone();
+                    next.events.push(Event::Waiting { reason, until });
+                }
             }
             (Run::Waiting { attempts, .. }, Some(piece)) => {
                 let attempt = attempts + 1;
@@ -399,6 +499,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
         match meaning(&self.run, seen, self.to().map(|c| &c.digest), most(&self.run, ATTEMPTS), now) {
             Meaning::Nothing => vec![],
             Meaning::Accepted => vec![Event::OperationAccepted { operation }],
+            Meaning::Troubled(reason) => vec![Event::OperationTroubled { operation, reason }],
             Meaning::Succeeded(outputs) => vec![Event::OperationSucceeded { operation, outputs }],
             Meaning::Failed { reason, retry_at, running } => {
                 vec![Event::OperationFailed { operation, reason, retry_at, running }]
@@ -423,7 +524,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
                 }],
                 None => vec![],
             },
-            Event::OperationAccepted { operation } => {
+            Event::OperationAccepted { operation } | Event::OperationTroubled { operation, .. } => {
                 vec![Record::OperationAccepted { operation: *operation }]
             }
             Event::OperationSucceeded { operation, outputs } => self.ended(
@@ -451,7 +552,12 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
                 Job::Offboard { former, .. } => self.tenant(former.unwrap_or(TenantState::Active), None),
                 Job::Converge { .. } => vec![],
             },
-            Event::Retried { .. } => vec![],
+            Event::Waiting { reason, .. } => match self.job {
+                // Its page and the catch-up list say what it waits for, until the operation starts.
+                Job::Offboard { .. } => self.tenant(TenantState::Offboarding, Some(reason.clone())),
+                Job::Converge { .. } => self.desired(reason),
+            },
+            Event::Retried { .. } | Event::Overridden { .. } => vec![],
         }
     }
 
@@ -460,9 +566,13 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             State::Running if now < self.not_before => {
                 ("waiting", format!("begins in {}", self.not_before - now))
             }
-            State::Running => match self.removal.waits() {
-                Some(reason) => ("waiting", identity::waits(reason)),
-                None => ("running", "at work".to_owned()),
+            State::Running => match (self.removal.waits(), &self.waits, &self.run) {
+                (Some(reason), ..) => ("waiting", identity::waits(reason)),
+                (None, Some(closed), _) => ("waiting", format!("waits: {}", closed.reason.sentence)),
+                (None, None, Run::Started { trouble: Some(reason), .. }) => {
+                    ("running", reason.sentence.clone())
+                }
+                (None, None, _) => ("running", "at work".to_owned()),
             },
             State::Failed(reason) => ("failed", reason.sentence.clone()),
             State::Completed(_) => ("succeeded", "done".to_owned()),
@@ -485,8 +595,11 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
     fn kind_of(event: &Event) -> &'static str {
         match event {
             Event::Started { .. } => "started",
+            Event::Waiting { .. } => "waiting",
+            Event::Overridden { .. } => "windows_overridden",
             Event::OperationStarted { .. } => "operation_started",
             Event::OperationAccepted { .. } => "operation_accepted",
+            Event::OperationTroubled { .. } => "operation_troubled",
             Event::OperationSucceeded { .. } => "operation_succeeded",
             Event::OperationFailed { .. } => "operation_failed",
             Event::Identity(event) => event.kind(),
@@ -501,8 +614,13 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
         let title = &self.title;
         match event {
             Event::Started { .. } => format!("{title}: started"),
+            Event::Waiting { reason, .. } => format!("{title}: waits, {}", reason.sentence),
+            Event::Overridden { by, comment } => {
+                format!("{by} lets “{title}” start whatever windows say: “{comment}”")
+            }
             Event::OperationStarted { attempt, .. } => format!("{title}: attempt {attempt}"),
             Event::OperationAccepted { .. } => format!("{title}: under way"),
+            Event::OperationTroubled { reason, .. } => format!("{title}: {}", reason.sentence),
             Event::OperationSucceeded { .. } => format!("{title}: the stack is done"),
             Event::OperationFailed { reason, .. } | Event::Failed { reason } => {
                 format!("{title}: failed, {}", reason.sentence)

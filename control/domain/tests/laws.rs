@@ -7,8 +7,8 @@ use common::{release, tier};
 use domain::access::{Channel, Role};
 use domain::operation::Run;
 use domain::parameter::Values;
-use domain::plan::{StackFacts, check, plan};
-use domain::process::{Effect, Outcome, Process, Record, Sample, Seen, Surroundings};
+use domain::plan::{Change, StackFacts, check, plan};
+use domain::process::{Closed, Effect, Outcome, Process, Record, Sample, Seen, Surroundings};
 use domain::rollout::{Command, Event, Person, Phase, Rollout, State, StepState, Verdict, WaveState};
 use domain::stack::{StackKind, StackTarget};
 use domain::strategy::{
@@ -19,6 +19,7 @@ use domain::{
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use uuid::Uuid;
 
 fn facts(n: u128, actual: Option<Configuration>) -> StackFacts {
@@ -75,14 +76,15 @@ fn gate() -> impl Strategy<Value = GateSpec> {
 fn wave() -> impl Strategy<Value = WaveSpec> {
     let amount = prop_oneof![(0..4_u32).prop_map(Amount::Count), (0..=100_u8).prop_map(Amount::Percent)];
     let mode = prop_oneof![Just(ToleranceMode::Strict), Just(ToleranceMode::Soft)];
-    (10..90_u8, 1..5_u32, amount, mode, 1..4_u8, gate()).prop_map(
-        |(percent, concurrency, tolerance, mode, attempts, gate)| WaveSpec {
+    (10..90_u8, 1..5_u32, amount, mode, 1..4_u8, 0..200_i64, gate()).prop_map(
+        |(percent, concurrency, tolerance, mode, attempts, patience, gate)| WaveSpec {
             name: "W".parse().unwrap(),
             selector: format!("{percent}%").parse().unwrap(),
             concurrency: Amount::Count(concurrency),
             tolerance,
             mode,
             attempts,
+            patience: Span::seconds(patience),
             gate,
         },
     )
@@ -112,6 +114,8 @@ struct World {
     deleted: HashSet<StackId>,
     /// Those of them that a refusal told of.
     gone: HashSet<StackId>,
+    /// Stacks on which nothing may start, by freeze, window or hold.
+    closed: BTreeMap<StackId, Closed>,
     /// Stacks that came later.
     joined: u128,
     known: HashMap<OperationId, Option<Outcome>>,
@@ -161,6 +165,7 @@ impl World {
             busy: HashSet::new(),
             deleted: HashSet::new(),
             gone: HashSet::new(),
+            closed: BTreeMap::new(),
             joined: 0,
             known: HashMap::new(),
             news: vec![],
@@ -223,6 +228,14 @@ impl World {
         for place in events.iter().filter_map(Event::place) {
             let stack = self.rollout.plan.waves[place.wave].steps[place.step].stack;
             assert!(!self.busy.contains(&stack), "it starts on a stack that is worked on (law 3)");
+            if let Some(closed) = self.closed.get(&stack) {
+                let step = &self.rollout.plan.waves[place.wave].steps[place.step];
+                let may = !closed.is_held()
+                    && (place.phase == Phase::Back
+                        || step.change == Change::Create
+                        || self.rollout.is_overridden(stack));
+                assert!(may, "it starts on a stack that is closed");
+            }
             if self.deleted.contains(&stack) {
                 assert!(self.gone.insert(stack), "it starts again on a stack that it knows is gone");
                 refused = true;
@@ -231,10 +244,19 @@ impl World {
         refused
     }
 
+    fn around(&self) -> Surroundings {
+        Surroundings {
+            busy: self.busy.clone(),
+            gone: self.gone.clone(),
+            closed: Arc::new(self.closed.clone()),
+            ..Surroundings::default()
+        }
+    }
+
     /// Lets everything happen that happens by itself, now.
     fn settle(&mut self) {
         for _ in 0..2000 {
-            let around = Surroundings { busy: self.busy.clone(), gone: self.gone.clone() };
+            let around = self.around();
             let next = self.rollout.next(self.now, &around);
             if self.refused(&next.events) {
                 continue;
@@ -304,7 +326,7 @@ impl World {
 
     fn step(&mut self, what: u8) {
         let more = usize::from(self.roll().unwrap_or(0));
-        match what % 22 {
+        match what % 24 {
             0..=5 if !self.news.is_empty() => self.deliver(more % self.news.len(), what.is_multiple_of(3)),
             6 | 7 => self.now = self.now + Span::seconds(more as i64),
             8 => {
@@ -367,6 +389,27 @@ impl World {
                 let wave = self.rollout.current_wave().unwrap_or(0);
                 let decide = Command::Decide { wave, verdict, comment: String::new(), plan_hash };
                 self.ask(decide, 1 + (more % 4) as u128);
+            }
+            22 => {
+                let all: Vec<_> = self
+                    .initial
+                    .keys()
+                    .copied()
+                    .collect::<std::collections::BTreeSet<_>>()
+                    .into_iter()
+                    .collect();
+                let Some(stack) = all.get(more % all.len().max(1)) else { return };
+                if self.closed.remove(stack).is_none() {
+                    let code = if more.is_multiple_of(3) { "held" } else { "frozen" };
+                    let until = more.is_multiple_of(2).then(|| self.now + Span::seconds(30));
+                    self.closed.insert(*stack, Closed { reason: Reason::new(code, "not now"), until });
+                }
+            }
+            23 if more < 60 => {
+                let one =
+                    self.rollout.plan.waves.iter().flat_map(|w| &w.steps).map(|s| s.stack).nth(more % 7);
+                let stack = if more < 20 { None } else { one };
+                self.ask(Command::OverrideWindows { stack, comment: "it must".into() }, 1);
             }
             _ => {}
         }
@@ -595,8 +638,11 @@ fn laws(world: &World) {
         }
     }
     if let State::RolledBack { failed: 0, .. } = &rollout.state {
-        for step in rollout.plan.waves.iter().flat_map(|w| &w.steps) {
-            if step.from.is_some() && !world.deleted.contains(&step.stack) {
+        let held = |wave: usize, step: usize| matches!(&rollout.waves[wave].steps[step].undo, Run::Skipped { reason } if reason.code == "held");
+        let all = rollout.plan.waves.iter().enumerate();
+        let all = all.flat_map(|(w, wave)| wave.steps.iter().enumerate().map(move |(s, step)| (w, s, step)));
+        for (w, s, step) in all {
+            if step.from.is_some() && !world.deleted.contains(&step.stack) && !held(w, s) {
                 let runs = &world.running[&step.stack];
                 let back = *runs == step.from || *runs == world.initial[&step.stack];
                 assert!(back, "{} is not back where it was: {runs:?}", step.name);
@@ -683,6 +729,7 @@ proptest! {
             tolerance: Amount::Count(0),
             mode: ToleranceMode::Soft,
             attempts: 1,
+            patience: WaveSpec::usual_patience(),
             gate: GateSpec::default(),
         };
         let strategy = StrategySpec { name: "S".parse().unwrap(), waves: vec![spec("A", &format!("{percent}%")), spec("B", "everyone")], on_halt: OnHalt::Stay };

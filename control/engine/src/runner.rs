@@ -121,7 +121,11 @@ where
                 return Ok(());
             }
         }
-        let around = Surroundings { busy: store.busy_stacks().await?, gone: memory.gone.clone() };
+        let around = Surroundings {
+            busy: store.busy_stacks().await?,
+            gone: memory.gone.clone(),
+            ..Surroundings::default()
+        };
         let next = running.process.next(now, &around);
         if !next.events.is_empty() {
             for event in &next.events {

@@ -266,6 +266,9 @@ impl Service {
             Command::Pause { comment } => Command::Pause { comment: bounded(&comment)? },
             Command::Stop { rollback, comment } => Command::Stop { rollback, comment: bounded(&comment)? },
             Command::Rollback { comment } => Command::Rollback { comment: bounded(&comment)? },
+            Command::OverrideWindows { stack, comment } => {
+                Command::OverrideWindows { stack, comment: bounded(&comment)? }
+            }
             plain @ (Command::Resume | Command::Retry) => plain,
             // A decision goes through `decide`; previews and withdrawals are the control plane's own.
             Command::Decide { .. } | Command::Previewed { .. } | Command::Withdraw { .. } => {

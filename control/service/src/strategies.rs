@@ -159,6 +159,7 @@ pub(crate) fn first_strategy() -> std::result::Result<StrategySpec, domain::Inva
             tolerance: Amount::Count(0),
             mode: ToleranceMode::Soft,
             attempts: 2,
+            patience: WaveSpec::usual_patience(),
             gate,
         })
     };

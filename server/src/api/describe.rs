@@ -217,6 +217,11 @@ pub struct WaveSpec {
     mode: ToleranceMode,
     /// Attempts at a stack in all, 1 to 10.
     attempts: u8,
+    /// How long a stack is waited for that a freeze or its maintenance windows close, in milliseconds, up to 30 days;
+    /// then it is left to the catch-up list. An hour where it is not said.
+    #[serde(default = "plain::WaveSpec::usual_patience")]
+    #[schema(value_type = i64)]
+    patience: Span,
     /// What must hold before the next wave.
     gate: GateSpec,
 }
@@ -274,6 +279,7 @@ impl From<StrategySpec> for plain::StrategySpec {
             tolerance: w.tolerance,
             mode: w.mode,
             attempts: w.attempts,
+            patience: w.patience,
             gate: plain::GateSpec {
                 bake: w.gate.bake,
                 checks: w.gate.checks,
@@ -381,6 +387,8 @@ pub struct Failure {
     again_at: Option<i64>,
     /// Whether it failed on the way back.
     back: bool,
+    /// Whether its operation is still to end: something in it has failed.
+    ends: bool,
     /// Whether a retry of the rollout repeats it.
     open: bool,
 }

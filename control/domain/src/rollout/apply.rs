@@ -1,12 +1,12 @@
 //! The only way a rollout's state changes: one match, and every event that does not fit is refused.
 
 use super::{
-    Asked, Decision, Event, Evidence, Gate, Paused, Phase, Place, Rollout, Shown, State, StepState, Then,
-    Wave, WaveState,
+    Asked, Decision, Event, Evidence, Gate, Override, Paused, Phase, Place, Rollout, Shown, Shut, State,
+    StepState, Then, Wave, WaveState,
 };
 use crate::operation::Run;
 use crate::plan::{Change, Step};
-use crate::process::Illegal;
+use crate::process::{Closed, Illegal};
 use crate::{Configuration, OperationId, ProcessId, Timestamp};
 use std::collections::BTreeMap;
 
@@ -35,6 +35,7 @@ pub(super) fn begin(id: ProcessId, event: &Event, at: Timestamp) -> Result<Rollo
         started_at: at,
         state: State::Running,
         paused: None,
+        overrides: vec![],
         waves,
         in_flight: BTreeMap::new(),
         last_ended: None,
@@ -43,7 +44,7 @@ pub(super) fn begin(id: ProcessId, event: &Event, at: Timestamp) -> Result<Rollo
 
 fn fresh(change: &Change) -> StepState {
     let run = if *change == Change::None { Run::Unchanged } else { Run::WAITING };
-    StepState { run, undo: Run::WAITING, touched: false }
+    StepState { run, undo: Run::WAITING, touched: false, shut: None }
 }
 
 pub(super) fn apply(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Illegal> {
@@ -75,6 +76,12 @@ pub(super) fn apply(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Resu
             let run = run_at(rollout, Place { wave: *wave, step: *step, phase: *phase });
             !rollout.has_ended() && matches!(run, Some(Run::Waiting { .. }))
         }
+        Event::StepsClosed { wave, steps, .. } | Event::StepsOpened { wave, steps } => {
+            rollout.state == State::Running
+                && matches!(wave_state(rollout, *wave), Some(WaveState::Running { .. }))
+                && steps.iter().all(|step| matches!(run(rollout, *wave, *step), Some(Run::Waiting { .. })))
+        }
+        Event::WindowsOverridden { .. } => !rollout.has_ended(),
         Event::Previewed { wave, .. } => {
             !rollout.has_ended() && matches!(wave_state(rollout, *wave), Some(WaveState::Pending))
         }
@@ -93,6 +100,7 @@ pub(super) fn apply(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Resu
             matches!(rollout.state, State::RollingBack { .. }) && rollout.paused.is_none()
         }
         Event::OperationAccepted { operation }
+        | Event::OperationTroubled { operation, .. }
         | Event::OperationSucceeded { operation, .. }
         | Event::OperationFailed { operation, .. } => rollout.in_flight.contains_key(operation),
         Event::GateOpened { wave, .. } => {
@@ -152,7 +160,7 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
             join(rollout, *wave, step, configurations, fresh(&step.change));
         }
         Event::Born { wave, step, configurations } => {
-            let state = StepState { run: Run::Unchanged, undo: Run::WAITING, touched: true };
+            let state = StepState { run: Run::Unchanged, undo: Run::WAITING, touched: true, shut: None };
             if planned(rollout, step) {
                 return Err(Illegal(format!("stack {} is in the plan already", step.name)));
             }
@@ -163,11 +171,30 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
             let name = &rollout.plan.waves[*wave].steps[*step].stack;
             rollout.plan.hash = rollout.plan.hash_with(&format!("withdrawn {wave} {name}"));
             rollout.waves[*wave].steps[*step].run = Run::Skipped { reason: reason.clone() };
+            rollout.waves[*wave].steps[*step].shut = None;
         }
         Event::StepSkipped { wave, step, phase, reason } => {
             let place = Place { wave: *wave, step: *step, phase: *phase };
             let skipped = Some(Run::Skipped { reason: reason.clone() });
             set(rollout, place, skipped, "no such step")?;
+            rollout.waves[*wave].steps[*step].shut = None;
+        }
+        Event::StepsClosed { wave, steps, reason, until } => {
+            let closed = Closed { reason: reason.clone(), until: *until };
+            for step in steps {
+                let shut = &mut rollout.waves[*wave].steps[*step].shut;
+                let since = shut.as_ref().map_or(at, |shut| shut.since);
+                *shut = Some(Shut { closed: closed.clone(), since });
+            }
+        }
+        Event::StepsOpened { wave, steps } => {
+            for step in steps {
+                rollout.waves[*wave].steps[*step].shut = None;
+            }
+        }
+        Event::WindowsOverridden { stack, by, comment } => {
+            let (by, comment) = (by.clone(), comment.clone());
+            rollout.overrides.push(Override { stack: *stack, by, comment, at });
         }
         Event::Previewed { wave, key, digest, sentence, endangered } => {
             rollout.waves[*wave].shown = Some(Shown {
@@ -185,12 +212,18 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
             let started = run_at(rollout, place).and_then(|run| run.started(*operation, *attempt, at));
             set(rollout, place, started, "an operation starts on a step that does not wait")?;
             rollout.waves[*wave].steps[*step].touched = true;
+            rollout.waves[*wave].steps[*step].shut = None;
             rollout.in_flight.insert(*operation, place);
         }
         Event::OperationAccepted { operation } => {
             let place = rollout.in_flight[operation];
             let accepted = run_at(rollout, place).and_then(Run::accepted);
             set(rollout, place, accepted, "accepted twice")?;
+        }
+        Event::OperationTroubled { operation, reason } => {
+            let place = rollout.in_flight[operation];
+            let troubled = run_at(rollout, place).and_then(|run| run.troubled(reason));
+            set(rollout, place, troubled, "trouble of an operation that does not run")?;
         }
         Event::OperationSucceeded { operation, .. } => {
             end(rollout, *operation, |run| run.succeeded(at))?;
@@ -268,6 +301,9 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
             if by.is_some() {
                 rollout.paused = None;
             }
+            for state in rollout.waves.iter_mut().flat_map(|w| &mut w.steps) {
+                state.shut = None;
+            }
             rollout.state = State::Settling { reason: reason.clone(), then: *then };
         }
         Event::Halted { reason } => {
@@ -277,7 +313,13 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
         Event::Paused { by, comment } => {
             rollout.paused = Some(Paused { by: by.name.clone(), comment: comment.clone(), at });
         }
-        Event::Resumed { .. } => rollout.paused = None,
+        Event::Resumed { .. } => {
+            rollout.paused = None;
+            // Nobody was waited for while it was paused.
+            for shut in rollout.waves.iter_mut().flat_map(|w| &mut w.steps).filter_map(|s| s.shut.as_mut()) {
+                shut.since = at;
+            }
+        }
         Event::Retried { steps, gate, .. } => retried(rollout, steps, *gate, at)?,
         Event::RollbackStarted { reason, .. } => {
             rollout.state = State::RollingBack { reason: reason.clone() };

@@ -41,6 +41,13 @@ pub enum Command {
         /// The plan and preview that were shown: [`Rollout::binding`].
         plan_hash: String,
     },
+    /// Let operations start whatever windows say.
+    OverrideWindows {
+        /// On which stack; `None` for all of the rollout.
+        stack: Option<StackId>,
+        /// Why; must not be empty.
+        comment: String,
+    },
     /// A preview of a wave's changes is made (by the engine).
     Previewed {
         /// What was asked for.
@@ -99,6 +106,26 @@ pub(super) fn command(
         Command::Retry => retry(rollout, by),
         Command::Decide { wave, verdict, comment, plan_hash } => {
             decide(rollout, actor, wave, verdict, comment, plan_hash, now)
+        }
+        Command::OverrideWindows { stack, comment } => {
+            let comment = comment.trim().to_owned();
+            if comment.is_empty() {
+                return Err(Reason::new(
+                    "comment_missing",
+                    "say why windows shall not count; it is recorded",
+                ));
+            }
+            let planned =
+                |stack: StackId| rollout.plan.waves.iter().any(|w| w.steps.iter().any(|s| s.stack == stack));
+            if stack.is_some_and(|stack| !planned(stack)) {
+                return Err(Reason::new("not_in_plan", "this rollout does not change that stack"));
+            }
+            let again = |o: &super::Override| o.stack.is_none() || o.stack == stack;
+            if let Some(o) = rollout.overrides.iter().find(|o| again(o)) {
+                let sentence = format!("{} has said already that windows do not count", o.by.name);
+                return Err(Reason::new("overridden_already", sentence));
+            }
+            Ok(vec![Event::WindowsOverridden { stack, by, comment }])
         }
         Command::Previewed { key, found } => shown::previewed(rollout, &key, &found),
         Command::Withdraw { stack, reason } => {

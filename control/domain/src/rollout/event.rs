@@ -4,7 +4,7 @@ use super::{Person, Place};
 use crate::access::words;
 use crate::plan::{Plan, Step, Target};
 use crate::strategy::OnHalt;
-use crate::{Configuration, Digest, OperationId, Reason, Timestamp};
+use crate::{Configuration, Digest, OperationId, Reason, StackId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -130,6 +130,35 @@ pub enum Event {
         /// Why.
         reason: Reason,
     },
+    /// Steps wait because their stacks are closed, or wait for another reason than before.
+    StepsClosed {
+        /// The wave.
+        wave: usize,
+        /// Which of its steps.
+        steps: Vec<usize>,
+        /// Why: `frozen` or `outside_window`.
+        reason: Reason,
+        /// When their stacks open, as far as it is known.
+        #[serde(default)]
+        until: Option<Timestamp>,
+    },
+    /// Their stacks are open again before their turn came.
+    StepsOpened {
+        /// The wave.
+        wave: usize,
+        /// Which of its steps.
+        steps: Vec<usize>,
+    },
+    /// A person lets operations start whatever windows say; holds count still.
+    WindowsOverridden {
+        /// On which stack; `None` for all of the rollout.
+        #[serde(default)]
+        stack: Option<StackId>,
+        /// Who.
+        by: Person,
+        /// Why.
+        comment: String,
+    },
     /// Intent: recorded before the driver is called.
     OperationStarted {
         /// Its token.
@@ -147,6 +176,13 @@ pub enum Event {
     OperationAccepted {
         /// Its token.
         operation: OperationId,
+    },
+    /// Something in an operation has failed; its end, which takes its time, is still to come.
+    OperationTroubled {
+        /// Its token.
+        operation: OperationId,
+        /// What failed first, and why.
+        reason: Reason,
     },
     /// The driver proved it.
     OperationSucceeded {
@@ -284,8 +320,12 @@ impl Event {
             Self::WaveStarted { .. } => "wave_started",
             Self::WaveSkipped { .. } => "wave_skipped",
             Self::StepSkipped { .. } => "step_skipped",
+            Self::StepsClosed { .. } => "steps_closed",
+            Self::StepsOpened { .. } => "steps_opened",
+            Self::WindowsOverridden { .. } => "windows_overridden",
             Self::OperationStarted { .. } => "operation_started",
             Self::OperationAccepted { .. } => "operation_accepted",
+            Self::OperationTroubled { .. } => "operation_troubled",
             Self::OperationSucceeded { .. } => "operation_succeeded",
             Self::OperationFailed { .. } => "operation_failed",
             Self::GateOpened { .. } => "gate_opened",

@@ -6,6 +6,7 @@
 
 mod announcement;
 mod apply;
+mod closing;
 mod command;
 mod event;
 mod next;
@@ -18,6 +19,7 @@ pub(crate) use next::missing;
 pub(crate) use summary::{tenants_reached, time_left, waits_for};
 
 pub use announcement::{Announcement, NextWave};
+pub use closing::{Override, Shut};
 pub use command::Command;
 pub use event::{Event, Phase, Then, Verdict};
 pub use shown::Shown;
@@ -55,6 +57,8 @@ pub struct Rollout {
     pub state: State,
     /// Set while a person keeps it from starting anything.
     pub paused: Option<Paused>,
+    /// Who said that windows do not count, in order.
+    pub overrides: Vec<Override>,
     /// One for each wave of the plan.
     pub waves: Vec<Wave>,
     /// Operations that were started and have not ended.
@@ -269,6 +273,8 @@ pub struct StepState {
     /// Whether its stack may run something else than before: an operation began on it, or it was born on the
     /// target.
     pub touched: bool,
+    /// Set while it waits because its stack is closed.
+    pub shut: Option<Shut>,
 }
 
 impl Rollout {

@@ -1,6 +1,6 @@
 //! What a rollout does by itself.
 
-use super::{Event, Gate, Phase, Place, Rollout, State, Then, WaveState, shown};
+use super::{Event, Gate, Phase, Place, Rollout, State, Then, WaveState, closing, shown};
 use crate::operation::{Meaning, Run, meaning, most};
 use crate::plan::{Change, Step};
 use crate::process::{Effect, Next, OperationKind, Order, Sample, Seen, Surroundings};
@@ -90,6 +90,10 @@ fn wave_running(
     if rollout.paused.is_some() {
         return;
     }
+    closing::note(rollout, wave, now, around, next);
+    if !next.events.is_empty() {
+        return;
+    }
     let free = concurrency(spec, changing, tolerated, failed).saturating_sub(flying);
     let places =
         states.iter().enumerate().map(|(step, s)| (Place { wave, step, phase: Phase::There }, &s.run));
@@ -125,7 +129,7 @@ fn start<'a>(
         if let Some((retry_at, _)) = retry
             && *retry_at > now
         {
-            wake(next, *retry_at);
+            next.wake(*retry_at);
             continue;
         }
         if around.gone.contains(&step.stack) {
@@ -134,8 +138,11 @@ fn start<'a>(
             next.events.push(Event::StepSkipped { wave, step, phase, reason });
             continue;
         }
+        if closing::holds(rollout, at, around, next) {
+            continue;
+        }
         if around.busy.contains(&step.stack) {
-            wake(next, now + BUSY);
+            next.wake(now + BUSY);
             continue;
         }
         let attempt = attempts + 1;
@@ -179,11 +186,11 @@ fn gated(rollout: &Rollout, wave: usize, gate: &Gate, now: Timestamp, next: &mut
         if due <= now {
             next.effects.push(Effect::Probe { wave, stacks: changed_stacks(rollout, wave) });
         } else {
-            wake(next, due);
+            next.wake(due);
         }
     }
     if now < gate.bake_until {
-        return wake(next, gate.bake_until);
+        return next.wake(gate.bake_until);
     }
     if unsettled && gate.asked.is_none() {
         return;
@@ -195,7 +202,7 @@ fn gated(rollout: &Rollout, wave: usize, gate: &Gate, now: Timestamp, next: &mut
         // Whoever is asked finds the preview ready; one that cannot be made holds nobody up.
         let patience = gate.bake_until + shown::PATIENCE;
         if rollout.awaited_preview(wave).is_some() && now < patience {
-            return wake(next, patience);
+            return next.wake(patience);
         }
         return next.events.push(Event::ApprovalAsked { wave, expires_at: now + approval.expiry });
     };
@@ -215,7 +222,7 @@ fn gated(rollout: &Rollout, wave: usize, gate: &Gate, now: Timestamp, next: &mut
     if !asked.reminded && half <= now {
         return next.events.push(Event::Reminded { wave });
     }
-    wake(next, if asked.reminded { asked.expires_at } else { half });
+    next.wake(if asked.reminded { asked.expires_at } else { half });
 }
 
 /// Whether a check still has to be seen to hold.
@@ -306,6 +313,7 @@ pub(super) fn observed(rollout: &Rollout, operation: OperationId, seen: &Seen, n
     match meaning(run, seen, wanted, most(run, attempts), now) {
         Meaning::Nothing => vec![],
         Meaning::Accepted => vec![Event::OperationAccepted { operation }],
+        Meaning::Troubled(reason) => vec![Event::OperationTroubled { operation, reason }],
         Meaning::Succeeded(outputs) => vec![Event::OperationSucceeded { operation, outputs }],
         Meaning::Failed { reason, retry_at, running } => {
             vec![Event::OperationFailed { operation, reason, retry_at, running }]
@@ -354,8 +362,4 @@ pub(super) fn probed(rollout: &Rollout, wave: usize, samples: &[Sample]) -> Vec<
         }
     });
     vec![Event::Sampled { wave, results: results.collect() }]
-}
-
-fn wake(next: &mut Next<Event>, at: Timestamp) {
-    next.wake_at = Some(next.wake_at.map_or(at, |before| before.min(at)));
 }

@@ -31,6 +31,23 @@ pub(super) fn sentence(rollout: &Rollout, event: &Event) -> String {
         Event::StepSkipped { wave: w, step: s, reason, .. } => {
             format!("{} is left out: {}", step(*w, *s), reason.sentence)
         }
+        Event::StepsClosed { wave: w, steps, reason, .. } => {
+            let who = match steps[..] {
+                [one] => format!("{} waits", step(*w, one)),
+                _ => format!("{} stacks of {} wait", steps.len(), wave(w)),
+            };
+            format!("{title}: {who}: {}", reason.sentence)
+        }
+        Event::StepsOpened { wave: w, steps } => match steps[..] {
+            [one] => format!("{title}: {} waits no more for its window", step(*w, one)),
+            _ => format!("{title}: {} stacks of {} wait no more for their windows", steps.len(), wave(w)),
+        },
+        Event::WindowsOverridden { stack, by, comment } => {
+            let all = || rollout.plan.waves.iter().flat_map(|w| &w.steps);
+            let name = stack.and_then(|stack| all().find(|s| s.stack == stack)).map(|s| s.name.as_str());
+            let on = name.map(|name| format!(" on {name}")).unwrap_or_default();
+            format!("{} lets {title} go on{on} whatever windows say{}", by.name, because(comment))
+        }
         Event::OperationStarted { wave: w, step: s, phase, attempt, .. } => {
             let verb = match phase {
                 Phase::There => "Updating",
@@ -39,6 +56,9 @@ pub(super) fn sentence(rollout: &Rollout, event: &Event) -> String {
             format!("{verb} {} (attempt {attempt})", step(*w, *s))
         }
         Event::OperationAccepted { operation } => format!("{} is under way", stack(operation)),
+        Event::OperationTroubled { operation, reason } => {
+            format!("{} {}", stack(operation), reason.sentence)
+        }
         Event::OperationSucceeded { operation, .. } => format!("{} is done", stack(operation)),
         Event::OperationFailed { operation, reason, retry_at: None, .. } => {
             format!("{} failed: {}", stack(operation), reason.sentence)

@@ -1,6 +1,6 @@
 //! Where a rollout is and what it waits for, in one sentence.
 
-use super::{Paused, Rollout, State, WaveState, next};
+use super::{Paused, Rollout, State, WaveState, closing, next};
 use crate::operation::Run;
 use crate::process::Summary;
 use crate::{Span, Timestamp};
@@ -88,7 +88,12 @@ pub(crate) fn waits_for(rollout: &Rollout, wave: usize, now: Timestamp) -> Strin
         WaveState::Running { .. } => {
             let steps = &rollout.waves[wave].steps;
             let ended = steps.iter().filter(|s| s.run.has_ended()).count();
-            format!("{ended} of {} done", plural(steps.len(), "stack"))
+            let done = format!("{ended} of {} done", plural(steps.len(), "stack"));
+            match closing::waits(rollout, wave) {
+                None => done,
+                Some((1, closed)) => format!("{done} · 1 waits: {}", closed.reason.sentence),
+                Some((n, closed)) => format!("{done} · {n} wait: {}", closed.reason.sentence),
+            }
         }
         WaveState::Gated(gate) => match (gate.asked, &rollout.plan.waves[wave].spec.gate.approval) {
             (Some(asked), Some(approval)) => {
