@@ -101,7 +101,7 @@ fn why() -> String {
     format!(
         "case when not {BEHIND} then 'in_sync' when s.operation is not null then 'busy'
               when s.down is not null then 'down' when x.stack is not null then 'drifted'
-              when s.left_code in ({known}) then s.left_code when s.left_code is not null then 'skipped'
+              when s.left_code in ({known}) then s.left_code when s.left_code in ('offboarding','tier_change') then 'tenant_left' when s.left_code is not null then 'skipped'
               when s.reason like '%\"{}\"%' then 'unproved'
               when s.status = 'failed' or s.reason is not null then 'failed' else 'missed' end",
         domain::import::UNPROVED
