@@ -36,6 +36,7 @@ pub enum Frame {
 const NAV: &[(&str, &str, &str, Permission)] = &[
     ("/", "Overview", "overview", Permission::View),
     ("/tenants", "Tenants", "tenants", Permission::View),
+    ("/fleet", "Fleet", "fleet", Permission::View),
     ("/rollouts", "Rollouts", "rollouts", Permission::View),
     ("/approvals", "Approvals", "approvals", Permission::View),
     ("/tiers", "Tiers", "tiers", Permission::View),

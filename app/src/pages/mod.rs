@@ -5,6 +5,7 @@ mod activity;
 mod approvals;
 mod changes;
 mod drift;
+mod fleet;
 mod import;
 mod import_rows;
 mod mail;
@@ -57,6 +58,8 @@ pub fn router(ui: Ui) -> Router {
         .route("/stacks/{id}", get(stacks::show))
         .route("/stacks/{id}/drawer", get(stacks::drawer))
         .route("/drift", get(drift::list))
+        .route("/fleet", get(fleet::list))
+        .route("/fleet/catch-up", get(fleet::confirm))
         .route("/tiers", get(tiers::list))
         .route("/tiers/new", get(tiers::new).post(tiers::new_again))
         .route("/tiers/{id}", get(tiers::edit).post(tiers::edit_again))

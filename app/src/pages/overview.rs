@@ -1,17 +1,18 @@
 //! The first page: who runs what, what runs, what waits, who is behind.
 
-use super::{drift, page};
+use super::{drift, fleet, page};
 use crate::parts::{capital, count, feed, link, post, state, time};
 use crate::session::{Member, Ui, actor, answer};
 use crate::shell::render;
 use axum::extract::State;
 use axum::response::Response;
 use domain::access::Permission;
+use domain::fleet::{Why, header};
 use domain::{Span, Timestamp};
 use http::StatusCode;
 use leptos::prelude::*;
 use service::{Checklist, Inbox, NewRelease, NewTenant, Overview, SessionUser, StartRollout};
-use store::{Behind, OpenGate};
+use store::{FleetRow, OpenGate};
 
 pub async fn show(State(ui): State<Ui>, member: Member) -> Response {
     let frame = member.frame("/");
@@ -47,6 +48,7 @@ fn body(data: Overview, inbox: &Inbox, user: &SessionUser, now: Timestamp) -> im
                     </li></ul>
                 </section>
             })}
+            {fleet::attention(data.alarm.as_ref())}
             {drift::attention(data.drifted)}
             {needs_you(&data, inbox, user)}
             <section class="section"><header class="section-head"><h2>"Who runs what"</h2></header>{matrix(&data, live.as_deref())}</section>
@@ -74,9 +76,8 @@ fn law(data: &Overview, total: i64, now: Timestamp) -> String {
     if on == total {
         return format!("All {} run {version}.", count(total, "tenant"));
     }
-    let other = |b: &&Behind| b.version != live && rank_of(data, b.version.as_deref()) != "next";
-    let all = data.behind.iter().zip(&data.behind_since);
-    let oldest = all.filter(|(b, _)| other(b)).map(|(_, since)| *since).min();
+    let other = |b: &&FleetRow| b.version != live && rank_of(data, b.version.as_deref()) != "next";
+    let oldest = data.behind.iter().map(|line| &line.row).filter(other).map(|b| b.since).min();
     let by = oldest.map(|since| format!(", the oldest by {}", age(now - since))).unwrap_or_default();
     let late = total - on - ahead;
     let behind = if late > 0 { format!("; {late} behind{by}") } else { String::new() };
@@ -297,67 +298,42 @@ fn matrix(data: &Overview, live: Option<&str>) -> impl IntoView + use<> {
     view! { <div class="matrix">{rows}</div> }.into_any()
 }
 
-/// What a stack runs of which nothing was ever proved.
-fn unproved(b: &Behind) -> &'static str {
-    let imported = b.reason.as_ref().is_some_and(|reason| reason.code == domain::import::UNPROVED);
-    if imported { "unknown" } else { "nothing" }
-}
-
+/// Who is behind longest; all of them, and what can be done, are on the page of the fleet.
 fn behind(data: &Overview, may_repair: bool) -> impl IntoView + use<> {
+    let n: i64 = data.fleet.iter().filter(|(why, _)| *why != Why::InSync).map(|(_, n)| n).sum();
     if data.behind.is_empty() {
         return None;
     }
-    let (n, listed) = (data.behind_in_all, data.behind.len());
-    let all: Vec<_> = data.behind.iter().zip(&data.behind_since).collect();
-    let (first, rest) = all.split_at(listed.min(FIRST));
-    let more = (!rest.is_empty()).then(|| {
-        let label = format!("Show {} more", rest.len());
-        view! { <details class="disclosure"><summary>{label}</summary>{behind_table(data, rest, may_repair)}</details> }
-    });
-    let beyond = (n > listed as i64)
-        .then(|| view! { <p class="muted small">{format!("The first {listed} of {n}.")}</p> });
-    Some(view! {
-        <section class="section"><header class="section-head"><h2>{format!("Catch-up list ({n})")}</h2></header>
-            {behind_table(data, first, may_repair)} {more} {beyond}
-        </section>
-    })
-}
-
-/// Rows of the catch-up list that are open, and rows in all.
-const FIRST: usize = 10;
-
-fn behind_table(data: &Overview, list: &[(&Behind, &Timestamp)], may_repair: bool) -> impl IntoView + use<> {
-    let in_rollout = data.rollout.is_some();
-    let rows: Vec<_> = list
+    let rows: Vec<_> = data
+        .behind
         .iter()
-        .map(|(b, since)| {
-            let why = match (&b.reason, b.busy) {
-                (_, true) => "Is being worked on".to_owned(),
-                (Some(reason), _) => capital(&reason.sentence),
-                (None, _) if in_rollout => "Its wave has not come, or the rollout has not ended".to_owned(),
-                (None, _) => "Was not reached by the last rollout".to_owned(),
-            };
-            let drifted = b.reason.as_ref().is_some_and(|r| r.code == "drifted");
-            let (verb, label) = if drifted { ("repair", "Repair") } else { ("converge", "Catch up") };
-            let button = (may_repair && !b.busy).then(|| post(verb, label, "btn btn-small", &[("id", b.stack.to_string())]));
+        .map(|line| {
+            let b = &line.row;
+            let unproved = if b.why == Why::Unproved { "unknown" } else { "nothing" };
+            let (verb, label) = if b.why == Why::Drifted { ("repair", "Repair") } else { ("converge", "Catch up") };
+            let button = (may_repair && !b.busy && !b.attended).then(|| post(verb, label, "btn btn-small", &[("id", b.stack.to_string())]));
             view! {
                 <tr>
                     <td class="cell-main" data-label="Stack"><a href=format!("/stacks/{}", b.stack)>{b.name.clone()}</a></td>
-                    <td data-label="Runs">{b.version.clone().unwrap_or_else(|| unproved(b).to_owned())}</td>
+                    <td data-label="Runs">{b.version.clone().unwrap_or_else(|| unproved.to_owned())}</td>
                     <td data-label="Should run">{b.desired.clone().unwrap_or_default()}</td>
                     <td class="num" data-label="Tenants">{b.tenants}</td>
-                    <td data-label="Why">{why}</td>
-                    <td data-label="Behind since">{time(**since)}</td>
+                    <td data-label="Why">{fleet::why(line)}</td>
+                    <td data-label="Behind since">{time(b.since)}</td>
                     <td class="cell-actions">{button}</td>
                 </tr>
             }
         })
         .collect();
-    view! {
-        <div class="table-wrap"><table class="table"><caption class="visually-hidden">"Stacks that do not run what they should"</caption>
-            <thead><tr><th scope="col">"Stack"</th><th scope="col">"Runs"</th><th scope="col">"Should run"</th><th scope="col" class="num">"Tenants"</th><th scope="col">"Why"</th><th scope="col">"Behind since"</th><th scope="col"><span class="visually-hidden">"Actions"</span></th></tr></thead>
-            <tbody>{rows}</tbody></table></div>
-    }
+    let all = format!("All {n} that differ");
+    Some(view! {
+        <section class="section"><header class="section-head"><h2>{format!("Catch-up list ({n})")}</h2><a href="/fleet?why=differs">{all}</a></header>
+            <p class="muted">{header(&data.fleet)}</p>
+            <div class="table-wrap"><table class="table"><caption class="visually-hidden">"Stacks that do not run what they should"</caption>
+                <thead><tr><th scope="col">"Stack"</th><th scope="col">"Runs"</th><th scope="col">"Should run"</th><th scope="col" class="num">"Tenants"</th><th scope="col">"Why"</th><th scope="col">"Behind since"</th><th scope="col"><span class="visually-hidden">"Actions"</span></th></tr></thead>
+                <tbody>{rows}</tbody></table></div>
+        </section>
+    })
 }
 
 /// Sets up the sample: two tiers, the first release live, a few tenants.

@@ -1,6 +1,6 @@
 //! A stack: what it runs, for whom, and what was done to it. Also as the drawer of the timeline.
 
-use super::{drift, id, page};
+use super::{drift, fleet, id, page};
 use crate::parts::{post, state, state_as, tone};
 use crate::session::{Member, Ui};
 use crate::shell::render;
@@ -27,6 +27,7 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
                 <div class="actions">{repair.then(|| post("converge", "Catch up", "btn", &[("id", data.stack.id.to_string())]))}</div>
             </header>
             <div id="stack" data-live="rollout,repair,onboarding,offboarding,stack,tenant">
+                {data.standing.as_ref().map(|line| fleet::section(line, repair))}
                 {data.drift.as_ref().map(|report| drift::section(&data.stack, report, repair))}{body(&data)}</div>
         }
     })

@@ -4,9 +4,11 @@
 //! ids are arguments, so every decision can be replayed, simulated, and previewed in the browser.
 
 pub mod access;
+pub mod catchup;
 pub mod configuration;
 pub mod drift;
 pub mod fields;
+pub mod fleet;
 pub mod identity;
 pub mod ids;
 pub mod import;

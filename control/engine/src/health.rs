@@ -30,14 +30,15 @@ impl Unnoted {
 }
 
 async fn record(context: &Context, stack: &str, why: Option<&Reason>) -> Result<(), StoreError> {
+    let at = (context.clock)();
     let mut tx = context.store.begin().await?;
-    let Some(id) = tx.set_down(stack, why).await? else { return Ok(()) };
+    let Some(id) = tx.set_down(stack, why, at).await? else { return Ok(()) };
     let (kind, sentence) = match why {
         Some(reason) => ("stack_down", format!("{stack} is down: {}", reason.sentence)),
         None => ("stack_up", format!("{stack} runs again")),
     };
     let body = serde_json::to_string(&why).unwrap_or_else(|_| "null".to_owned());
-    let event = NewEvent { kind, sentence, body, at: (context.clock)() };
+    let event = NewEvent { kind, sentence, body, at };
     tx.record(&format!("stack/{id}"), Some(id.to_string()), &Actor::engine(), event).await?;
     tx.commit().await
 }

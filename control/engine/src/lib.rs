@@ -4,6 +4,7 @@
 //! refused by the log's key and decides again, and after a crash an operation is observed by its token before
 //! it is submitted.
 
+mod converge;
 mod drift;
 mod drive;
 mod health;
@@ -89,6 +90,7 @@ pub async fn run_as(
     if let Err(error) = context.store.forget_claims().await {
         tracing::warn!(%error, "previews and checks of a server that died are taken over when their claims have lapsed");
     }
+    tasks.spawn(converge::follow(context.clone()));
     tasks.spawn(drift::follow(context.clone()));
     tasks.spawn(members::follow(context.clone()));
     tasks.spawn(preview::follow(context.clone()));

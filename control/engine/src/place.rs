@@ -9,14 +9,14 @@ use domain::configuration::render;
 use domain::identity::Access;
 use domain::onboarding::{self, Onboarding};
 use domain::operation::Run;
-use domain::plan::{Change, StackFacts};
+use domain::plan::StackFacts;
 use domain::process::PlacedStack;
 use domain::release::Release;
-use domain::rollout::{self, Rollout, State, Then, WaveState};
+use domain::rollout::{self, Rollout};
 use domain::stack::{StackKind, StackTarget, pool_name, silo_name};
 use domain::tenant::Tenant;
 use domain::tier::{DeploymentModel, Tier};
-use domain::{Actor, Configuration, OperationId, ProcessId, Reason, StackId};
+use domain::{Actor, OperationId, ProcessId, Reason, StackId};
 use store::{Running, Store, StoreError};
 
 /// The rollout that runs, kept between placements so that each reads only what is new in its log.
@@ -258,7 +258,7 @@ impl Placement {
             // What it is told to go to once it lives.
             facts.actual = Some(old.clone());
             facts.proved = true;
-            match birth(rollout, &facts, &release, &tier, &old) {
+            match rollout.birth(&facts, &release, &tier, &old) {
                 Ok((on, told)) => {
                     create = on;
                     event = told;
@@ -285,47 +285,4 @@ impl Placement {
         let tier = store.tier(self.tier.id, revision).await?.map(|(tier, _)| tier);
         Ok(tier.map(|tier| (release, tier)))
     }
-}
-
-/// What a new stack is born on while `rollout` is open, and what the rollout is told of it.
-fn birth(
-    rollout: &Rollout,
-    facts: &StackFacts,
-    release: &Release,
-    tier: &Tier,
-    old: &Configuration,
-) -> Result<(Configuration, Option<rollout::Event>), Reason> {
-    let (step, new) = facts.step(release, tier);
-    let begun = |wave: usize| !matches!(rollout.waves[wave].state, WaveState::Pending);
-    let goes_on = match &rollout.state {
-        State::Running | State::Halted { .. } | State::Settling { then: Then::Halt, .. } => true,
-        State::Settling { .. }
-        | State::RollingBack { .. }
-        | State::RolledBack { .. }
-        | State::Succeeded { .. }
-        | State::Aborted { .. } => false,
-    };
-    let planned = rollout.plan.waves.iter().position(|w| w.steps.iter().any(|s| s.stack == facts.id));
-    if let Some(wave) = planned {
-        let new = goes_on && begun(wave) && rollout.state == State::Running;
-        return Ok((if new { facts.step(release, tier).1 } else { old.clone() }, None));
-    }
-    let Some(wave) = rollout.plan.wave_of(facts).filter(|_| goes_on) else { return Ok((old.clone(), None)) };
-    if matches!(step.change, Change::Blocked(_)) {
-        return Ok((old.clone(), None));
-    }
-    let step = Box::new(step);
-    let configurations = vec![old.clone(), new.clone()];
-    if !rollout.wave_is_closed(wave) {
-        let enrolled = rollout::Event::Enrolled { wave, step, configurations };
-        return Ok((old.clone(), Some(enrolled)));
-    }
-    if rollout.state != State::Running {
-        // It stands still, perhaps because the target is no good. If it goes on, this stack has to catch up.
-        return Ok((old.clone(), None));
-    }
-    if begun(wave) || rollout.gate_before_passed(wave) {
-        return Ok((new, Some(rollout::Event::Born { wave, step, configurations })));
-    }
-    Err(Reason::new("wave_in_decision", "its wave of the running rollout is being decided on"))
 }

@@ -99,7 +99,8 @@ impl Service {
             }
         }
         if !wanted.rollout {
-            tx.settle_desires().await?;
+            let reason = domain::Reason::new("imported", "was imported, and is left as it ran until then");
+            tx.settle_desires(self.now(), &reason).await?;
         }
         let (stacks, tenants) = plan.counts();
         let sentence =

@@ -6,6 +6,7 @@ mod access;
 mod answers;
 mod drift;
 mod error;
+mod fleet;
 mod gate_answers;
 mod gates;
 mod import;
@@ -35,6 +36,7 @@ pub use access::{SessionUser, hash_token};
 pub use answers::Repeatable;
 pub use drift::{DriftFilter, DriftList};
 pub use error::{Error, Result};
+pub use fleet::{CatchUpPreview, Chosen, Convergence, FleetLine, FleetList, RulesForm};
 pub use gates::{Inbox, Standing};
 pub use import::Imported;
 pub use import_form::{ImportForm, ImportSource};
@@ -82,6 +84,8 @@ pub struct Service {
     asking: kept::Kept<Vec<(OpenGate, Rollout)>>,
     queues: Arc<queues::Queues>,
     replica: Arc<replicas::Myself>,
+    /// The open rollout, kept so that each look at its plan reads only what is new in its log.
+    open: Arc<tokio::sync::Mutex<Option<Running<Rollout>>>>,
 }
 
 impl Service {
@@ -99,6 +103,7 @@ impl Service {
             asking: kept::Kept::default(),
             queues: Arc::default(),
             replica: Arc::default(),
+            open: Arc::default(),
         }
     }
 

@@ -3,13 +3,13 @@
 use crate::{Error, Result, Service, new_id};
 use domain::access::Permission;
 use domain::drift::DriftReport;
-use domain::plan::{BlastRadius, Change, Plan, check, plan};
+use domain::plan::{BlastRadius, Plan, check, plan};
 use domain::process::ProcessKind;
 use domain::rollout::{Command, Event, Person, Rollout, Verdict};
 use domain::stack::Stack;
 use domain::strategy::StrategySpec;
 use domain::timeline::Timeline;
-use domain::work::{self, Job, Mend, Piece, Repair};
+use domain::work::{Mend, Repair};
 use domain::{Actor, ProcessId, StackId, StrategyId, TierId, Timestamp};
 use std::collections::BTreeMap;
 use store::{Activity, ActivityFilter, OperationRow, ProcessRow, Running, begin};
@@ -92,6 +92,8 @@ pub struct StackView {
     pub log: Vec<(Timestamp, String)>,
     /// What has become of it behind our back; `None` if nothing can tell.
     pub drift: Option<DriftReport>,
+    /// How it stands to what it should run; `None` if it is not live.
+    pub standing: Option<crate::FleetLine>,
 }
 
 impl Service {
@@ -350,7 +352,8 @@ impl Service {
         let tenants = self.store.tenants_of(id).await?.into_iter();
         let tenants = tenants.take(200).map(|t| (t.id.to_string(), t.slug.into(), t.name.into())).collect();
         let drift = self.drift_of(&stack).await?;
-        Ok(StackView { stack, tenants, operations, log, drift })
+        let standing = self.fleet_line(id).await?;
+        Ok(StackView { stack, tenants, operations, log, drift, standing })
     }
 
     /// Brings one stack to what it should run: the live release and its tier's live revision.
@@ -372,35 +375,14 @@ impl Service {
         let (latest, live) =
             self.store.tier(facts.tier, None).await?.ok_or_else(|| Error::not_found("the tier"))?;
         let tier = self.store.tier(facts.tier, live).await?.map_or(latest, |(tier, _)| tier);
-        let (step, to) = facts.step(&release, &tier);
-        match step.change {
-            Change::None if mend == Mend::Nothing => {
-                return Err(Error::refused("in_sync", format!("{} runs what it should already", facts.name)));
-            }
-            Change::Blocked(reason) => return Err(reason.into()),
-            Change::None | Change::Create | Change::Update => {}
-        }
+        let mut planned = None;
         if let Some(open) = self.active_rollout().await? {
             let running = self.rollout_state(actor, open).await?.process;
             let wave = running.plan.waves.iter().position(|w| w.steps.iter().any(|s| s.stack == id));
-            if let Some(wave) = wave {
-                let sentence = format!(
-                    "{} has it in wave {}; retry it there, or wait until that has ended",
-                    running.title,
-                    wave + 1
-                );
-                return Err(Error::refused("in_rollout", sentence));
-            }
+            planned = wave.map(|wave| (running.title, wave));
         }
-        let event = work::Event::Started {
-            title: match mend {
-                Mend::Nothing => format!("Catching up of {}", facts.name),
-                Mend::Drift | Mend::Loss => format!("Repair of {}", facts.name),
-            },
-            job: Job::Converge { to: Box::new(to), mend },
-            piece: Some(Piece { stack: id, name: facts.name.clone(), target: facts.target.clone() }),
-            not_before: self.now(),
-        };
+        let planned = planned.as_ref().map(|(title, wave)| (title.as_str(), *wave));
+        let event = domain::catchup::repair(&facts, (&release, &tier), planned, mend, self.now())?;
         let process = new_id();
         begin::<Repair>(&mut tx, process, actor, &event, self.now()).await?;
         if mend != Mend::Nothing {

@@ -249,7 +249,8 @@ impl Service {
         tx.take_turn().await?;
         tx.update_tenant(tenant).await?;
         if overrides && self.store.open_rollout().await?.is_none() {
-            tx.settle_desires().await?;
+            let reason = domain::Reason::new("edited", "its tenant's parameters were changed");
+            tx.settle_desires(self.now(), &reason).await?;
         }
         let body = (&tenant.name, &tenant.email, &tenant.tags, &tenant.overrides);
         let event = self.event("tenant_changed", sentence, &body);

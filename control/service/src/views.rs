@@ -1,15 +1,16 @@
 //! What pages show that belongs to nobody in particular: the overview, the inbox, the record, the settings.
 
 use crate::tiers::TierForm;
-use crate::{Error, Result, Service, TargetCard, strategies};
+use crate::{Error, FleetLine, Result, Service, TargetCard, strategies};
 use domain::access::Permission;
+use domain::fleet::Why;
 use domain::process::ProcessKind;
 use domain::release::{DriverKind, Release};
-use domain::{Actor, MailId, Timestamp};
+use domain::{Actor, MailId};
 use std::collections::BTreeSet;
 use store::{
-    Activity, ActivityFilter, Behind, Message, ProcessRow, Signup, StackHealth, Task, TenantFilter,
-    TenantRow, TierVersions,
+    Activity, ActivityFilter, FleetFilter, FleetSkew, Message, ProcessRow, Signup, StackHealth, Task,
+    TenantFilter, TenantRow, TierVersions,
 };
 
 /// The first page.
@@ -29,12 +30,12 @@ pub struct Overview {
     pub stuck: Vec<ProcessRow>,
     /// Registrations that wait for a person.
     pub signups: Vec<Signup>,
-    /// The catch-up list, at most 50 of it.
-    pub behind: Vec<Behind>,
-    /// How many are on the catch-up list.
-    pub behind_in_all: i64,
-    /// Since when each of them is behind, in the same order: since a rollout passed it by, not since its own last change.
-    pub behind_since: Vec<Timestamp>,
+    /// Who is behind longest, at most 10 of them.
+    pub behind: Vec<FleetLine>,
+    /// How many live stacks stand how.
+    pub fleet: Vec<(Why, i64)>,
+    /// How far the fleet is behind; `None` while that is within its budget.
+    pub alarm: Option<FleetSkew>,
     /// How the stacks are.
     pub health: StackHealth,
     /// How many stacks have drifted.
@@ -84,12 +85,11 @@ impl Service {
         let checklist = Checklist { tiers, release: live.is_some(), tenants: !states.is_empty() };
         let done = checklist.tiers && checklist.release && checklist.tenants;
         let filter = ActivityFilter { headlines: true, limit: 12, ..ActivityFilter::default() };
-        let behind = self.store.behind(50).await?;
-        let ends = if behind.is_empty() { vec![] } else { self.store.rollout_ends().await? };
-        let missed = |b: &Behind| ends.iter().rev().copied().find(|end| *end > b.since).unwrap_or(b.since);
+        let behind = self.store.behind(10).await?;
+        let budget = self.store.convergence_rules().await?.budget;
+        let skew = self.store.fleet_skew(&budget, self.now()).await?;
         let newest = TenantFilter { newest: true, limit: 5, ..TenantFilter::default() };
         Ok(Overview {
-            behind_since: behind.iter().map(missed).collect(),
             health: self.store.stack_health().await?,
             drifted: self.store.count_drifted().await?,
             newest: self.store.tenants(&newest).await?,
@@ -99,8 +99,9 @@ impl Service {
             stuck: self.store.stuck_processes(100).await?,
             tasks: self.store.tasks(100, 0).await?,
             signups: vec![],
-            behind_in_all: self.store.count_behind().await?,
-            behind,
+            fleet: self.store.fleet_counts(&FleetFilter::default()).await?,
+            behind: self.fleet_lines(behind).await?,
+            alarm: (skew.beyond > 0).then_some(skew),
             activity: self.store.activity(&filter).await?,
             checklist: (!done).then_some(checklist),
             live,
@@ -153,6 +154,16 @@ impl Service {
         }
         let behind = self.store.count_behind().await?;
         let _ = writeln!(text, "# TYPE tidegate_stacks_behind gauge\ntidegate_stacks_behind {behind}");
+        let budget = self.store.convergence_rules().await?.budget;
+        let skew = self.store.fleet_skew(&budget, self.now()).await?;
+        for (name, value) in [
+            ("behind", skew.behind),
+            ("skew_versions", skew.worst.versions.into()),
+            ("skew_days", skew.worst.days()),
+            ("skew_exceeded", i64::try_from(skew.beyond).unwrap_or(i64::MAX)),
+        ] {
+            let _ = writeln!(text, "# TYPE tidegate_fleet_{name} gauge\ntidegate_fleet_{name} {value}");
+        }
         let drifted = self.store.count_drifted().await?;
         let _ = writeln!(text, "# TYPE tidegate_stacks_drifted gauge\ntidegate_stacks_drifted {drifted}");
         Ok(text)

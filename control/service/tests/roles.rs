@@ -10,11 +10,11 @@ use domain::{
     StrategyId, TaskId, TenantId, TierId, UserId,
 };
 use service::{
-    BulkChange, BulkVerb, DriftFilter, Error, ImportForm, NewRelease, NewTenant, NewToken, NewUser, Service,
-    StackFilter, StartRollout, TenantEdit, TierEdit, TierForm,
+    BulkChange, BulkVerb, Chosen, DriftFilter, Error, ImportForm, NewRelease, NewTenant, NewToken, NewUser,
+    RulesForm, Service, StackFilter, StartRollout, TenantEdit, TierEdit, TierForm,
 };
 use std::sync::Arc;
-use store::{ActivityFilter, Store, TenantFilter};
+use store::{ActivityFilter, FleetFilter, Store, TenantFilter};
 use uuid::Uuid;
 
 /// Methods with the permission that each needs.
@@ -28,9 +28,11 @@ const NEEDED: &[(&str, Permission)] = &[
     ("answer_signup", Permission::Tenants),
     ("ask_plan_changes", Permission::Rollouts),
     ("ask_wave_changes", Permission::Rollouts),
+    ("catch_up", Permission::Rollouts),
     ("change_user", Permission::Settings),
     ("check_drift", Permission::Rollouts),
     ("converge", Permission::Rollouts),
+    ("convergence", Permission::View),
     ("decide", Permission::Decide),
     ("decide_task", Permission::Decide),
     ("delete_strategy", Permission::Strategies),
@@ -38,6 +40,7 @@ const NEEDED: &[(&str, Permission)] = &[
     ("drifts", Permission::View),
     ("dismiss_message", Permission::Settings),
     ("feed", Permission::View),
+    ("fleet", Permission::View),
     ("gate", Permission::View),
     ("gates_page", Permission::View),
     ("import", Permission::Settings),
@@ -49,6 +52,7 @@ const NEEDED: &[(&str, Permission)] = &[
     ("plan_changes", Permission::Rollouts),
     ("position", Permission::View),
     ("preview", Permission::Rollouts),
+    ("preview_catch_up", Permission::Rollouts),
     ("preview_import", Permission::Settings),
     ("preview_strategy", Permission::View),
     ("preview_tier", Permission::View),
@@ -59,11 +63,13 @@ const NEEDED: &[(&str, Permission)] = &[
     ("repair", Permission::Rollouts),
     ("replicas", Permission::Settings),
     ("reset_password", Permission::Settings),
+    ("resume_catch_up", Permission::Rollouts),
     ("retry_tenant", Permission::Tenants),
     ("rollout", Permission::View),
     ("rollout_changes", Permission::View),
     ("rollouts", Permission::View),
     ("rollouts_page", Permission::View),
+    ("save_convergence", Permission::Settings),
     ("save_strategy", Permission::Strategies),
     ("save_tier", Permission::Tiers),
     ("settings", Permission::Settings),
@@ -119,7 +125,13 @@ async fn call(s: &Service, actor: &Actor, name: &str) -> Result<(), Error> {
         "add_user" => s.add_user(actor, NewUser::default()).await.map(drop),
         "answer_signup" => s.answer_signup(actor, signup, true).await,
         "change_user" => s.change_user(actor, user, "admin", "", false).await,
+        "catch_up" => s.catch_up(actor, &Chosen::Stacks(vec![stack]), None).await.map(drop),
         "converge" => s.converge(actor, stack).await.map(drop),
+        "convergence" => s.convergence(actor).await.map(drop),
+        "fleet" => s.fleet(actor, &FleetFilter::default()).await.map(drop),
+        "preview_catch_up" => s.preview_catch_up(actor, &Chosen::Stacks(vec![stack])).await.map(drop),
+        "resume_catch_up" => s.resume_catch_up(actor).await,
+        "save_convergence" => s.save_convergence(actor, &RulesForm::default()).await,
         "decide" => s.decide(actor, process, 0, Verdict::Approve, "", "").await,
         "ask_plan_changes" => s.ask_plan_changes(actor, &StartRollout::default(), true).await.map(drop),
         "ask_wave_changes" => s.ask_wave_changes(actor, process, 0).await.map(drop),

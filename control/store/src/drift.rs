@@ -234,7 +234,8 @@ impl Tx {
         let sql = "update drifts set state = $2, found = $3, reason = $4, checked_at = $5, looked_at = $7, due_at = $6,
                      asked = case when asked > $7 then asked else 0 end,
                      repaired_at = case when $2 = 'in_sync' then null else repaired_at end where stack = $1";
-        self.execute(sql, args![id, state.word(), drift, reason, now, due_at, started]).await?;
+        self.execute(sql, args![id.as_str(), state.word(), drift, reason, now, due_at, started]).await?;
+        self.mark_behind(Some(&[id]), now).await?;
         self.tell(&format!("stack/{stack}"));
         Ok(Some(before))
     }

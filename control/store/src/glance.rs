@@ -2,7 +2,7 @@
 
 use crate::sql::args;
 use crate::{Store, StoreError};
-use domain::{Region, Tag, TierId, Timestamp};
+use domain::{Region, Tag, TierId};
 use std::collections::BTreeSet;
 
 /// Stacks by how they are.
@@ -52,15 +52,5 @@ impl Store {
         let unproved = format!("%\"{}\"%", domain::import::UNPROVED);
         let row = &self.fetch(sql, args![unproved]).await?[0];
         Ok(StackHealth { all: row.int(0)?, failed: row.int(1)?, busy: row.int(2)? })
-    }
-
-    /// When the last rollouts reached everyone, newest first.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn rollout_ends(&self) -> Result<Vec<Timestamp>, StoreError> {
-        let sql = "select ended_at from processes where kind = 'rollout' and status = 'succeeded' and ended_at is not null
-                   order by ended_at desc limit 50";
-        self.fetch(sql, vec![]).await?.iter().map(|r| r.at(0)).collect()
     }
 }

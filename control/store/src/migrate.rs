@@ -15,6 +15,7 @@ pub(crate) const SQLITE: Steps = &[
     include_str!("../../../migrations/sqlite/0008_preview_and_drift.sql"),
     include_str!("../../../migrations/sqlite/0009_identity.sql"),
     include_str!("../../../migrations/sqlite/0010_replicas.sql"),
+    include_str!("../../../migrations/sqlite/0011_convergence.sql"),
 ];
 pub(crate) const POSTGRES: Steps = &[
     include_str!("../../../migrations/postgres/0001_start.sql"),
@@ -26,6 +27,7 @@ pub(crate) const POSTGRES: Steps = &[
     include_str!("../../../migrations/postgres/0008_preview_and_drift.sql"),
     include_str!("../../../migrations/postgres/0009_identity.sql"),
     include_str!("../../../migrations/postgres/0010_replicas.sql"),
+    include_str!("../../../migrations/postgres/0011_convergence.sql"),
 ];
 
 pub(crate) async fn run(store: &Store, steps: Steps) -> Result<(), StoreError> {

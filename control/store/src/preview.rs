@@ -71,6 +71,7 @@ impl Store {
             self.execute("update drifts set lease_until = 0 where lease_until > 0", vec![]).await?;
             self.execute("update tenant_identities set lease_until = 0 where lease_until > 0", vec![])
                 .await?;
+            self.execute("delete from duties", vec![]).await?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use crate::sql::{Arg, args, values};
 use crate::{Conflict, PLACES, StoreError, Tx};
 use domain::process::{GateRow, Mail, OperationKind, Outcome, Record};
 use domain::stack::Stack;
-use domain::{Configuration, OperationId, ProcessId, StackId, Timestamp};
+use domain::{Configuration, OperationId, ProcessId, Reason, StackId, Timestamp};
 use std::collections::BTreeMap;
 
 const CHUNK: usize = 200;
@@ -60,7 +60,7 @@ impl Tx {
                 }
                 other => {
                     self.flush(&mut batches, process, at).await?;
-                    self.write_one(other, at).await?;
+                    self.write_one(other, process, at).await?;
                 }
             }
         }
@@ -129,7 +129,7 @@ impl Tx {
         }
         let n = chunk.len();
         let sql = format!(
-            "update stacks set operation = v.column2, desired = coalesce(v.column3, desired),
+            "update stacks set operation = v.column2, desired = coalesce(v.column3, desired), left_out = null, left_code = null,
                     status = case when v.column3 is null then 'deleting' else status end
              from (values {}) as v where stacks.id = v.column1 and stacks.operation is null
                and (v.column3 is null or stacks.status not in ('deleting', 'deleted'))",
@@ -221,10 +221,23 @@ impl Tx {
              from configurations c where c.digest = stacks.actual and stacks.id in (select v.column1 from (values {}) as v)",
             values(chunk.len(), 1)
         );
-        self.execute(&sql, ids).await.map(drop)
+        self.execute(&sql, ids).await?;
+        let ids: Vec<_> = chunk.iter().map(|(_, stack, ..)| stack.to_string()).collect();
+        // A rollout says what its stacks should run until it ends; what others did may have been overtaken meanwhile.
+        if !self.rollout_is_open().await? {
+            let reason =
+                Reason::new("superseded", "what it should run changed while an operation worked on it");
+            self.settle(Some(&ids), at, &reason).await?;
+        }
+        self.mark_behind(Some(&ids), at).await
     }
 
-    async fn write_one(&mut self, record: &Record, at: Timestamp) -> Result<(), StoreError> {
+    async fn write_one(
+        &mut self,
+        record: &Record,
+        process: ProcessId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
         match record {
             Record::Stack(stack) => self.insert_stack(stack).await,
             Record::Join { tenant, stack } => self.join_stack(*tenant, *stack).await,
@@ -234,12 +247,14 @@ impl Tx {
             }
             Record::Desired { stack, configuration, reason } => {
                 self.configuration(configuration).await?;
-                let sql = "update stacks set desired = $2, reason = $3 where id = $1";
-                let reason = erased::Json::json(reason);
-                let bound = args![stack.to_string(), configuration.digest.0.clone(), reason];
-                self.execute(sql, bound).await.map(drop)
+                let sql = "update stacks set desired = $2, left_out = $3, left_code = $4 where id = $1";
+                let json = erased::Json::json(reason);
+                let id = stack.to_string();
+                let bound = args![id.as_str(), configuration.digest.0.clone(), json, reason.code.to_string()];
+                self.execute(sql, bound).await?;
+                self.mark_behind(Some(&[id]), at).await
             }
-            Record::Desires => self.settle_desires().await,
+            Record::Desires => self.settle_after(process, at).await,
             Record::Tenant { tenant, state, reason } => {
                 let reason = reason.as_ref().map(erased::Json::json);
                 let sql = "update tenants set state = $2, reason = $3 where id = $1";
@@ -249,6 +264,7 @@ impl Tx {
             Record::Live { release, tiers } => {
                 self.tell(PLACES);
                 self.set_setting("live_release", &release.to_string()).await?;
+                self.note_live(*release, at).await?;
                 for (tier, revision) in tiers {
                     let sql = "update tiers set live_revision = $2 where id = $1";
                     self.execute(sql, args![tier.to_string(), *revision]).await?;

@@ -5,6 +5,7 @@ mod describe;
 mod drift;
 mod events;
 mod extract;
+mod fleet;
 mod imports;
 mod once;
 mod problem;
@@ -100,6 +101,10 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
         .routes(routes!(drift::show))
         .routes(routes!(drift::check))
         .routes(routes!(drift::repair))
+        .routes(routes!(fleet::list))
+        .routes(routes!(fleet::catch_up))
+        .routes(routes!(fleet::resume))
+        .routes(routes!(fleet::show, fleet::change))
         .routes(routes!(rollouts::gates))
         .routes(routes!(rollouts::gate))
         .routes(routes!(rollouts::decide))

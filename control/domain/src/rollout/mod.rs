@@ -9,6 +9,7 @@ mod apply;
 mod closing;
 mod command;
 mod event;
+mod membership;
 mod next;
 mod records;
 mod sentence;

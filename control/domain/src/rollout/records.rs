@@ -43,9 +43,17 @@ pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Re
             };
             aimed.map(desired).into_iter().collect()
         }
-        Event::Enrolled { .. } | Event::Withdrawn { .. } | Event::Previewed { .. } => {
-            asked_again(rollout, at)
+        // It is on the catch-up list, with the reason, as long as it is there.
+        Event::Withdrawn { wave, step, reason } => {
+            let there = Place { wave: *wave, step: *step, phase: Phase::There };
+            let desired = aim(rollout, there).map(|(step, to)| Record::Desired {
+                stack: step.stack,
+                configuration: to.clone(),
+                reason: reason.clone(),
+            });
+            desired.into_iter().chain(asked_again(rollout, at)).collect()
         }
+        Event::Enrolled { .. } | Event::Previewed { .. } => asked_again(rollout, at),
         Event::GateOpened { wave, .. } | Event::GatePassed { wave } => {
             gate_row(rollout, *wave).into_iter().collect()
         }
