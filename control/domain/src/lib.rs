@@ -7,6 +7,7 @@ pub mod access;
 pub mod configuration;
 pub mod drift;
 pub mod fields;
+pub mod hold;
 pub mod identity;
 pub mod ids;
 pub mod import;
@@ -27,6 +28,7 @@ pub mod tenant;
 pub mod tier;
 pub mod timeline;
 pub mod timestamp;
+pub mod window;
 pub mod work;
 
 pub use access::{Actor, Channel, Permission, Role};

@@ -8,6 +8,7 @@ mod drift;
 mod drive;
 mod health;
 mod hold;
+mod holds;
 mod identity;
 mod log;
 mod mailer;
@@ -18,6 +19,7 @@ mod questions;
 mod runner;
 mod suspend;
 mod targets;
+mod windows;
 
 pub use mailer::{MailConfig, Mailer};
 pub use targets::{Setup, Targets};
@@ -57,6 +59,7 @@ pub(crate) struct Context {
     pub owner: Arc<str>,
     pub shutdown: CancellationToken,
     pub rollout: Arc<place::Latest>,
+    pub windows: Arc<windows::Windows>,
 }
 
 /// Runs every process that has not ended, until `shutdown`.
@@ -64,8 +67,8 @@ pub(crate) struct Context {
 /// Looks for work when something is committed, and each second: a hint that gets lost costs a second.
 pub async fn run(store: Store, targets: Targets, clock: Clock, shutdown: CancellationToken) {
     let owner: Arc<str> = uuid::Uuid::now_v7().to_string().into();
-    let rollout = Arc::default();
-    let context = Context { store, targets, clock, owner, shutdown: shutdown.clone(), rollout };
+    let (rollout, windows) = (Arc::default(), Arc::default());
+    let context = Context { store, targets, clock, owner, shutdown: shutdown.clone(), rollout, windows };
     let tasks = TaskTracker::new();
     let mut running: HashMap<ProcessId, mpsc::Sender<OperationId>> = HashMap::new();
     let mut hints = context.store.subscribe();
@@ -76,6 +79,7 @@ pub async fn run(store: Store, targets: Targets, clock: Clock, shutdown: Cancell
         tracing::warn!(%error, "previews and checks of a server that died are taken over when their claims have lapsed");
     }
     tasks.spawn(drift::follow(context.clone()));
+    tasks.spawn(holds::follow(context.clone()));
     tasks.spawn(members::follow(context.clone()));
     tasks.spawn(preview::follow(context.clone()));
     tasks.spawn(suspend::follow(context.clone()));

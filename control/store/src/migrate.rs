@@ -14,6 +14,7 @@ pub(crate) const SQLITE: Steps = &[
     include_str!("../../../migrations/sqlite/0007_queues.sql"),
     include_str!("../../../migrations/sqlite/0008_preview_and_drift.sql"),
     include_str!("../../../migrations/sqlite/0009_identity.sql"),
+    include_str!("../../../migrations/sqlite/0013_windows.sql"),
 ];
 pub(crate) const POSTGRES: Steps = &[
     include_str!("../../../migrations/postgres/0001_start.sql"),
@@ -24,6 +25,7 @@ pub(crate) const POSTGRES: Steps = &[
     include_str!("../../../migrations/postgres/0007_queues.sql"),
     include_str!("../../../migrations/postgres/0008_preview_and_drift.sql"),
     include_str!("../../../migrations/postgres/0009_identity.sql"),
+    include_str!("../../../migrations/postgres/0013_windows.sql"),
 ];
 
 pub(crate) async fn run(store: &Store, steps: Steps) -> Result<(), StoreError> {
