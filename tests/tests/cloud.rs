@@ -2,7 +2,7 @@
 //! done to them.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use emulator::{Call, Fault};
+use emulator::{Bridge, Call, Fault, Form, TOPIC, events_queue};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -16,11 +16,54 @@ const TENANTS: [&str; 3] = ["acme", "birch", "cedar"];
 on_both!(
     a_server_that_is_killed_between_deciding_and_observing_does_nothing_twice,
     a_release_that_no_tier_can_fill_is_refused_by_name,
+    what_fails_in_a_stack_is_on_its_cell_while_the_stack_goes_back,
 );
+
+/// A stack with a resource of its own handler: it takes every release but the second, and takes its time on the way
+/// back to the first.
+const KEEPER: &str = r#"
+Resources:
+  Role:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument:
+        Version: "2012-10-17"
+        Statement: [{ Effect: Allow, Principal: { Service: lambda.amazonaws.com }, Action: "sts:AssumeRole" }]
+  Handler:
+    Type: AWS::Lambda::Function
+    Properties:
+      Runtime: python3.12
+      Handler: index.handler
+      Role: !GetAtt Role.Arn
+      Timeout: 60
+      Code:
+        ZipFile: |
+          import json, time, urllib.request
+          def handler(event, context):
+              release = event["ResourceProperties"].get("Release")
+              if event["RequestType"] == "Update" and release == "1":
+                  time.sleep(6)
+              body = json.dumps({
+                  "Status": "FAILED" if release == "2" else "SUCCESS", "Reason": "it is still in use",
+                  "PhysicalResourceId": "keeper", "StackId": event["StackId"], "RequestId": event["RequestId"],
+                  "LogicalResourceId": event["LogicalResourceId"], "Data": {},
+              }).encode()
+              urllib.request.urlopen(urllib.request.Request(event["ResponseURL"], data=body, method="PUT"))
+  Keeper:
+    Type: Custom::Keeper
+    Properties:
+      ServiceToken: !GetAtt Handler.Arn
+      Release: "1"
+"#;
 
 /// A server with one tier of own stacks and a strategy of one wave.
 async fn start(cloud: &Cloud, folder: &Path, db: Db) -> (Server, String) {
-    let setup = cloud.setup(folder, "");
+    start_with(cloud, folder, db, "").await
+}
+
+/// The same with more said of its target.
+async fn start_with(cloud: &Cloud, folder: &Path, db: Db, more: &str) -> (Server, String) {
+    let setup = cloud.setup(folder, more);
     let server = Server::with(&folder.join("data"), db, &["--setup", setup.to_str().unwrap()]).await;
     let token = server.token().await;
     let visibility = json!([{
@@ -186,4 +229,53 @@ async fn a_release_that_no_tier_can_fill_is_refused_by_name(db: Db) {
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{answer}");
     let told = answer["errors"][0]["message"].as_str().unwrap();
     assert!(told.contains("release 1.0.0, which is live") && told.contains("Depth"), "{told}");
+}
+
+async fn what_fails_in_a_stack_is_on_its_cell_while_the_stack_goes_back(db: Db) {
+    let folder = tempfile::tempdir().unwrap();
+    let cloud = Cloud::start().await;
+    let queue = events_queue(&cloud.emulator).await;
+    let _bridge = Bridge::over(&cloud.emulator, &queue, Form::Sns, Duration::from_millis(100)).await;
+    let events = format!("events_queue = '{}'\nnotification_arns = ['{TOPIC}']", queue.url);
+    let (server, token) = start_with(&cloud, folder.path(), db, &events).await;
+    let ask = async |verb, path: &str, body| {
+        let (status, answer) = server.call(&token, verb, path, body).await;
+        assert!(status.is_success(), "{verb} {path}: {answer}");
+        answer
+    };
+    let roll_out = async |n: u32| {
+        let template = KEEPER.replace("Release: \"1\"", &format!("Release: \"{n}\""));
+        let artifacts =
+            json!({ "cloudformation": { "template_body": template, "capabilities": ["CAPABILITY_IAM"] } });
+        ask("POST", "/releases", Some(json!({ "version": format!("{n}.0.0"), "artifacts": artifacts })))
+            .await;
+        let wanted = json!({ "version": format!("{n}.0.0"), "strategy": "Plain" });
+        let started = ask("POST", "/rollouts", Some(wanted)).await;
+        format!("/rollouts/{}", started["id"].as_str().unwrap())
+    };
+    succeeded(&server, &token, &roll_out(1).await).await;
+    let acme =
+        json!({ "name": "acme", "slug": "acme", "tier": "premium", "region": "eu", "email": "a@b.example" });
+    let tenant = format!("/tenants/{}", ask("POST", "/tenants", Some(acme)).await["id"].as_str().unwrap());
+    until("the tenant is active", || async { ask("GET", &tenant, None).await["state"] == "active" }).await;
+
+    let rollout = roll_out(2).await;
+    let view = async || ask("GET", &rollout, None).await;
+    until("its cell tells", || async { view().await["waves"][0]["cells"][0]["state"] == "failing" }).await;
+    let told = view().await;
+    let cell = &told["waves"][0]["cells"][0];
+    assert_eq!(told["status"], "running", "the stack still goes back: {told}");
+    let said = cell["detail"].as_str().unwrap();
+    assert!(
+        said.starts_with("goes back: Keeper (Custom::Keeper) failed: ") && said.contains("in use"),
+        "{said}"
+    );
+    let failure = &told["failures"][0];
+    assert_eq!(
+        (&failure["sentence"], &failure["code"], &failure["ends"]),
+        (&cell["detail"], &json!("goes_back"), &json!(true))
+    );
+    until("it has gone back", || async { view().await["status"] == "halted" }).await;
+    let ended = view().await;
+    assert_eq!(ended["waves"][0]["cells"][0]["state"], "failed", "{ended}");
 }

@@ -72,6 +72,13 @@ pub enum Event {
         /// Its token.
         operation: OperationId,
     },
+    /// Something in the operation has failed; its end, which takes its time, is still to come.
+    OperationTroubled {
+        /// Its token.
+        operation: OperationId,
+        /// What failed first, and why.
+        reason: Reason,
+    },
     /// The driver proved it.
     OperationSucceeded {
         /// Its token.
@@ -232,6 +239,10 @@ impl Process for Onboarding {
                 let i = self.find(*operation);
                 run(&mut self.stacks, i, &Run::accepted)?;
             }
+            (Event::OperationTroubled { operation, reason }, _) => {
+                let i = self.find(*operation);
+                run(&mut self.stacks, i, &|run| run.troubled(reason))?;
+            }
             (Event::OperationSucceeded { operation, .. }, _) => {
                 let i = self.find(*operation);
                 run(&mut self.stacks, i, &|run| run.succeeded(at))?;
@@ -304,6 +315,7 @@ impl Process for Onboarding {
         match meaning(run, seen, wanted, most(run, ATTEMPTS), now) {
             Meaning::Nothing => vec![],
             Meaning::Accepted => vec![Event::OperationAccepted { operation }],
+            Meaning::Troubled(reason) => vec![Event::OperationTroubled { operation, reason }],
             Meaning::Succeeded(outputs) => vec![Event::OperationSucceeded { operation, outputs }],
             Meaning::Failed { reason, retry_at, running } => {
                 vec![Event::OperationFailed { operation, reason, retry_at, running }]
@@ -323,7 +335,10 @@ impl Process for Onboarding {
                 ("waiting", self.waits_for_cognito().unwrap_or_default())
             }
             State::Provisioning if !self.has_its_pool() => ("running", "making its user pool".to_owned()),
-            State::Provisioning => ("running", "building its environment".to_owned()),
+            State::Provisioning => match self.trouble() {
+                Some(reason) => ("running", format!("building its environment, which {}", reason.sentence)),
+                None => ("running", "building its environment".to_owned()),
+            },
             State::Admitting => ("running", "inviting its administrator".to_owned()),
             State::Completed(_) => ("succeeded", "ready".to_owned()),
             State::Failed(reason) => ("failed", reason.sentence.clone()),

@@ -26,6 +26,9 @@ pub enum Run {
         at: Timestamp,
         /// Whether the driver has it.
         accepted: bool,
+        /// What failed first, where its end is still to come: going back takes its time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trouble: Option<Reason>,
     },
     /// Proved.
     Succeeded {
@@ -85,7 +88,7 @@ impl Run {
     pub fn started(&self, operation: OperationId, attempt: u32, at: Timestamp) -> Option<Self> {
         match self {
             Self::Waiting { attempts, .. } if attempt == attempts + 1 => {
-                Some(Self::Started { operation, attempt, at, accepted: false })
+                Some(Self::Started { operation, attempt, at, accepted: false, trouble: None })
             }
             _ => None,
         }
@@ -95,11 +98,24 @@ impl Run {
     #[must_use]
     pub fn accepted(&self) -> Option<Self> {
         match self {
-            Self::Started { operation, attempt, at, accepted: false } => {
-                Some(Self::Started { operation: *operation, attempt: *attempt, at: *at, accepted: true })
-            }
+            Self::Started { operation, attempt, at, accepted: false, trouble } => Some(Self::Started {
+                operation: *operation,
+                attempt: *attempt,
+                at: *at,
+                accepted: true,
+                trouble: trouble.clone(),
+            }),
             _ => None,
         }
+    }
+
+    /// The state after it was heard what failed, which tells that the driver has it, too; `None` if that does not
+    /// fit.
+    #[must_use]
+    pub fn troubled(&self, reason: &Reason) -> Option<Self> {
+        let Self::Started { operation, attempt, at, .. } = self else { return None };
+        let (operation, attempt, at) = (*operation, *attempt, *at);
+        Some(Self::Started { operation, attempt, at, accepted: true, trouble: Some(reason.clone()) })
     }
 
     /// The state after success; `None` if that does not fit.
@@ -141,6 +157,8 @@ pub enum Meaning {
     Nothing,
     /// The driver has it.
     Accepted,
+    /// It will fail, because of this.
+    Troubled(Reason),
     /// It succeeded with these outputs.
     Succeeded(BTreeMap<String, String>),
     /// It failed; `retry_at` if another attempt follows.
@@ -170,10 +188,12 @@ pub const fn most(run: &Run, attempts: u32) -> u32 {
 /// What `seen` means for `run`. A success must prove the digest that was wanted (DESIGN §3, law 2).
 #[must_use]
 pub fn meaning(run: &Run, seen: &Seen, wanted: Option<&Digest>, most: u32, now: Timestamp) -> Meaning {
-    let Run::Started { operation, attempt, accepted, .. } = run else { return Meaning::Nothing };
+    let Run::Started { operation, attempt, accepted, trouble, .. } = run else { return Meaning::Nothing };
     match seen {
         Seen::Accepted if *accepted => Meaning::Nothing,
         Seen::Accepted => Meaning::Accepted,
+        Seen::Troubled(reason) if trouble.as_ref() == Some(reason) => Meaning::Nothing,
+        Seen::Troubled(reason) => Meaning::Troubled(reason.clone()),
         Seen::Ended(Outcome::Succeeded { digest, outputs }) if digest.as_ref() == wanted => {
             Meaning::Succeeded(outputs.clone())
         }

@@ -415,6 +415,8 @@ pub trait Process: Sized {
 pub enum Seen {
     /// The driver has it.
     Accepted,
+    /// The driver has it, and something in it has failed already.
+    Troubled(Reason),
     /// It ended.
     Ended(Outcome),
 }

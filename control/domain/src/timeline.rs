@@ -105,7 +105,7 @@ pub struct Choice {
     pub effect: String,
 }
 
-/// A stack that failed, or that waits to be tried again.
+/// A stack that failed, is failing, or waits to be tried again.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Failure {
     /// Which.
@@ -128,8 +128,23 @@ pub struct Failure {
     pub again_at: Option<Timestamp>,
     /// Whether it failed on the way back.
     pub back: bool,
+    /// Whether its operation is still to end: something in it has failed.
+    #[serde(default)]
+    pub ends: bool,
     /// Whether its wave is still open, so that a retry of the rollout repeats it.
     pub open: bool,
+}
+
+impl Failure {
+    /// The state of its cell.
+    #[must_use]
+    pub const fn state(&self) -> &'static str {
+        match (self.again_at, self.ends) {
+            (Some(_), _) => "waiting",
+            (None, true) => "failing",
+            (None, false) => "failed",
+        }
+    }
 }
 
 /// Something that happened.

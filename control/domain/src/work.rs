@@ -131,6 +131,13 @@ pub enum Event {
         /// Its token.
         operation: OperationId,
     },
+    /// Something in the operation has failed; its end, which takes its time, is still to come.
+    OperationTroubled {
+        /// Its token.
+        operation: OperationId,
+        /// What failed first, and why.
+        reason: Reason,
+    },
     /// The driver proved it.
     OperationSucceeded {
         /// Its token.
@@ -346,6 +353,9 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
                 return Ok(());
             }
             (Event::OperationAccepted { operation }, _) if mine(operation) => self.run.accepted(),
+            (Event::OperationTroubled { operation, reason }, _) if mine(operation) => {
+                self.run.troubled(reason)
+            }
             (Event::OperationSucceeded { operation, .. }, _) if mine(operation) => self.run.succeeded(at),
             (Event::OperationFailed { operation, reason, retry_at, running }, _) if mine(operation) => {
                 self.run.failed(reason, *retry_at, running.as_ref(), at)
@@ -489,6 +499,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
         match meaning(&self.run, seen, self.to().map(|c| &c.digest), most(&self.run, ATTEMPTS), now) {
             Meaning::Nothing => vec![],
             Meaning::Accepted => vec![Event::OperationAccepted { operation }],
+            Meaning::Troubled(reason) => vec![Event::OperationTroubled { operation, reason }],
             Meaning::Succeeded(outputs) => vec![Event::OperationSucceeded { operation, outputs }],
             Meaning::Failed { reason, retry_at, running } => {
                 vec![Event::OperationFailed { operation, reason, retry_at, running }]
@@ -513,7 +524,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
                 }],
                 None => vec![],
             },
-            Event::OperationAccepted { operation } => {
+            Event::OperationAccepted { operation } | Event::OperationTroubled { operation, .. } => {
                 vec![Record::OperationAccepted { operation: *operation }]
             }
             Event::OperationSucceeded { operation, outputs } => self.ended(
@@ -555,10 +566,13 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             State::Running if now < self.not_before => {
                 ("waiting", format!("begins in {}", self.not_before - now))
             }
-            State::Running => match (self.removal.waits(), &self.waits) {
-                (Some(reason), _) => ("waiting", identity::waits(reason)),
-                (None, Some(closed)) => ("waiting", format!("waits: {}", closed.reason.sentence)),
-                (None, None) => ("running", "at work".to_owned()),
+            State::Running => match (self.removal.waits(), &self.waits, &self.run) {
+                (Some(reason), ..) => ("waiting", identity::waits(reason)),
+                (None, Some(closed), _) => ("waiting", format!("waits: {}", closed.reason.sentence)),
+                (None, None, Run::Started { trouble: Some(reason), .. }) => {
+                    ("running", reason.sentence.clone())
+                }
+                (None, None, _) => ("running", "at work".to_owned()),
             },
             State::Failed(reason) => ("failed", reason.sentence.clone()),
             State::Completed(_) => ("succeeded", "done".to_owned()),
@@ -585,6 +599,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             Event::Overridden { .. } => "windows_overridden",
             Event::OperationStarted { .. } => "operation_started",
             Event::OperationAccepted { .. } => "operation_accepted",
+            Event::OperationTroubled { .. } => "operation_troubled",
             Event::OperationSucceeded { .. } => "operation_succeeded",
             Event::OperationFailed { .. } => "operation_failed",
             Event::Identity(event) => event.kind(),
@@ -605,6 +620,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             }
             Event::OperationStarted { attempt, .. } => format!("{title}: attempt {attempt}"),
             Event::OperationAccepted { .. } => format!("{title}: under way"),
+            Event::OperationTroubled { reason, .. } => format!("{title}: {}", reason.sentence),
             Event::OperationSucceeded { .. } => format!("{title}: the stack is done"),
             Event::OperationFailed { reason, .. } | Event::Failed { reason } => {
                 format!("{title}: failed, {}", reason.sentence)

@@ -90,6 +90,8 @@ pub enum Observation {
     NeverArrived,
     /// It is being worked on.
     InProgress,
+    /// It has not ended, but something in it has failed already: that first, and why.
+    Troubled(Reason),
     /// It is over.
     Ended(Outcome),
 }
@@ -106,6 +108,11 @@ pub enum DriverEvent {
         at: Timestamp,
         /// What happened, for people.
         line: String,
+    },
+    /// Something in the operation has failed; its end is still to come.
+    Troubled {
+        /// Which operation.
+        token: OperationId,
     },
     /// The operation is over.
     Ended {

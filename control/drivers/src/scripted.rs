@@ -46,6 +46,7 @@ struct State {
     running: HashMap<String, Digest>,
     waiting: HashMap<OperationId, Change>,
     sick: HashMap<String, (u64, u64)>,
+    troubled: HashMap<OperationId, Reason>,
 }
 
 impl Scripted {
@@ -80,6 +81,17 @@ impl Scripted {
             let _ = self.inner.events.send(DriverEvent::Ended { token });
         }
         n
+    }
+
+    /// Lets something fail in the operation that hangs at a stack, without ending it.
+    pub fn trouble(&self, stack: &str, reason: &Reason) {
+        let mut state = self.lock();
+        let at_stack: Vec<_> =
+            state.waiting.values().filter(|change| change.name == stack).map(|change| change.token).collect();
+        for token in at_stack {
+            state.troubled.insert(token, reason.clone());
+            let _ = self.inner.events.send(DriverEvent::Troubled { token });
+        }
     }
 
     /// Says that a stack went down, or with `None` that it runs again.
@@ -175,7 +187,10 @@ impl Driver for Scripted {
             .iter()
             .map(|(token, _)| match state.operations.get(token) {
                 None => Observation::NeverArrived,
-                Some((_, None)) => Observation::InProgress,
+                Some((_, None)) => match state.troubled.get(token) {
+                    Some(reason) => Observation::Troubled(reason.clone()),
+                    None => Observation::InProgress,
+                },
                 Some((_, Some(outcome))) => Observation::Ended(outcome.clone()),
             })
             .collect())

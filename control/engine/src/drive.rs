@@ -73,6 +73,7 @@ async fn observe(driver: &Arc<dyn Driver>, known: Vec<Order>, reports: &mpsc::Se
         match observation {
             Observation::NeverArrived => missing.push(order),
             Observation::InProgress => told.push((order.operation, Some(Seen::Accepted))),
+            Observation::Troubled(reason) => told.push((order.operation, Some(Seen::Troubled(reason)))),
             Observation::Ended(outcome) => told.push((order.operation, Some(Seen::Ended(outcome)))),
         }
     }

@@ -108,7 +108,8 @@ pub async fn run(store: Store, targets: Targets, clock: Clock, shutdown: Cancell
                     DriverEvent::Progress { token, at, line } => log.add(token, at, line),
                     DriverEvent::Down { stack, reason } => health::note(&context, &stack, Some(&reason)).await,
                     DriverEvent::Up { stack } => health::note(&context, &stack, None).await,
-                    DriverEvent::Ended { token } => {
+                    // Either way there is something to see.
+                    DriverEvent::Troubled { token } | DriverEvent::Ended { token } => {
                         for to in running.values() {
                             let _ = to.try_send(token);
                         }

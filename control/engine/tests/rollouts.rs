@@ -13,6 +13,7 @@ on_both!(
     a_broken_release_halts_in_its_wave_and_goes_back,
     errors_under_use_halt_the_wave_while_it_bakes,
     a_crash_at_any_time_repeats_nothing,
+    what_fails_is_on_the_cell_before_its_operation_has_ended,
     a_tenant_that_joins_meanwhile_is_enrolled_or_born_new,
     only_one_rollout_runs_and_a_rejection_stands,
     offboarding_deletes_the_stack_and_keeps_the_record,
@@ -112,6 +113,35 @@ async fn errors_under_use_halt_the_wave_while_it_bakes(db: Db) {
     app.service.steer(&app.admin, id, Command::Rollback { comment: "as seen".into() }).await.unwrap();
     app.until(id, "rolled_back").await;
     assert_eq!(app.versions().await, ["1.0.0"; 3], "what changed went back, the others never saw it");
+}
+
+async fn what_fails_is_on_the_cell_before_its_operation_has_ended(db: Db) {
+    let mut app = TestApp::with(db, &["1.0.0", "1.1.0"], |_| Fate::Succeed).await;
+    fleet(&app).await;
+    app.driver.follow(|_| Fate::Hang);
+    let id = app.rollout("1.1.0", "Two").await;
+    let driver = app.driver.clone();
+    let begun = driver.history().len() + 1;
+    eventually("it is under way", || async { driver.history().len() == begun }).await;
+    let reason = domain::Reason::new("goes_back", "goes back: Orders (AWS::SQS::Queue) failed: Too long");
+    app.driver.trouble("pool-basic-local-1", &reason);
+    let shown = async |app: &TestApp| app.service.rollout(&app.admin, id).await.unwrap().timeline;
+    eventually("the page tells", || async { !shown(&app).await.failures.is_empty() }).await;
+    // A crash forgets nothing of it, and it is told once.
+    app.crash();
+    app.start();
+    let timeline = shown(&app).await;
+    let (failure, cell) = (&timeline.failures[0], &timeline.waves[0].cells[0]);
+    assert_eq!((failure.state(), failure.sentence.as_str()), ("failing", reason.sentence.as_str()));
+    assert_eq!((cell.state.as_str(), cell.detail.as_str()), ("failing", reason.sentence.as_str()));
+    assert_eq!(timeline.status, "running", "it is not over");
+    assert_eq!(app.driver.fail(), 1);
+    app.until(id, "halted").await;
+    let timeline = shown(&app).await;
+    assert_eq!(timeline.failures[0].state(), "failed");
+    let filter = store::ActivityFilter { limit: 500, ..Default::default() };
+    let told = app.store.activity(&filter).await.unwrap();
+    assert_eq!(told.iter().filter(|e| e.kind == "operation_troubled").count(), 1);
 }
 
 async fn a_crash_at_any_time_repeats_nothing(db: Db) {

@@ -387,6 +387,8 @@ pub struct Failure {
     again_at: Option<i64>,
     /// Whether it failed on the way back.
     back: bool,
+    /// Whether its operation is still to end: something in it has failed.
+    ends: bool,
     /// Whether a retry of the rollout repeats it.
     open: bool,
 }

@@ -1,10 +1,12 @@
 //! An emulator of AWS for tests, made by others, and a proxy before it that breaks calls.
 #![allow(clippy::unwrap_used)]
 
+mod bridge;
 mod machine;
 mod packages;
 mod proxy;
 
+pub use bridge::{Bridge, Form, TOPIC, events_queue, of_queue};
 pub use machine::Emulator;
 pub use packages::python;
 pub use proxy::{Call, Fault, Proxy, accepted};

@@ -72,7 +72,9 @@ pub(super) fn drawer(page: Page) -> impl IntoView {
         let second = page.now.get() / 1000;
         let Some(stack) = page.open.get_untracked() else { return };
         let moving = cell.with_untracked(|c| {
-            c.as_ref().is_none_or(|c| matches!(c.state.as_str(), "submitted" | "in_progress" | "waiting"))
+            c.as_ref().is_none_or(|c| {
+                matches!(c.state.as_str(), "submitted" | "in_progress" | "failing" | "waiting")
+            })
         });
         if visible() && (moving || second % 10 == 0) {
             load(stack);
@@ -84,8 +86,7 @@ pub(super) fn drawer(page: Page) -> impl IntoView {
             let stack = page.open.get()?;
             page.view.with(|v| {
                 let failure = v.failures.iter().find(|f| f.stack == stack)?;
-                let state = if failure.again_at.is_some() { "waiting" } else { "failed" };
-                Some((failure.name.clone(), state.to_owned()))
+                Some((failure.name.clone(), failure.state().to_owned()))
             })
         })
     };

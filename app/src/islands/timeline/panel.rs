@@ -88,14 +88,14 @@ fn failed(page: Page) -> impl IntoView {
     let total = page.part(|v| v.failed);
     let some = Memo::new(move |_| failures.with(|f| !f.is_empty()));
     let retry = page.part(move |v| {
-        let open = v.failures.iter().any(|f| f.open && f.again_at.is_none());
+        let open = v.failures.iter().any(|f| f.open && f.state() == "failed");
         steer && open && v.steering.iter().any(|c| c.verb == "retry")
     });
     let ended = page.part(|v| v.steering.is_empty());
-    let key = |f: &Failure| (f.stack, f.attempt, f.again_at, f.sentence.clone(), f.open);
+    let key = |f: &Failure| (f.stack, f.attempt, f.again_at, f.ends, f.sentence.clone(), f.open);
     let shown = failures;
     let more = move || {
-        total.get().saturating_sub(shown.with(|f| f.iter().filter(|f| f.again_at.is_none()).count() as u64))
+        total.get().saturating_sub(shown.with(|f| f.iter().filter(|f| f.state() == "failed").count() as u64))
     };
     let body = move || {
         view! {
@@ -124,7 +124,7 @@ fn failed(page: Page) -> impl IntoView {
 }
 
 fn one(failure: Failure, page: Page, steer: bool, ended: Memo<bool>) -> impl IntoView {
-    let stack = failure.stack;
+    let (stack, state) = (failure.stack, failure.state());
     let again = failure.again_at.map(|at| {
         let now = page.now;
         let left = move || match now.get() {
@@ -142,8 +142,9 @@ fn one(failure: Failure, page: Page, steer: bool, ended: Memo<bool>) -> impl Int
         failure.attempt,
         failure.of.max(failure.attempt)
     );
+    let ends = failure.ends;
     let catch_up = move || {
-        (steer && ended.get()).then(|| {
+        (steer && ended.get() && !ends).then(|| {
             view! {
                 <div class="actions">
                     <form method="post" action="/do/converge">
@@ -155,7 +156,7 @@ fn one(failure: Failure, page: Page, steer: bool, ended: Memo<bool>) -> impl Int
         })
     };
     view! {
-        <li data-state=if failure.again_at.is_some() { "waiting" } else { "failed" }>
+        <li data-state=state>
             <a class="fail-name" href=format!("/stacks/{stack}") on:click=move |event| super::cells::open(&event, stack, page)>{failure.name}</a>
             <span class="fail-meta">{meta} {again}</span>
             <p class="fail-why">{failure.sentence} " " <code>{failure.code}</code></p>

@@ -62,6 +62,14 @@ impl Onboarding {
         self.stacks.iter().position(|(_, run)| run.operation() == Some(operation))
     }
 
+    /// What failed on a stack whose operation has not ended.
+    pub(super) fn trouble(&self) -> Option<&Reason> {
+        self.stacks.iter().find_map(|(_, run)| match run {
+            Run::Started { trouble, .. } => trouble.as_ref(),
+            _ => None,
+        })
+    }
+
     /// The stacks, once placed.
     #[must_use]
     pub fn stack_ids(&self) -> Vec<StackId> {

@@ -26,7 +26,7 @@ impl Onboarding {
                 attempt: *attempt,
                 to: self.stacks[*stack].0.create.clone(),
             }],
-            Event::OperationAccepted { operation } => {
+            Event::OperationAccepted { operation } | Event::OperationTroubled { operation, .. } => {
                 vec![Record::OperationAccepted { operation: *operation }]
             }
             Event::OperationSucceeded { operation, outputs } => {

@@ -10,6 +10,7 @@ pub(super) const fn kind(event: &Event) -> &'static str {
         Event::PlaceRefused { .. } => "place_refused",
         Event::OperationStarted { .. } => "operation_started",
         Event::OperationAccepted { .. } => "operation_accepted",
+        Event::OperationTroubled { .. } => "operation_troubled",
         Event::OperationSucceeded { .. } => "operation_succeeded",
         Event::OperationFailed { .. } => "operation_failed",
         Event::Identity(event) => event.kind(),
@@ -38,6 +39,7 @@ impl Onboarding {
                 )
             }
             Event::OperationAccepted { .. } => format!("The stack of {name} is being created"),
+            Event::OperationTroubled { reason, .. } => format!("The stack of {name} {}", reason.sentence),
             Event::OperationSucceeded { .. } => format!("The stack of {name} runs"),
             Event::OperationFailed { reason, .. } => {
                 format!("The stack of {name} failed: {}", reason.sentence)

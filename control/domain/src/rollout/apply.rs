@@ -100,6 +100,7 @@ pub(super) fn apply(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Resu
             matches!(rollout.state, State::RollingBack { .. }) && rollout.paused.is_none()
         }
         Event::OperationAccepted { operation }
+        | Event::OperationTroubled { operation, .. }
         | Event::OperationSucceeded { operation, .. }
         | Event::OperationFailed { operation, .. } => rollout.in_flight.contains_key(operation),
         Event::GateOpened { wave, .. } => {
@@ -218,6 +219,11 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
             let place = rollout.in_flight[operation];
             let accepted = run_at(rollout, place).and_then(Run::accepted);
             set(rollout, place, accepted, "accepted twice")?;
+        }
+        Event::OperationTroubled { operation, reason } => {
+            let place = rollout.in_flight[operation];
+            let troubled = run_at(rollout, place).and_then(|run| run.troubled(reason));
+            set(rollout, place, troubled, "trouble of an operation that does not run")?;
         }
         Event::OperationSucceeded { operation, .. } => {
             end(rollout, *operation, |run| run.succeeded(at))?;

@@ -177,6 +177,13 @@ pub enum Event {
         /// Its token.
         operation: OperationId,
     },
+    /// Something in an operation has failed; its end, which takes its time, is still to come.
+    OperationTroubled {
+        /// Its token.
+        operation: OperationId,
+        /// What failed first, and why.
+        reason: Reason,
+    },
     /// The driver proved it.
     OperationSucceeded {
         /// Its token.
@@ -318,6 +325,7 @@ impl Event {
             Self::WindowsOverridden { .. } => "windows_overridden",
             Self::OperationStarted { .. } => "operation_started",
             Self::OperationAccepted { .. } => "operation_accepted",
+            Self::OperationTroubled { .. } => "operation_troubled",
             Self::OperationSucceeded { .. } => "operation_succeeded",
             Self::OperationFailed { .. } => "operation_failed",
             Self::GateOpened { .. } => "gate_opened",

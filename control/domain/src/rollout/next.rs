@@ -313,6 +313,7 @@ pub(super) fn observed(rollout: &Rollout, operation: OperationId, seen: &Seen, n
     match meaning(run, seen, wanted, most(run, attempts), now) {
         Meaning::Nothing => vec![],
         Meaning::Accepted => vec![Event::OperationAccepted { operation }],
+        Meaning::Troubled(reason) => vec![Event::OperationTroubled { operation, reason }],
         Meaning::Succeeded(outputs) => vec![Event::OperationSucceeded { operation, outputs }],
         Meaning::Failed { reason, retry_at, running } => {
             vec![Event::OperationFailed { operation, reason, retry_at, running }]

@@ -20,7 +20,9 @@ pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Re
                 to: Some(to.clone()),
             }]
         }
-        Event::OperationAccepted { operation } => vec![Record::OperationAccepted { operation: *operation }],
+        Event::OperationAccepted { operation } | Event::OperationTroubled { operation, .. } => {
+            vec![Record::OperationAccepted { operation: *operation }]
+        }
         Event::OperationSucceeded { operation, outputs } => ended(rollout, *operation, |to| {
             Outcome::Succeeded { digest: Some(to.digest.clone()), outputs: outputs.clone() }
         }),

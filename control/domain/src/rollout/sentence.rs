@@ -56,6 +56,9 @@ pub(super) fn sentence(rollout: &Rollout, event: &Event) -> String {
             format!("{verb} {} (attempt {attempt})", step(*w, *s))
         }
         Event::OperationAccepted { operation } => format!("{} is under way", stack(operation)),
+        Event::OperationTroubled { operation, reason } => {
+            format!("{} {}", stack(operation), reason.sentence)
+        }
         Event::OperationSucceeded { operation, .. } => format!("{} is done", stack(operation)),
         Event::OperationFailed { operation, reason, retry_at: None, .. } => {
             format!("{} failed: {}", stack(operation), reason.sentence)

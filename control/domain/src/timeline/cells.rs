@@ -8,8 +8,9 @@ use crate::rollout::{Command, Rollout, StepState, WaveState};
 use crate::{Actor, Configuration, StackId, Timestamp};
 
 /// The states of a cell, in the order in which a wave shows them: what needs a look comes first.
-pub const CELL_STATES: [&str; 9] = [
+pub const CELL_STATES: [&str; 10] = [
     "failed",
+    "failing",
     "waiting",
     "in_progress",
     "submitted",
@@ -30,6 +31,7 @@ pub fn rank(state: &str) -> usize {
 #[must_use]
 pub fn state_label(state: &str) -> &str {
     match state {
+        "failing" => "goes back",
         "waiting" => "waits to be tried again",
         "in_progress" => "in progress",
         "cancelled" => "taken back",
@@ -133,6 +135,7 @@ pub(super) fn cell(step: &Step, state: &StepState) -> Cell {
             Change::Blocked(reason) => ("blocked", reason.sentence.clone()),
             Change::Create | Change::Update | Change::None => ("queued", String::new()),
         },
+        Run::Started { trouble: Some(reason), .. } => ("failing", reason.sentence.clone()),
         Run::Started { accepted: false, .. } => ("submitted", String::new()),
         Run::Started { accepted: true, .. } => ("in_progress", String::new()),
         Run::Succeeded { .. } if back => ("cancelled", "it runs what it ran before".to_owned()),
@@ -151,7 +154,7 @@ pub(super) fn cell(step: &Step, state: &StepState) -> Cell {
     }
 }
 
-/// What failed for good, newest wave first, and then what is tried again by itself; at most `most`.
+/// What failed for good or is about to, newest wave first, and then what is tried again by itself; at most `most`.
 pub(super) fn failures(rollout: &Rollout, most: usize) -> Vec<Failure> {
     let mut all = vec![];
     for (i, (planned, wave)) in rollout.plan.waves.iter().zip(&rollout.waves).enumerate().rev() {
@@ -159,9 +162,10 @@ pub(super) fn failures(rollout: &Rollout, most: usize) -> Vec<Failure> {
         for (step, state) in planned.steps.iter().zip(&wave.steps) {
             let back = !matches!(state.undo, Run::Waiting { attempts: 0, .. });
             let run = if back { &state.undo } else { &state.run };
-            let (reason, again_at) = match run {
-                Run::Failed { reason, .. } => (reason, None),
-                Run::Waiting { retry: Some((at, reason)), .. } => (reason, Some(*at)),
+            let (reason, again_at, ends) = match run {
+                Run::Failed { reason, .. } => (reason, None, false),
+                Run::Started { trouble: Some(reason), .. } => (reason, None, true),
+                Run::Waiting { retry: Some((at, reason)), .. } => (reason, Some(*at), false),
                 Run::Waiting { .. }
                 | Run::Started { .. }
                 | Run::Succeeded { .. }
@@ -179,7 +183,8 @@ pub(super) fn failures(rollout: &Rollout, most: usize) -> Vec<Failure> {
                 tenants: step.tenants,
                 again_at,
                 back,
-                open: open && !back,
+                ends,
+                open: open && !back && !ends,
             });
         }
     }

@@ -13,6 +13,7 @@ use super::sighting::Sighting;
 use super::status::Phase;
 use super::work::Turn;
 use super::{now, reasons};
+use crate::DriverEvent;
 use domain::Span;
 use domain::process::{OperationKind, Outcome};
 use domain::stack::own_name;
@@ -131,8 +132,7 @@ impl Inner {
         self.say(turn, format!("CloudFormation: {}", seen.status));
         if phase == Phase::GoingBack
             && matches!(turn.work.step, Step::Sent(_))
-            && !turn.work.cause_told
-            && !self.ears().cause_told(turn.work.token)
+            && self.ears().cause(turn.work.token).is_none()
         {
             self.tell_cause(turn, &seen.id).await;
         }
@@ -145,8 +145,9 @@ impl Inner {
         // Without an answer, the end will tell it.
         let Ok(read) = self.calls.events(class, stack, |e| events::suffice(e, &token)).await else { return };
         if let Some(cause) = events::first_failure(&read, &token) {
-            turn.work.cause_told = true;
-            self.say(turn, format!("goes back: {cause}"));
+            self.ears().note_cause(turn.work.token, &cause);
+            self.say(turn, reasons::troubled(turn.work.kind, &cause).sentence);
+            let _ = self.events.send(DriverEvent::Troubled { token: turn.work.token });
         }
     }
 

@@ -88,7 +88,10 @@ impl Driver for Cloudformation {
         let seen = tokens.iter().map(|(token, _)| match self.inner.memory.get(*token) {
             None => Observation::NeverArrived,
             Some(Work { ended: Some(outcome), .. }) => Observation::Ended(outcome),
-            Some(_) => Observation::InProgress,
+            Some(work) => match self.inner.ears().cause(*token) {
+                Some(cause) => Observation::Troubled(reasons::troubled(work.kind, &cause)),
+                None => Observation::InProgress,
+            },
         });
         Ok(seen.collect())
     }
@@ -166,7 +169,6 @@ impl Inner {
             step: Step::Fresh,
             ended: None,
             said: String::new(),
-            cause_told: false,
         };
         // Whoever works on it now goes on: the operation is accepted.
         let Some(mut turn) = self.memory.take(change.token, new) else {
@@ -222,7 +224,6 @@ impl Inner {
             step: Step::Sent(Sent { id: seen.id.clone(), at: now(), before: None, witnessed: false }),
             ended: None,
             said: String::new(),
-            cause_told: false,
         };
         if let Some(mut turn) = self.memory.take(token, new) {
             self.advance(&mut turn, Look::Seen(Some(seen.clone()))).await;

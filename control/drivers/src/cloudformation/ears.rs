@@ -32,6 +32,8 @@ pub struct Ears {
     trouble: Option<Reason>,
     silent: u32,
     heard: HashMap<OperationId, Heard>,
+    /// What failed first in an operation that has not ended.
+    causes: HashMap<OperationId, String>,
     hints: HashMap<OperationId, Hint>,
 }
 
@@ -39,7 +41,6 @@ pub struct Ears {
 struct Heard {
     lines: HashSet<String>,
     succeeded: bool,
-    cause: bool,
 }
 
 /// What of an event is to be told.
@@ -67,6 +68,7 @@ impl Default for Ears {
             trouble: None,
             silent: 0,
             heard: HashMap::new(),
+            causes: HashMap::new(),
             hints: HashMap::new(),
         }
     }
@@ -103,8 +105,8 @@ impl Ears {
         self.silent = 0;
         let heard = self.heard.entry(token).or_default();
         let line = Some(event.line()).filter(|line| heard.lines.insert(line.clone()));
-        let cause = events::failure(event).filter(|_| own && !std::mem::replace(&mut heard.cause, true));
         heard.succeeded |= own && events::is_success(event);
+        let cause = events::failure(event).filter(|cause| own && self.note_cause(token, cause));
         Told { line, cause }
     }
 
@@ -113,9 +115,18 @@ impl Ears {
         self.heard.get(&token).is_some_and(|heard| heard.succeeded)
     }
 
-    /// Whether it was told what failed first.
-    pub fn cause_told(&self, token: OperationId) -> bool {
-        self.heard.get(&token).is_some_and(|heard| heard.cause)
+    /// What failed first in it, as far as that is known.
+    pub fn cause(&self, token: OperationId) -> Option<String> {
+        self.causes.get(&token).cloned()
+    }
+
+    /// Notes what failed in an operation, by whichever way it was found out; says whether it is the first.
+    pub fn note_cause(&mut self, token: OperationId, cause: &str) -> bool {
+        let first = !self.causes.contains_key(&token);
+        if first {
+            self.causes.insert(token, cause.to_owned());
+        }
+        first
     }
 
     /// Whether this line was told.
@@ -190,6 +201,7 @@ impl Ears {
     /// The operation has ended: there is nothing more to hear of it.
     pub fn forget(&mut self, token: OperationId) {
         self.heard.remove(&token);
+        self.causes.remove(&token);
         self.hints.remove(&token);
     }
 }
@@ -278,11 +290,11 @@ mod tests {
         assert_eq!(told.cause.as_deref(), Some("Orders (AWS::SQS::Queue) failed: Too long"));
         assert_eq!(ears.hear(token(1), &failed, true), Told::default(), "a duplicate");
         assert_eq!(ears.hear(token(1), &event("UPDATE_FAILED", "Table", "Other"), true).cause, None);
-        assert!(ears.cause_told(token(1)) && ears.line_told(token(1), &failed.line()));
+        assert!(ears.cause(token(1)).is_some() && ears.line_told(token(1), &failed.line()));
         let cancelled = event("UPDATE_FAILED", "Orders", "Resource update cancelled");
         assert_eq!(ears.hear(token(2), &cancelled, true).cause, None, "a consequence is no cause");
         ears.forget(token(1));
-        assert!(!ears.cause_told(token(1)));
+        assert_eq!(ears.cause(token(1)), None);
     }
 
     #[test]

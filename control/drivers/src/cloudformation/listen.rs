@@ -6,10 +6,9 @@
 use super::judge::Step;
 use super::notice::{self, Message, Notice};
 use super::work::Work;
-use super::{Inner, now};
+use super::{Inner, now, reasons};
 use crate::DriverEvent;
 use aws::{Queue, QueueTrouble, Received};
-use domain::process::OperationKind;
 use domain::{OperationId, Reason, Span};
 use std::sync::Weak;
 use std::time::Duration;
@@ -175,8 +174,8 @@ impl Inner {
             let _ = say(line);
         }
         if let Some(cause) = told.cause {
-            let goes_back = work.kind != OperationKind::Delete;
-            let _ = say(if goes_back { format!("goes back: {cause}") } else { cause });
+            let _ = say(reasons::troubled(work.kind, &cause).sentence);
+            let _ = self.events.send(DriverEvent::Troubled { token });
         }
     }
 }

@@ -18,6 +18,16 @@ pub fn silent(what: &str) -> Reason {
     )
 }
 
+/// That a resource failed in an operation whose end is still to come.
+pub fn troubled(kind: OperationKind, cause: &str) -> Reason {
+    match kind {
+        OperationKind::Create | OperationKind::Update => {
+            Reason::new("goes_back", format!("goes back: {cause}"))
+        }
+        OperationKind::Delete => Reason::new("resource_failed", cause),
+    }
+}
+
 /// A refusal that ends the operation, and whether the same again may succeed.
 pub fn refused(trouble: &Trouble, name: &str) -> (Reason, bool) {
     let end = |code, sentence| (Reason::new(code, sentence), false);

@@ -32,8 +32,6 @@ pub struct Work {
     pub ended: Option<Outcome>,
     /// The last line that was said of it.
     pub said: String,
-    /// Whether it was told what failed first, while the stack goes back.
-    pub cause_told: bool,
 }
 
 impl Work {

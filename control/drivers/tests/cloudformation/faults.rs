@@ -205,7 +205,9 @@ async fn whoever_comes_after_a_kill_repeats_nothing() {
             let mut events = driver.events();
             let outcome = match observe(&driver, &change).await {
                 Observation::NeverArrived => perform(&driver, &change).await,
-                Observation::InProgress => end_of(&driver, &change, &mut events).await,
+                Observation::InProgress | Observation::Troubled(_) => {
+                    end_of(&driver, &change, &mut events).await
+                }
                 Observation::Ended(outcome) => outcome,
             };
             assert_eq!(runs(&outcome), runs_then, "{action}");

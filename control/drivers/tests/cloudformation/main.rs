@@ -2,7 +2,6 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod app;
-mod bridge;
 mod changes;
 mod faults;
 mod fleet;

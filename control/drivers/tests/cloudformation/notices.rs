@@ -1,12 +1,36 @@
 //! Stack events through a queue: few calls, the cause of a failure at once, and no harm from whatever a queue does.
 
-use crate::bridge::{Bridge, Form, listening, of_queue, queue};
 use crate::fleet::{all, all_run, fleet};
 use crate::others::{HELD, refusing, release};
 use crate::world::*;
+use aws::Queue;
+use drivers::cloudformation::budget::Limits;
+use drivers::cloudformation::{Cloudformation, Settings};
 use drivers::{Driver, DriverEvent, Observation, Submitted};
-use emulator::{Call, Fault, accepted};
+use emulator::{Bridge, Call, Fault, Form, TOPIC, accepted, events_queue, of_queue};
 use std::time::{Duration, Instant};
+
+/// How often the bridge looks for events.
+const SOON: Duration = Duration::from_millis(50);
+
+/// A driver that hears of events, once it does.
+async fn listening(world: &World, queue: &Queue) -> Cloudformation {
+    let settings = Settings {
+        events_queue: Some(queue.url.clone()),
+        notification_arns: vec![TOPIC.into()],
+        limits: Limits { per_second: 500.0, burst: 500.0 },
+        ..world.settings()
+    };
+    let driver = Cloudformation::connect(settings).await;
+    let receives = || world.proxy.take_log().iter().filter(|c| of_queue(c) && c.accepted).count();
+    let waiting = async {
+        while receives() == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("the queue is not read");
+    driver
+}
 
 /// Calls of CloudFormation.
 fn cloudformation(log: &[Call]) -> usize {
@@ -16,9 +40,9 @@ fn cloudformation(log: &[Call]) -> usize {
 #[tokio::test]
 async fn fifty_stacks_are_updated_with_hardly_more_than_a_call_each() {
     let world = World::new().await;
-    let queue = queue(&world).await;
+    let queue = events_queue(&world.emulator).await;
     let driver = listening(&world, &queue).await;
-    let _bridge = Bridge::over(&world, &queue, Form::Sns).await;
+    let _bridge = Bridge::over(&world.emulator, &queue, Form::Sns, SOON).await;
     let fleet = fleet(50);
     all_run(&all(&driver, fleet.iter().map(|s| s.create(1, 30)).collect(), 20).await, "digest-30");
     world.proxy.take_log();
@@ -46,9 +70,9 @@ async fn fifty_stacks_are_updated_with_hardly_more_than_a_call_each() {
 async fn every_form_of_event_leads_to_the_same_end() {
     for form in [Form::Sns, Form::Raw, Form::EventBridge, Form::SnsTwiceBackwards] {
         let world = World::new().await;
-        let queue = queue(&world).await;
+        let queue = events_queue(&world.emulator).await;
         let driver = listening(&world, &queue).await;
-        let _bridge = Bridge::over(&world, &queue, form).await;
+        let _bridge = Bridge::over(&world.emulator, &queue, form, SOON).await;
         let acme = stack(1, "acme");
         let begin = Instant::now();
         assert_eq!(runs(&perform(&driver, &acme.create(1, 30)).await), "digest-30", "{form:?}");
@@ -68,9 +92,9 @@ async fn every_form_of_event_leads_to_the_same_end() {
 #[tokio::test]
 async fn what_failed_first_is_told_at_once_and_each_line_once() {
     let world = World::new().await;
-    let queue = queue(&world).await;
+    let queue = events_queue(&world.emulator).await;
     let driver = listening(&world, &queue).await;
-    let _bridge = Bridge::over(&world, &queue, Form::Sns).await;
+    let _bridge = Bridge::over(&world.emulator, &queue, Form::Sns, SOON).await;
     let slowly_back = "new == '30' and __import__('time').sleep(2)";
     let acme = refusing(&format!("kind == 'Update' and (new == '60' or {slowly_back})"));
     perform(&driver, &acme.create(1, 30)).await;
@@ -84,11 +108,14 @@ async fn what_failed_first_is_told_at_once_and_each_line_once() {
             DriverEvent::Progress { line, .. } => lines.push(line),
             DriverEvent::Ended { .. } => break,
             DriverEvent::Down { .. } | DriverEvent::Up { .. } => {}
-        }
-        if lines.last().is_some_and(|line| line.starts_with("goes back: Keeper (Custom::Keeper) failed: ")) {
-            let log = world.proxy.take_log();
-            assert_eq!(cloudformation(&log), 1, "it was told without a call: {log:#?}");
-            assert_eq!(observe(&driver, &update).await, Observation::InProgress);
+            DriverEvent::Troubled { .. } => {
+                let log = world.proxy.take_log();
+                assert_eq!(cloudformation(&log), 1, "it was told without a call: {log:#?}");
+                let Observation::Troubled(reason) = observe(&driver, &update).await else {
+                    panic!("no trouble")
+                };
+                assert_eq!((reason.code.as_ref(), Some(&reason.sentence)), ("goes_back", lines.last()));
+            }
         }
     }
     assert_eq!(lines.iter().filter(|line| line.starts_with("goes back: ")).count(), 1, "{lines:#?}");
@@ -101,9 +128,9 @@ async fn what_failed_first_is_told_at_once_and_each_line_once() {
 #[tokio::test]
 async fn a_queue_that_cannot_be_read_is_told_and_sweeps_do_its_work() {
     let world = World::new().await;
-    let queue = queue(&world).await;
+    let queue = events_queue(&world.emulator).await;
     let driver = listening(&world, &queue).await;
-    let _bridge = Bridge::over(&world, &queue, Form::Sns).await;
+    let _bridge = Bridge::over(&world.emulator, &queue, Form::Sns, SOON).await;
     let acme = stack(1, "acme");
     perform(&driver, &acme.create(1, 30)).await;
     assert_eq!(driver.trouble(), None);
@@ -161,7 +188,7 @@ async fn left(queue: &aws::Queue, most: usize) -> Vec<String> {
 #[tokio::test]
 async fn what_is_not_for_this_process_is_left_or_deleted_and_never_stops_it() {
     let world = World::new().await;
-    let queue = queue(&world).await;
+    let queue = events_queue(&world.emulator).await;
     let of = |token: &str| {
         format!(
             "StackId='arn:aws:cloudformation:eu-west-1:0:stack/tg-other/1'\nLogicalResourceId='tg-other'\n\
@@ -175,7 +202,7 @@ async fn what_is_not_for_this_process_is_left_or_deleted_and_never_stops_it() {
     }
     // Two replicas read one queue, and each event is of an operation that only one of them has.
     let (one, two) = (listening(&world, &queue).await, listening(&world, &queue).await);
-    let _bridge = Bridge::over(&world, &queue, Form::Sns).await;
+    let _bridge = Bridge::over(&world.emulator, &queue, Form::Sns, SOON).await;
     let begin = Instant::now();
     for n in 1..=2 {
         let (acme, other) = (stack(n, &format!("acme-{n}")), stack(10 + n, &format!("other-{n}")));
@@ -198,10 +225,10 @@ async fn what_is_not_for_this_process_is_left_or_deleted_and_never_stops_it() {
 #[tokio::test]
 async fn who_waits_for_another_operation_hears_of_its_end() {
     let world = World::new().await;
-    let queue = queue(&world).await;
+    let queue = events_queue(&world.emulator).await;
     let acme = Stack { template: HELD.into(), ..stack(1, "acme") };
     let driver = listening(&world, &queue).await;
-    let _bridge = Bridge::over(&world, &queue, Form::Sns).await;
+    let _bridge = Bridge::over(&world.emulator, &queue, Form::Sns, SOON).await;
     let (create, update) = (acme.create(1, 30), acme.update(2, 60));
     let mut events = driver.events();
     assert_eq!(driver.submit(&create).await.unwrap(), Submitted::Accepted);

@@ -200,16 +200,20 @@ async fn what_failed_is_told_while_the_stack_still_goes_back() {
     let mut events = driver.events();
     let update = acme.update(2, 60);
     assert_eq!(driver.submit(&update).await.unwrap(), Submitted::Accepted);
+    let mut lines = vec![];
     loop {
         match events.recv().await.unwrap() {
-            DriverEvent::Progress { line, .. } if line.starts_with("goes back: Keeper (Custom::Keeper)") => {
-                break;
-            }
-            DriverEvent::Progress { .. } | DriverEvent::Down { .. } | DriverEvent::Up { .. } => {}
+            DriverEvent::Troubled { .. } => break,
+            DriverEvent::Progress { line, .. } => lines.push(line),
+            DriverEvent::Down { .. } | DriverEvent::Up { .. } => {}
             DriverEvent::Ended { .. } => panic!("it was told too late"),
         }
     }
-    assert_eq!(observe(&driver, &update).await, Observation::InProgress);
+    let Observation::Troubled(reason) = observe(&driver, &update).await else {
+        panic!("no trouble: {lines:#?}")
+    };
+    assert!(reason.sentence.starts_with("goes back: Keeper (Custom::Keeper)"), "{reason}");
+    assert_eq!(lines.last(), Some(&reason.sentence));
     let (code, ..) = failure(end_of(&driver, &update, &mut events).await);
     assert_eq!(code, "update_failed");
 }

@@ -128,7 +128,7 @@ async fn next(events: &mut Receiver<DriverEvent>) -> String {
             match events.recv().await.unwrap() {
                 DriverEvent::Down { stack, reason } => return format!("{stack} down: {reason}"),
                 DriverEvent::Up { stack } => return format!("{stack} up"),
-                DriverEvent::Progress { .. } | DriverEvent::Ended { .. } => {}
+                DriverEvent::Progress { .. } | DriverEvent::Troubled { .. } | DriverEvent::Ended { .. } => {}
             }
         }
     };

@@ -1,5 +1,6 @@
 //! CloudFormation: 200 stacks in three waves, against the same emulator in one run: Tidegate, a plain loop that calls
-//! `UpdateStack` and waits (the floor), and `aws cloudformation deploy` in parallel.
+//! `UpdateStack` and waits (the floor), and `aws cloudformation deploy` in parallel; Tidegate by sweeps alone, and with
+//! stack events, which a bridge takes from the emulator to a queue of it as SNS would.
 //!
 //! Each update takes five seconds, by a resource whose function sleeps: real ones take longer. All three have the same
 //! concurrency. The proxy counts the calls, and breaks some where that is measured.
@@ -7,7 +8,7 @@
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::types::{Capability, Parameter};
-use emulator::{Call, Fault, accepted, python};
+use emulator::{Bridge, Call, Fault, Form, TOPIC, accepted, events_queue, of_queue, python};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -21,6 +22,8 @@ const AT_ONCE: usize = 20;
 const WAVES: (usize, usize) = (20, 80);
 /// How long an update takes, in seconds.
 const WORK: u32 = 5;
+/// How often the bridge looks for events: SNS takes longer.
+const BRIDGE: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(900);
 
 /// A function that stands for work: it sleeps as long as the resource says.
@@ -75,14 +78,15 @@ pub async fn measure() -> Result<()> {
     let worker = worker(&client).await?;
     let folder = tempfile::tempdir()?;
     let setup = cloud.setup_at(500.0, folder.path(), "burst = 500");
-    let fleet = Fleet::start(&folder.path().join("data"), &setup, worker.clone()).await?;
+    let data = folder.path().join("data");
+    let fleet = Fleet::start(&data, &setup, worker.clone()).await?;
     println!("CloudFormation: {STACKS} stacks in 3 waves, {AT_ONCE} at once, {WORK} s of work in each:");
 
     let tidegate = fleet.rollout(&cloud, 1, WORK).await?;
-    tidegate.print("Tidegate", None);
+    tidegate.print("Tidegate by sweeps", None);
     let floor = plain_loop(&cloud, &worker, 2).await?;
     println!("  a plain loop: {:.1} s, {:.2} calls a stack", floor.took.as_secs_f64(), floor.per_stack());
-    tidegate.print("so Tidegate", Some(floor.took));
+    tidegate.print("so Tidegate by sweeps", Some(floor.took));
     let cli = command_line(&cloud, folder.path(), &worker, 3).await?;
     println!(
         "  aws cloudformation deploy: {:.1} s, {:.2} calls a stack",
@@ -106,12 +110,20 @@ pub async fn measure() -> Result<()> {
         .await?
         .print("every tenth call throttled, late, broken or cut", Some(floor.took));
     drop(fleet);
+    cloud.proxy.follow(|_| Fault::None);
+
+    let queue = events_queue(&cloud.emulator).await;
+    let events = format!("burst = 500\nevents_queue = '{}'\nnotification_arns = ['{TOPIC}']", queue.url);
+    let fleet = Fleet::again(&data, &cloud.setup_at(500.0, folder.path(), &events), worker.clone()).await?;
+    let bridge = Bridge::over(&cloud.emulator, &queue, Form::Sns, BRIDGE).await;
+    fleet.rollout(&cloud, 5, WORK).await?.print("Tidegate with stack events", Some(floor.took));
+    drop((fleet, bridge));
 
     let slow = cloud.setup_at(2.0, folder.path(), "");
-    let fleet = Fleet::again(&folder.path().join("data"), &slow, worker).await?;
+    let fleet = Fleet::again(&data, &slow, worker).await?;
     cloud.proxy.throttle(2.5);
     fleet
-        .rollout(&cloud, 5, 0)
+        .rollout(&cloud, 6, 0)
         .await?
         .print("with a budget of 2 calls/s, before a provider that allows 2.5", None);
     Ok(())
@@ -124,8 +136,9 @@ struct Taken {
 }
 
 impl Taken {
+    /// Calls of CloudFormation; those of a queue are SQS's.
     fn per_stack(&self) -> f64 {
-        self.calls.len() as f64 / STACKS as f64
+        self.calls.iter().filter(|call| !of_queue(call)).count() as f64 / STACKS as f64
     }
 
     fn print(&self, name: &str, floor: Option<Duration>) {

@@ -1,17 +1,20 @@
 //! What SNS and EventBridge would do: the emulator publishes no stack events, so that this reads them past the
 //! proxy and sends each to the queue in their forms.
 
-use crate::world::*;
+use crate::{Call, Emulator};
 use aws::{Account, Queue};
 use aws_sdk_cloudformation::Client;
+use aws_sdk_cloudformation::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_cloudformation::types::StackEvent;
-use drivers::cloudformation::budget::Limits;
-use drivers::cloudformation::{Cloudformation, Settings};
-use emulator::Call;
 use serde_json::json;
 use std::collections::HashSet;
 use std::time::Duration;
 use tokio::task::AbortHandle;
+
+/// The topic that stacks are told to notify.
+pub const TOPIC: &str = "arn:aws:sns:eu-west-1:000000000000:events";
+/// The queue behind it, and the stack that makes it.
+const NAME: &str = "events";
 
 /// The form of messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,56 +29,51 @@ pub enum Form {
     EventBridge,
 }
 
+/// Forwards until it is dropped.
 pub struct Bridge {
     forwarding: AbortHandle,
 }
 
 /// Whether a call is one of SQS.
+#[must_use]
 pub fn of_queue(call: &Call) -> bool {
     call.action.contains("Message")
 }
 
-/// A queue for stack events.
-pub async fn queue(world: &World) -> Queue {
-    let template = r#"{"Resources":{"Q":{"Type":"AWS::SQS::Queue","Properties":{"QueueName":"events"}}}}"#;
-    let somebody = world.somebody();
-    somebody.create_stack().stack_name("events").template_body(template).send().await.unwrap();
-    let account = Account { endpoint: Some(format!("http://{}", world.emulator.address)), ..world.account() };
-    let url = format!("http://{}/000000000000/events", world.emulator.address);
-    let queue = Queue::at(&account.config().await, &url);
+/// The emulated account, past any proxy.
+fn account(emulator: &Emulator) -> Account {
+    let credentials = Credentials::new("test", "test", None, None, "tests");
+    Account {
+        region: Some("eu-west-1".into()),
+        endpoint: Some(format!("http://{}", emulator.address)),
+        credentials: Some(SharedCredentialsProvider::new(credentials)),
+        ..Account::default()
+    }
+}
+
+/// A new queue for stack events; once for each emulator.
+pub async fn events_queue(emulator: &Emulator) -> Queue {
+    let config = account(emulator).config().await;
+    let template = format!(
+        r#"{{"Resources":{{"Q":{{"Type":"AWS::SQS::Queue","Properties":{{"QueueName":"{NAME}"}}}}}}}}"#
+    );
+    Client::new(&config).create_stack().stack_name(NAME).template_body(template).send().await.unwrap();
+    let queue = Queue::at(&config, &format!("http://{}/000000000000/{NAME}", emulator.address));
     while queue.receive(Duration::ZERO, 1).await.is_err() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     queue
 }
 
-/// A driver that hears of events, once it does.
-pub async fn listening(world: &World, queue: &Queue) -> Cloudformation {
-    let settings = Settings {
-        events_queue: Some(queue.url.clone()),
-        notification_arns: vec!["arn:aws:sns:eu-west-1:000000000000:events".into()],
-        limits: Limits { per_second: 500.0, burst: 500.0 },
-        ..world.settings()
-    };
-    let driver = Cloudformation::connect(settings).await;
-    let receives = || world.proxy.take_log().iter().filter(|c| of_queue(c) && c.accepted).count();
-    let waiting = async {
-        while receives() == 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("the queue is not read");
-    driver
-}
-
 impl Bridge {
-    pub async fn over(world: &World, queue: &Queue, form: Form) -> Self {
-        let (somebody, to) = (world.somebody(), queue.clone());
+    /// Looks for news again after each pause.
+    pub async fn over(emulator: &Emulator, queue: &Queue, form: Form, pause: Duration) -> Self {
+        let (somebody, to) = (Client::new(&account(emulator).config().await), queue.clone());
         let forwarding = tokio::spawn(async move {
             let (mut sent, mut settled) = (HashSet::new(), HashSet::new());
             loop {
                 forward(&somebody, &to, form, &mut sent, &mut settled).await;
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(pause).await;
             }
         });
         Self { forwarding: forwarding.abort_handle() }
@@ -97,7 +95,7 @@ async fn forward(
     settled: &mut HashSet<String>,
 ) {
     let Ok(stacks) = somebody.list_stacks().send().await else { return };
-    for stack in stacks.stack_summaries().iter().filter(|s| s.stack_name() != Some("events")) {
+    for stack in stacks.stack_summaries().iter().filter(|s| s.stack_name() != Some(NAME)) {
         let (id, status) = (stack.stack_id().unwrap(), stack.stack_status().unwrap().as_str());
         let ended = !status.ends_with("_IN_PROGRESS");
         if ended && !settled.insert(format!("{id} {status} {:?}", stack.last_updated_time())) {
@@ -117,7 +115,7 @@ async fn forward(
     }
 }
 
-pub fn message(event: &StackEvent, form: Form) -> String {
+fn message(event: &StackEvent, form: Form) -> String {
     let (stack, token) = (event.stack_id().unwrap(), event.client_request_token());
     let (status, reason) = (event.resource_status().unwrap(), event.resource_status_reason().unwrap_or(""));
     let time = event.timestamp().unwrap().to_string();
@@ -154,7 +152,7 @@ pub fn message(event: &StackEvent, form: Form) -> String {
     }
     json!({
         "Type": "Notification", "MessageId": event.event_id(), "Subject": "AWS CloudFormation Notification",
-        "TopicArn": "arn:aws:sns:eu-west-1:000000000000:events", "Message": text, "Timestamp": time
+        "TopicArn": TOPIC, "Message": text, "Timestamp": time
     })
     .to_string()
 }
