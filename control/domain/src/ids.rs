@@ -55,6 +55,10 @@ id! {
     QueueMessageId,
     /// A task of a pipeline that waits for a decision.
     TaskId,
+    /// A freeze or a maintenance window.
+    WindowId,
+    /// A hold on a stack.
+    HoldId,
 }
 
 impl OperationId {

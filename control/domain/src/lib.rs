@@ -9,6 +9,7 @@ pub mod configuration;
 pub mod drift;
 pub mod fields;
 pub mod fleet;
+pub mod hold;
 pub mod identity;
 pub mod ids;
 pub mod import;
@@ -29,6 +30,7 @@ pub mod tenant;
 pub mod tier;
 pub mod timeline;
 pub mod timestamp;
+pub mod window;
 pub mod work;
 
 pub use access::{Actor, Channel, Permission, Role};

@@ -58,6 +58,9 @@ pub struct StackFacts {
     pub proved: bool,
     /// What it was told to run before this; where nothing was proved yet, a way back leads there.
     pub desired: Option<Configuration>,
+    /// Why it is to stay as it is, while it is held.
+    #[serde(default)]
+    pub held: Option<Reason>,
 }
 
 /// What a step does.
@@ -204,10 +207,12 @@ impl StackFacts {
                 ),
             )),
             // Others made it, and tenants live on it: whatever it runs, it is not made anew.
-            None if own_name(&self.name).is_some() => Change::Update,
+            None if own_name(&self.name).is_some() => {
+                self.held.clone().map_or(Change::Update, Change::Blocked)
+            }
             None => Change::Create,
             Some(actual) if actual.digest == to.digest && self.proved => Change::None,
-            Some(_) => Change::Update,
+            Some(_) => self.held.clone().map_or(Change::Update, Change::Blocked),
         };
         let from = self.actual.as_ref().or(self.desired.as_ref());
         Step {

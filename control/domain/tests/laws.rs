@@ -39,6 +39,7 @@ fn facts(n: u128, actual: Option<Configuration>) -> StackFacts {
         proved: true,
         actual,
         desired: None,
+        held: None,
     }
 }
 

@@ -51,6 +51,7 @@ fn begin() -> Rollout {
             actual: Some(running()),
             proved: true,
             desired: None,
+            held: None,
         })
         .collect();
     let strategy: StrategySpec = serde_json::from_str(

@@ -47,6 +47,7 @@ fn begin(stacks: u128) -> (Rollout, Vec<Event>) {
             actual: Some(configuration("1.0.0")),
             proved: true,
             desired: None,
+            held: None,
         })
         .collect();
     let strategy: StrategySpec = serde_json::from_str(

@@ -9,6 +9,7 @@ mod drift;
 mod drive;
 mod health;
 mod hold;
+mod holds;
 mod identity;
 mod log;
 mod mailer;
@@ -20,6 +21,7 @@ mod right;
 mod runner;
 mod suspend;
 mod targets;
+mod windows;
 
 pub use mailer::{MailConfig, Mailer};
 pub use targets::{Setup, Targets};
@@ -62,6 +64,7 @@ pub(crate) struct Context {
     pub owner: Arc<str>,
     pub shutdown: CancellationToken,
     pub rollout: Arc<place::Latest>,
+    pub windows: Arc<windows::Windows>,
 }
 
 /// Runs every process that has not ended, until `shutdown`.
@@ -79,8 +82,8 @@ pub async fn run_as(
     clock: Clock,
     shutdown: CancellationToken,
 ) {
-    let rollout = Arc::default();
-    let context = Context { store, targets, clock, owner, shutdown: shutdown.clone(), rollout };
+    let (rollout, windows) = (Arc::default(), Arc::default());
+    let context = Context { store, targets, clock, owner, shutdown: shutdown.clone(), rollout, windows };
     let tasks = TaskTracker::new();
     let mut running: HashMap<ProcessId, mpsc::Sender<OperationId>> = HashMap::new();
     let mut hints = context.store.subscribe();
@@ -92,6 +95,7 @@ pub async fn run_as(
     }
     tasks.spawn(converge::follow(context.clone()));
     tasks.spawn(drift::follow(context.clone()));
+    tasks.spawn(holds::follow(context.clone()));
     tasks.spawn(members::follow(context.clone()));
     tasks.spawn(preview::follow(context.clone()));
     tasks.spawn(suspend::follow(context.clone()));

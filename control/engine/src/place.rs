@@ -238,6 +238,7 @@ impl Placement {
             actual: None,
             proved: false,
             desired: None,
+            held: None,
         }
     }
 

@@ -45,6 +45,10 @@ pub(crate) trait Asks: Process {
     }
     /// What the answer means.
     fn answered(&self, answer: Answer, now: Timestamp) -> Vec<Self::Event>;
+    /// The stack that it waits for until a window opens.
+    fn waits_on(&self) -> Option<StackId> {
+        None
+    }
 }
 
 impl Asks for Rollout {
@@ -126,6 +130,9 @@ impl<const OFFBOARDING: bool> Asks for Work<OFFBOARDING> {
             }
             (Answer::Served | Answer::Placed | Answer::Refused(_) | Answer::Identified(..), _) => vec![],
         }
+    }
+    fn waits_on(&self) -> Option<StackId> {
+        self.waits.as_ref().and(self.piece.as_ref()).map(|piece| piece.stack)
     }
 }
 

@@ -9,10 +9,10 @@ use domain::onboarding::Onboarding;
 use domain::process::{Effect, Next, Process, ProcessKind, Seen, Surroundings};
 use domain::rollout::Rollout;
 use domain::work::{Offboarding, Repair};
-use domain::{Actor, OperationId, ProcessId, Span, StackId, Timestamp};
-use std::collections::{HashMap, HashSet};
+use domain::{Actor, Digest, OperationId, ProcessId, Span, StackId, Timestamp};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
-use store::{Conflict, Hint, PLACES, Running, StoreError, stream};
+use store::{Conflict, Hint, PLACES, Running, Store, StoreError, stream};
 use tokio::sync::{broadcast, mpsc};
 
 /// How often operations in flight are observed when nothing was heard of them, and the log is read in case a
@@ -149,7 +149,8 @@ where
         let around = Surroundings {
             busy: store.busy_stacks().await?,
             gone: memory.gone.clone(),
-            ..Surroundings::default()
+            closed: context.windows.closed(store, now).await?,
+            desired: desired(store, running.process.waits_on()).await?,
         };
         let next = running.process.next(now, &around);
         if !next.events.is_empty() {
@@ -206,6 +207,12 @@ where
         }
         report(&mut running, context, id, &engine, seen, &mut memory).await?;
     }
+}
+
+/// What the stack should run by now that a process waits on: it may have been told something else since.
+async fn desired(store: &Store, stack: Option<StackId>) -> Result<BTreeMap<StackId, Digest>, StoreError> {
+    let Some(stack) = stack else { return Ok(BTreeMap::new()) };
+    Ok(store.desired_digest(stack).await?.map(|digest| (stack, digest)).into_iter().collect())
 }
 
 /// Whether a process has nothing to do for a while. A rollout stays in memory: its log is long, and people look

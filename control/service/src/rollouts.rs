@@ -49,6 +49,8 @@ pub struct Preview {
     pub strategy: StrategySpec,
     /// Why it cannot be started now.
     pub obstacle: Option<String>,
+    /// Stacks that it would change and on which nothing may start now.
+    pub closed: Vec<crate::ClosedStack>,
 }
 
 /// A rollout as its page shows it.
@@ -103,7 +105,9 @@ impl Service {
     /// Needs `rollouts`; the field that is wrong.
     pub async fn preview(&self, actor: &Actor, form: &StartRollout) -> Result<Preview> {
         actor.require(Permission::Rollouts)?;
-        self.plan_of(form).await
+        let preview = self.plan_of(form).await?;
+        let closed = self.closed_in(&preview.plan).await?;
+        Ok(Preview { closed, ..preview })
     }
 
     async fn plan_of(&self, form: &StartRollout) -> Result<Preview> {
@@ -170,7 +174,7 @@ impl Service {
                 active.summary.title
             ));
         }
-        Ok(Preview { radius: plan.blast_radius(), plan, title, strategy, obstacle })
+        Ok(Preview { radius: plan.blast_radius(), plan, title, strategy, obstacle, closed: vec![] })
     }
 
     /// Starts a rollout.

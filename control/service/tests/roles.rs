@@ -6,12 +6,12 @@ use domain::access::{Channel, Permission, Role};
 use domain::rollout::{Command, Verdict};
 use domain::strategy::StrategySpec;
 use domain::{
-    Actor, AnnouncementId, ApiTokenId, MailId, ProcessId, QueueMessageId, SignupId, Span, StackId,
-    StrategyId, TaskId, TenantId, TierId, UserId,
+    Actor, AnnouncementId, ApiTokenId, HoldId, MailId, ProcessId, QueueMessageId, SignupId, Span, StackId,
+    StrategyId, TaskId, TenantId, TierId, UserId, WindowId,
 };
 use service::{
-    BulkChange, BulkVerb, Chosen, DriftFilter, Error, ImportForm, NewRelease, NewTenant, NewToken, NewUser,
-    RulesForm, Service, StackFilter, StartRollout, TenantEdit, TierEdit, TierForm,
+    BulkChange, BulkVerb, Chosen, DriftFilter, Error, HoldForm, ImportForm, NewRelease, NewTenant, NewToken,
+    NewUser, RulesForm, Service, StackFilter, StartRollout, TenantEdit, TierEdit, TierForm, WindowForm,
 };
 use std::sync::Arc;
 use store::{ActivityFilter, FleetFilter, Store, TenantFilter};
@@ -20,6 +20,19 @@ use uuid::Uuid;
 /// Methods with the permission that each needs.
 const NEEDED: &[(&str, Permission)] = &[
     ("activity", Permission::View),
+    ("agenda", Permission::View),
+    ("closed_stacks", Permission::View),
+    ("delete_window", Permission::Rollouts),
+    ("extend_hold", Permission::Rollouts),
+    ("hold_stack", Permission::Rollouts),
+    ("holds", Permission::View),
+    ("lift_hold", Permission::Rollouts),
+    ("override_windows", Permission::Rollouts),
+    ("preview_window", Permission::View),
+    ("save_window", Permission::Rollouts),
+    ("stack_windows", Permission::View),
+    ("window", Permission::View),
+    ("windows", Permission::View),
     ("add_release", Permission::Releases),
     ("add_sample_tiers", Permission::Tiers),
     ("add_tenant", Permission::Tenants),
@@ -116,7 +129,21 @@ async fn call(s: &Service, actor: &Actor, name: &str) -> Result<(), Error> {
     let (strategy, stack) = (StrategyId(Uuid::from_u128(4)), StackId(Uuid::from_u128(5)));
     let (user, signup) = (UserId(Uuid::from_u128(6)), SignupId(Uuid::from_u128(7)));
     let (task, message) = (TaskId(Uuid::from_u128(11)), QueueMessageId(Uuid::from_u128(12)));
+    let (window, hold) = (WindowId(Uuid::from_u128(13)), HoldId(Uuid::from_u128(14)));
     match name {
+        "agenda" => s.agenda(actor).await.map(drop),
+        "closed_stacks" => s.closed_stacks(actor).await.map(drop),
+        "delete_window" => s.delete_window(actor, window).await,
+        "extend_hold" => s.extend_hold(actor, hold, &HoldForm::default()).await,
+        "hold_stack" => s.hold_stack(actor, stack, &HoldForm::default()).await.map(drop),
+        "holds" => s.holds(actor).await.map(drop),
+        "lift_hold" => s.lift_hold(actor, hold).await,
+        "override_windows" => s.override_windows(actor, stack, "").await,
+        "preview_window" => s.preview_window(actor, &WindowForm::default()).await.map(drop),
+        "save_window" => s.save_window(actor, None, &WindowForm::default(), None).await.map(drop),
+        "stack_windows" => s.stack_windows(actor, stack).await.map(drop),
+        "window" => s.window(actor, window).await.map(drop),
+        "windows" => s.windows(actor).await.map(drop),
         "activity" => s.activity(actor, &ActivityFilter::default()).await.map(drop),
         "add_release" => s.add_release(actor, NewRelease::default()).await.map(drop),
         "add_sample_tiers" => s.add_sample_tiers(actor).await,

@@ -34,6 +34,7 @@ mod sql;
 mod stacks;
 mod tasks;
 mod tenants;
+mod windows;
 
 pub use announcements::{AnnouncementState, AnswerTo, DueAnnouncement, SentAnnouncement};
 pub use answers::Claim;

@@ -215,8 +215,10 @@ impl Store {
             tenants.entry(row.text(0)?).or_default().push(entry);
         }
         let sql = format!(
-            "select x.*, tr.key, d.body, x.down from (select {STACK}) x join tiers tr on tr.id = x.tier
+            "select x.*, tr.key, d.body, x.down, h.spec, h.until from (select {STACK}) x
+             join tiers tr on tr.id = x.tier
              left join configurations d on x.actual is null and d.digest = x.desired
+             left join holds h on h.stack = x.id and h.ended_at is null
              where x.status not in ('deleted', 'deleting') {} order by x.name",
             one("x.id")
         );
@@ -226,6 +228,7 @@ impl Store {
             let stack = stack(&row)?;
             let (tier_key, desired) = (row.parse(16)?, row.json_or_null(17)?);
             let is_down = row.text_or_null(18)?.is_some();
+            let held: Option<domain::hold::HoldSpec> = row.json_or_null(19)?;
             let inside = tenants.remove(&stack.id.to_string()).unwrap_or_default();
             let own = (stack.kind == domain::stack::StackKind::Silo).then(|| inside.first()).flatten();
             let overrides = match own {
@@ -248,6 +251,7 @@ impl Store {
                 proved: stack.status == domain::stack::StackStatus::Live && !is_down,
                 actual: stack.actual,
                 desired,
+                held: held.zip(row.at_or_null(20)?).map(|(spec, until)| spec.reason_until(until)),
                 tenants: inside.into_iter().map(|(_, slug, tags, _)| (slug, tags)).collect(),
             });
         }

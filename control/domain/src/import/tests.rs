@@ -446,6 +446,7 @@ fn what_others_made_is_updated_and_never_made_anew() {
         actual: None,
         proved: true,
         desired: None,
+        held: None,
     };
     let mut release = world.releases[0].clone();
     release.artifacts.insert(DriverKind::Cloudformation, json!({}));
