@@ -91,6 +91,7 @@ fn facts(slug: &str, actual: Option<Configuration>) -> StackFacts {
         tenants: vec![(format!("t-{slug}").parse().unwrap(), vec![])],
         owner: Some(domain::TenantId(stack(slug).0)),
         overrides: Values::new(),
+        held: None,
         proved: true,
         actual,
         desired: None,

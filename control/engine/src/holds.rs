@@ -39,7 +39,7 @@ async fn all(context: &Context) -> Result<(), StoreError> {
 async fn end(context: &Context, hold: &Hold) -> Result<(), StoreError> {
     let now = (context.clock)();
     let mut tx = context.store.begin().await?;
-    let why = Reason::new("held", "its hold has ended; it can be brought to what it should run now");
+    let why = Reason::new("missed", "its hold has ended; it can be brought to what it should run now");
     if !tx.end_hold(hold.id, &why, now).await? {
         return Ok(());
     }

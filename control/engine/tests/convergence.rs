@@ -296,10 +296,14 @@ async fn nobody_is_touched_who_is_held_gone_or_goes_back(db: Db) {
     broken.store(false, Ordering::SeqCst);
     let (ada, bob) = (line(&app, "silo-ada").await.row.stack, line(&app, "silo-bob").await.row.stack);
     raw(&app.url, &format!("update stacks set left_out = '{{\"code\":\"held\",\"sentence\":\"Acme audits until May\"}}', left_code = 'held' where id = '{ada}'")).await;
-    let mut tx = app.store.begin().await.unwrap();
     let gone = Ok(Drift { gone: true, resources: vec![] });
     let now = Timestamp(app.clock.load(Ordering::SeqCst));
-    tx.note_drift(bob, &gone, now, now, None).await.unwrap();
+    let mut tx = app.store.begin().await.unwrap();
+    tx.ask_drift(bob, now, None).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(app.store.claim_drift(bob, "test", now, Timestamp(now.0 + 60_000)).await.unwrap());
+    let mut tx = app.store.begin().await.unwrap();
+    assert!(tx.note_drift(bob, "test", &gone, now, now, None).await.unwrap().is_some());
     tx.commit().await.unwrap();
     // cyd runs what a rollout brought that was stopped afterwards.
     let id = app.rollout("1.2.0", "Tolerant").await;

@@ -80,9 +80,9 @@ impl Tx {
         if self.execute(sql, args![id.to_string(), at]).await? != 1 {
             return Ok(false);
         }
-        let sql = "update stacks set reason = $2 where id = (select stack from holds where id = $1)
-                   and reason like '%\"held\"%'";
-        self.execute(sql, args![id.to_string(), why.json()]).await?;
+        let sql = "update stacks set left_out = $2, left_code = $3
+                   where id = (select stack from holds where id = $1) and left_code = 'held'";
+        self.execute(sql, args![id.to_string(), why.json(), why.code.to_string()]).await?;
         self.turn_calendar().await?;
         Ok(true)
     }
