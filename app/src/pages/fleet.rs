@@ -199,10 +199,12 @@ fn table(list: &FleetList, wanted: &Wanted, may: bool) -> AnyView {
     let mut all = wanted.pairs().to_vec();
     all.push(("all", "1"));
     let every = (differ > 0).then(|| {
-        let text = format!(
-            "Bring all {differ} that differ{} there…",
-            if wanted.narrows() { " and match" } else { "" }
-        );
+        let matching = if wanted.narrows() { " and match" } else { "" };
+        let text = match (differ, matching) {
+            (1, "") => "Bring the one that differs there…".to_owned(),
+            (1, _) => "Bring the one that differs and matches there…".to_owned(),
+            (n, matching) => format!("Bring all {n} that differ{matching} there…"),
+        };
         view! { <p class="small bulk-all"><a href=link("/fleet/catch-up", &all)>{text}</a></p> }
     });
     view! {
@@ -229,6 +231,12 @@ fn row(line: &FleetLine, may: bool) -> AnyView {
         },
         None => nothing.to_owned(),
     };
+    // The same version and tier, and yet not the same.
+    let other = differs
+        && row.version.is_some()
+        && (&row.version, row.revision) == (&row.desired, row.desired_revision);
+    let other = (other && !matches!(row.why, Why::Failed | Why::Down | Why::Drifted | Why::Busy))
+        .then_some(" with other parameters");
     let unknown = if row.why == Why::Unproved { "unknown" } else { "nothing" };
     let rank = if differs { "behind" } else { "current" };
     let choose = may.then(|| {
@@ -252,7 +260,7 @@ fn row(line: &FleetLine, may: bool) -> AnyView {
             <td class="cell-main" data-label="Stack"><a href=format!("/stacks/{}", row.stack)>{row.name.clone()}</a></td>
             <td data-label="State"><span class="state" data-state=shape(row.why)>{label(row.why)}</span></td>
             <td data-label="Runs"><span class="version" data-rank=rank>{with(&row.version, row.revision, unknown)}</span></td>
-            <td data-label="Should run">{with(&row.desired, row.desired_revision, "not said yet")}</td>
+            <td data-label="Should run">{with(&row.desired, row.desired_revision, "not said yet")}{other}</td>
             <td data-label="Why, and until when">{why(line)}</td>
             <td data-label="Behind since">{since}</td>
             <td class="num wide-only" data-label="Tenants">{row.tenants}</td>
@@ -271,7 +279,8 @@ pub fn why(line: &FleetLine) -> AnyView {
         (Ends::Opening, Some(at)) => view! { "Until " {time(at)} }.into_any(),
         _ => capital(&until.sentence).into_any(),
     });
-    view! { {reason} {until.map(|until| view! { <br /><small class="muted">{until}</small> })} }.into_any()
+    view! { <div>{reason} {until.map(|until| view! { <br /><small class="muted">{until}</small> })}</div> }
+        .into_any()
 }
 
 /// How a stack stands, as its own page shows it; nothing where it runs what it should.
@@ -288,7 +297,7 @@ pub fn section(line: &FleetLine, may: bool) -> Option<AnyView> {
         view! {
             <section class="section" data-key="standing"><header class="section-head">
                 <h3>"Catch-up list " <span class="state" data-state=shape(row.why)>{label(row.why)}</span></h3>{button}</header>
-                <p>{should} {why(line)}</p>
+                <p>{should}</p> {why(line)}
                 <p class="small muted">"Behind since " {time(row.since)} " UTC. " <a href="/fleet?why=differs">"All that differ"</a></p>
             </section>
         }

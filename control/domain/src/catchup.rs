@@ -9,6 +9,7 @@ use crate::drift::DriftState;
 use crate::fleet::{Ends, SkewBudget, Until, Why, plural};
 use crate::invalid::Problems;
 use crate::plan::{Change, StackFacts};
+use crate::process::Closed;
 use crate::release::Release;
 use crate::tier::Tier;
 use crate::work::{self, Job, Mend, Piece};
@@ -112,8 +113,8 @@ pub struct Candidate {
     pub stack: StackId,
     /// How it stands.
     pub why: Why,
-    /// Until when it is closed, where that is known.
-    pub closed_until: Option<Timestamp>,
+    /// Why no operation may start on it now, and until when.
+    pub closed: Option<Closed>,
     /// Whether the whole stack was deleted behind our back: what was in it is lost, so only a person may make it anew.
     pub gone: bool,
     /// Whether it would go back to an older version.
@@ -144,9 +145,7 @@ impl Candidate {
                 "in_rollout",
                 "an open rollout has it in its plan; retry it there, or wait until that has ended",
             ),
-            why if why.is_closed() => {
-                Some(Reason { code: why.word().into(), sentence: why.sentence().to_owned() })
-            }
+            _ if self.closed.is_some() => self.closed.as_ref().map(|closed| closed.reason.clone()),
             _ if self.gone => {
                 reason("gone", "was deleted behind our back, and its data with it; repair it on its own page")
             }
@@ -179,7 +178,9 @@ impl Candidate {
             Why::Busy => Until::new(Ends::Operation, None, ""),
             _ if self.planned => Until::new(Ends::Rollout, None, ""),
             _ if self.attended => Until::new(Ends::Operation, None, ""),
-            why if why.is_closed() => Until::new(Ends::Opening, self.closed_until, ""),
+            _ if self.closed.is_some() => {
+                Until::new(Ends::Opening, self.closed.as_ref().and_then(|closed| closed.until), "")
+            }
             _ if self.gone => Until::new(Ends::Person, None, "repairs it on its own page"),
             _ if queue.stopped.is_some() => Until::new(Ends::Person, None, "lets the catch-up queue go on"),
             _ if self.asked => next(now),

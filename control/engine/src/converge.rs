@@ -6,12 +6,14 @@
 use crate::{Context, LEASE, place};
 use domain::catchup::{Candidate, Member, MemberState, Mode, Move, Policy, Queue, mend_of, repair};
 use domain::fleet::plural;
-use domain::process::{Mail, Recipient};
+use domain::process::{Closed, Mail, Recipient};
+use domain::rollout::Rollout;
 use domain::work::{Mend, Repair};
 use domain::{Actor, ProcessId, Reason, StackId, Timestamp};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use store::{NewEvent, SkewAlarm, Store, StoreError, Tx, begin};
+use store::{Around, NewEvent, SkewAlarm, Store, StoreError, Tx, begin};
 use tokio::sync::broadcast::error::RecvError;
 
 const DUTY: &str = "convergence";
@@ -93,29 +95,21 @@ async fn advance(context: &Context) -> Result<bool, StoreError> {
     let now = (context.clock)();
     let queue = store.catchup_queue(policy.pause).await?;
     let leftovers = store.catchup_leftovers().await?;
-    let planned = planned(context).await?;
-    if decide(store, &queue, &leftovers, &policy, &planned, now).await?.is_empty() {
+    let around = Around { planned: planned(context).await?, closed: closed(context, now).await? };
+    if decide(store, &queue, &leftovers, &policy, &around, now).await?.is_empty() {
         return Ok(false);
     }
     // There is something to do: decided once more in turn, where nothing changes meanwhile.
+    let closed = closed(context, now).await?;
     let mut latest = context.rollout.lock().await;
     let mut tx = store.begin().await?;
     tx.take_turn().await?;
     place::refresh(store, &mut latest).await?;
-    let plan = latest.as_ref().map(|running| &running.process);
-    let planned: HashMap<StackId, (&str, usize)> = plan
-        .iter()
-        .flat_map(|rollout| {
-            let waves = rollout.plan.waves.iter().enumerate();
-            waves.flat_map(move |(i, wave)| {
-                wave.steps.iter().map(move |step| (step.stack, (rollout.title.as_str(), i)))
-            })
-        })
-        .collect();
+    let planned = places(latest.as_ref().map(|running| &running.process));
     let queue = store.catchup_queue(policy.pause).await?;
     let leftovers = store.catchup_leftovers().await?;
-    let stacks = planned.keys().copied().collect();
-    let moves = decide(store, &queue, &leftovers, &policy, &stacks, now).await?;
+    let around = Around { planned: planned.keys().copied().collect(), closed };
+    let moves = decide(store, &queue, &leftovers, &policy, &around, now).await?;
     let some = !moves.is_empty();
     act(context, &mut tx, moves, &queue, &policy, &planned, now).await?;
     tx.commit().await?;
@@ -126,8 +120,25 @@ async fn advance(context: &Context) -> Result<bool, StoreError> {
 async fn planned(context: &Context) -> Result<HashSet<StackId>, StoreError> {
     let mut latest = context.rollout.lock().await;
     place::refresh(&context.store, &mut latest).await?;
-    let waves = latest.iter().flat_map(|running| &running.process.plan.waves);
-    Ok(waves.flat_map(|wave| &wave.steps).map(|step| step.stack).collect())
+    Ok(places(latest.as_ref().map(|running| &running.process)).into_keys().collect())
+}
+
+/// In which rollout, and in which of its waves, a stack is.
+fn places(rollout: Option<&Rollout>) -> HashMap<StackId, (&str, usize)> {
+    let waves =
+        rollout.into_iter().flat_map(|r| r.plan.waves.iter().enumerate().map(move |(i, wave)| (r, i, wave)));
+    waves
+        .flat_map(|(r, i, wave)| wave.steps.iter().map(move |step| (step.stack, (r.title.as_str(), i))))
+        .collect()
+}
+
+/// Stacks on which nothing may start now; `None` where only their records tell.
+async fn closed(
+    context: &Context,
+    now: Timestamp,
+) -> Result<Option<Arc<BTreeMap<StackId, Closed>>>, StoreError> {
+    let _ = (context, now);
+    Ok(None)
 }
 
 async fn decide(
@@ -135,7 +146,7 @@ async fn decide(
     queue: &Queue,
     leftovers: &[Member],
     policy: &Policy,
-    planned: &HashSet<StackId>,
+    around: &Around,
     now: Timestamp,
 ) -> Result<Vec<Move>, StoreError> {
     // What runs on from a batch that was stopped is counted, whatever the queue does.
@@ -150,7 +161,7 @@ async fn decide(
     let candidates: Vec<Candidate> = if queue.batch.is_none() && queue.stopped.is_none() {
         let asked = policy.mode == Mode::ByHand || now < queue.not_before;
         let fits = |candidate: &Candidate| candidate.may_go(policy, now);
-        store.catchup_candidates(asked, planned, policy.batch as usize, fits).await?
+        store.catchup_candidates(asked, around, policy.batch as usize, fits).await?
     } else {
         vec![]
     };

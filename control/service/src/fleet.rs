@@ -4,12 +4,12 @@
 use crate::{Error, Result, Service};
 use domain::access::Permission;
 use domain::catchup::{Mode, Policy, Queue, Rules};
-use domain::fleet::{Skew, SkewBudget, Until, Why};
+use domain::fleet::{Skew, SkewBudget, Until, Why, default_reason};
 use domain::invalid::Problems;
 use domain::rollout::Rollout;
 use domain::{Actor, Reason, Span, StackId, Timestamp};
 use std::collections::HashSet;
-use store::{BatchRow, FleetFilter, FleetRow, FleetSkew, Running};
+use store::{Around, BatchRow, FleetFilter, FleetRow, FleetSkew, Running};
 
 /// A live stack with what follows from its record.
 #[derive(Clone, Debug)]
@@ -141,27 +141,39 @@ impl Service {
         let rules = self.store.convergence_rules().await?;
         let queue = self.store.catchup_queue(rules.policy.pause).await?;
         let lives = self.store.lives().await?;
-        let planned = self.planned().await?;
+        let around = self.around().await?;
         let now = self.now();
-        let line = |row: FleetRow| {
+        let line = |mut row: FleetRow| {
+            let candidate = row.candidate(&around);
+            let until = candidate.until(&rules.policy, &queue, now);
             let differs = row.why != Why::InSync;
-            let reason =
-                differs.then(|| row.reason.clone().unwrap_or_else(|| domain::fleet::default_reason(row.why)));
-            let reason =
-                if row.why == Why::Busy { Some(domain::fleet::default_reason(Why::Busy)) } else { reason };
-            let until = row.candidate(&planned).until(&rules.policy, &queue, now);
-            let skew = if differs {
-                Skew::of(&lives, row.version.as_deref(), row.since, now)
-            } else {
-                Skew::default()
+            // What keeps it now says more than what went wrong before.
+            let closed = candidate.closed.filter(|_| differs && row.why != Why::Busy);
+            if let Some(closed) = &closed {
+                row.why = Why::of_code(&closed.reason.code);
+            }
+            let reason = match (closed, row.why) {
+                (_, Why::InSync) => None,
+                (Some(closed), _) => Some(closed.reason),
+                (None, Why::Busy) => Some(default_reason(Why::Busy)),
+                (None, why) => Some(row.reason.clone().unwrap_or_else(|| default_reason(why))),
+            };
+            let skew = match row.why {
+                Why::InSync => Skew::default(),
+                _ => Skew::of(&lives, row.version.as_deref(), row.since, now),
             };
             FleetLine { row, reason, until, skew }
         };
         Ok(rows.into_iter().map(line).collect())
     }
 
+    /// What must be known of stacks beside their records.
+    async fn around(&self) -> Result<Around> {
+        Ok(Around { planned: self.planned().await?, closed: None })
+    }
+
     /// The stacks that an open rollout has in its plan.
-    pub(crate) async fn planned(&self) -> Result<HashSet<StackId>> {
+    async fn planned(&self) -> Result<HashSet<StackId>> {
         let open = self.store.open_rollout().await?.map(|row| row.id);
         let mut known = self.open.lock().await;
         match (open, known.as_mut()) {
@@ -238,10 +250,10 @@ impl Service {
         if rows.is_empty() {
             return Err(Error::field("stacks", "are none that differ; choose some in the list first"));
         }
-        let planned = self.planned().await?;
+        let around = self.around().await?;
         let mut found = CatchUpPreview::default();
         for row in rows {
-            match row.candidate(&planned).obstacle() {
+            match row.candidate(&around).obstacle() {
                 None => found.go.push((row.stack, row.name)),
                 Some(reason) => found.left.push((row.name, reason)),
             }

@@ -7,8 +7,10 @@ use crate::records::erased::Json as _;
 use crate::sql::{Arg, Row, args, values};
 use crate::{FleetFilter, FleetRow, Store, StoreError, Tx};
 use domain::catchup::{Batch, Candidate, Member, MemberState, Queue, Rules};
+use domain::process::Closed;
 use domain::{ProcessId, Reason, StackId, Timestamp};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 /// Where the settings keep the rules.
 const RULES: &str = "convergence";
@@ -32,27 +34,43 @@ pub struct BatchRow {
     pub ended_at: Option<Timestamp>,
 }
 
+/// What the queue must know of stacks beside their records.
+#[derive(Clone, Debug, Default)]
+pub struct Around {
+    /// Those that an open rollout has in its plan.
+    pub planned: HashSet<StackId>,
+    /// Those on which nothing may start now; `None` where only their records tell.
+    pub closed: Option<Arc<BTreeMap<StackId, Closed>>>,
+}
+
 /// Stacks of one page of candidates.
 const PAGE: u32 = 500;
 /// So many stacks that cannot go are looked through for those that can.
 const MOST_PAGES: usize = 20;
 
 impl FleetRow {
-    /// As the queue sees it; `planned` are the stacks that an open rollout has in its plan.
+    /// As the queue sees it, with what is around it.
     #[must_use]
-    pub fn candidate(&self, planned: &HashSet<StackId>) -> Candidate {
+    pub fn candidate(&self, around: &Around) -> Candidate {
         let version =
             |text: &Option<String>| text.as_ref().and_then(|v| domain::release::parse_version(v).ok());
         let (runs, should) = (version(&self.version), version(&self.desired));
         Candidate {
             stack: self.stack,
             why: self.why,
-            closed_until: None,
+            closed: match &around.closed {
+                Some(closed) => closed.get(&self.stack).cloned(),
+                // Nobody knows better than its record.
+                None => self.why.is_closed().then(|| Closed {
+                    reason: self.reason.clone().unwrap_or_else(|| domain::fleet::default_reason(self.why)),
+                    until: None,
+                }),
+            },
             gone: self.gone,
             backwards: runs > should && should.is_some(),
             lived: self.version.is_some(),
             attended: self.busy || self.attended,
-            planned: planned.contains(&self.stack),
+            planned: around.planned.contains(&self.stack),
             asked: self.queued.asked.is_some(),
             tries: self.queued.tries,
             next_at: self.queued.next_at.unwrap_or_default(),
@@ -135,7 +153,7 @@ impl Store {
     pub async fn catchup_candidates(
         &self,
         asked: bool,
-        planned: &HashSet<StackId>,
+        around: &Around,
         limit: usize,
         fits: impl Fn(&Candidate) -> bool,
     ) -> Result<Vec<Candidate>, StoreError> {
@@ -152,7 +170,7 @@ impl Store {
             let mut filter = filter(*asked);
             for _ in 0..MOST_PAGES {
                 let rows = self.fleet(&filter).await?;
-                let all = rows.iter().map(|row| row.candidate(planned));
+                let all = rows.iter().map(|row| row.candidate(around));
                 found.extend(all.filter(|c| c.asked == *asked && fits(c)));
                 let last = rows.last().filter(|_| rows.len() == PAGE as usize);
                 let Some(last) = last.filter(|_| found.len() < limit) else { break };

@@ -38,7 +38,7 @@ mod windows;
 
 pub use announcements::{AnnouncementState, AnswerTo, DueAnnouncement, SentAnnouncement};
 pub use answers::Claim;
-pub use catchup::BatchRow;
+pub use catchup::{Around, BatchRow};
 pub use convergence::{FleetFilter, FleetRow, Queued};
 pub use deliveries::{AttemptEnd, Delivery, DeliveryState, DueDelivery};
 pub use drift::DriftRow;

@@ -15,7 +15,7 @@ fn behind(n: u128) -> Candidate {
     Candidate {
         stack: stack(n),
         why: Why::Failed,
-        closed_until: None,
+        closed: None,
         gone: false,
         backwards: false,
         lived: true,
@@ -27,6 +27,10 @@ fn behind(n: u128) -> Candidate {
     }
 }
 
+fn closed(code: &'static str) -> Closed {
+    Closed { reason: Reason::new(code, "not now"), until: Some(Timestamp(500)) }
+}
+
 fn automatic() -> Policy {
     Policy { mode: Mode::Automatic, ..Policy::default() }
 }
@@ -35,9 +39,9 @@ fn automatic() -> Policy {
 fn nobody_is_touched_who_is_closed_gone_planned_or_attended() {
     let now = Timestamp(10);
     let untouchable = [
-        Candidate { why: Why::Held, ..behind(1) },
-        Candidate { why: Why::Frozen, ..behind(1) },
-        Candidate { why: Why::OutsideWindow, ..behind(1) },
+        Candidate { closed: Some(closed("held")), ..behind(1) },
+        Candidate { closed: Some(closed("frozen")), why: Why::Drifted, ..behind(1) },
+        Candidate { closed: Some(closed("outside_window")), why: Why::OutsideWindow, ..behind(1) },
         Candidate { gone: true, why: Why::Drifted, ..behind(1) },
         Candidate { planned: true, ..behind(1) },
         Candidate { attended: true, ..behind(1) },
@@ -83,6 +87,17 @@ fn what_people_ask_for_waits_for_no_pause() {
     assert_eq!(moves, [Move::Open(vec![stack(2)]), Move::Begin(stack(2))]);
     let stopped = Queue { stopped: Some(Reason::new("batch_failed", "x")), ..Queue::default() };
     assert!(stopped.next(&automatic(), &[behind(1)], Timestamp(50)).is_empty());
+}
+
+#[test]
+fn a_stack_that_has_opened_goes_whatever_it_was_left_out_for() {
+    let now = Timestamp(10);
+    let shut = Candidate { closed: Some(closed("frozen")), why: Why::Frozen, ..behind(1) };
+    let until = shut.until(&automatic(), &Queue::default(), now).unwrap();
+    assert_eq!((until.ends, until.at), (Ends::Opening, Some(Timestamp(500))));
+    assert_eq!(shut.obstacle().unwrap().code, "frozen");
+    let open = Candidate { closed: None, ..shut };
+    assert!(open.may_go(&automatic(), now));
 }
 
 #[test]
