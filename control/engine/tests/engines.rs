@@ -4,13 +4,17 @@
 mod common;
 
 use common::{Db, TestApp, eventually, on_both};
+use domain::Timestamp;
 use domain::rollout::Command;
 use drivers::scripted::Fate;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, mpsc};
 
 on_both!(
     a_clean_end_hands_over_at_once,
     in_the_middle_of_a_rollout_nobody_is_behind_and_nobody_is_taken_back,
     a_clock_that_was_wrong_keeps_nobody_from_work,
+    an_engine_whose_right_lapsed_gives_no_more_orders,
     a_stack_that_goes_down_is_on_the_list_until_it_runs_again,
 );
 
@@ -147,4 +151,38 @@ async fn a_stack_that_goes_down_is_on_the_list_until_it_runs_again(db: Db) {
     assert!(behind().await.is_empty(), "an operation proved that it runs");
     let said = app.store.feed(0, 500).await.unwrap().into_iter().filter(|e| e.kind.starts_with("stack_"));
     assert_eq!(said.map(|e| e.kind).collect::<Vec<_>>(), ["stack_down", "stack_up", "stack_down"]);
+}
+
+async fn an_engine_whose_right_lapsed_gives_no_more_orders(db: Db) {
+    let app = TestApp::with(db, &["1.0.0", "1.1.0"], |_| Fate::Succeed).await;
+    for n in 0..5 {
+        let id = app.tenant(&format!("tenant-{n}"), "premium").await;
+        app.active(id).await;
+    }
+    let before = app.driver.history().len();
+    // The engine stands still at its first order, as it would while its machine is frozen.
+    let ((tell, told), (go_on, may_go_on)) = (mpsc::channel(), mpsc::channel());
+    let (first, tell, may_go_on) = (AtomicBool::new(true), Mutex::new(tell), Mutex::new(may_go_on));
+    app.driver.follow(move |_| {
+        if first.swap(false, Ordering::SeqCst) {
+            tell.lock().unwrap().send(()).unwrap();
+            may_go_on.lock().unwrap().recv().unwrap();
+        }
+        Fate::Succeed
+    });
+    let id = app.rollout("1.1.0", "At once").await;
+    eventually("its first order is on its way", || async { told.try_recv().is_ok() }).await;
+    // Meanwhile its lease lapses, and another server has it.
+    app.pass(16_000);
+    let now = Timestamp(app.clock.load(Ordering::SeqCst));
+    let taken = app.store.lease(id, "another", now, Timestamp(now.0 + 15_000)).await.unwrap();
+    assert!(taken, "it lapsed");
+    go_on.send(()).unwrap();
+    let driver = app.driver.clone();
+    eventually("its first order is carried out", || async { driver.history().len() > before }).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    assert_eq!(app.driver.history().len(), before + 1, "the other four are for the other server to give");
+    app.store.release_leases("another").await.unwrap();
+    app.until(id, "succeeded").await;
+    assert_eq!(app.driver.history().len(), before + 5, "each once");
 }

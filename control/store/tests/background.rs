@@ -2,11 +2,15 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use domain::drift::{Difference, Drift, DriftState, DriftedResource};
+use domain::identity::{Access, Identity};
 use domain::preview::{Request, Subject, group};
 use domain::process::{OperationKind, Outcome, ProcessKind, Record, Summary};
 use domain::stack::{Stack, StackKind, StackStatus, StackTarget};
+use domain::tenant::{Tenant, TenantState};
 use domain::tier::{DeploymentModel, SignupPolicy, Tier, TierSpec};
-use domain::{Actor, Configuration, Digest, OperationId, ProcessId, Reason, StackId, TierId, Timestamp};
+use domain::{
+    Actor, Configuration, Digest, OperationId, ProcessId, Reason, StackId, TenantId, TierId, Timestamp,
+};
 use std::collections::BTreeMap;
 use store::{Append, NewEvent, Store, begin};
 use uuid::Uuid;
@@ -33,6 +37,7 @@ on_both!(
     a_stack_that_was_not_checked_is_never_in_sync,
     drift_puts_a_stack_on_the_catch_up_list_until_it_is_over,
     a_stack_that_is_worked_on_is_not_checked,
+    users_are_brought_to_where_they_should_be_by_one_server_at_a_time,
 );
 
 async fn database(server: &str) -> String {
@@ -306,4 +311,80 @@ async fn a_stack_that_is_worked_on_is_not_checked(url: String) {
     begin::<domain::work::Repair>(&mut tx, process, &Actor::engine(), &event, Timestamp(now)).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(due(&store, now, false).await, Vec::<String>::new());
+}
+
+async fn users_are_brought_to_where_they_should_be_by_one_server_at_a_time(url: String) {
+    let store = Store::open(&url).await.unwrap();
+    stack(&store, 1, "acme").await;
+    let tenant = Tenant {
+        id: TenantId(Uuid::from_u128(9)),
+        slug: "acme".parse().unwrap(),
+        name: "Acme".parse().unwrap(),
+        email: "a@b.example".parse().unwrap(),
+        tier: TierId(Uuid::from_u128(7)),
+        region: "eu".parse().unwrap(),
+        tags: vec![],
+        overrides: BTreeMap::new(),
+        state: TenantState::Suspended,
+        reason: None,
+        created_at: Timestamp(1),
+    };
+    let own_pool = Identity::CognitoPool { user_pool: None, app_client: None };
+    let access = Access::planned(&own_pool, &target(), tenant.id, &tenant.slug, "a@b.example").map(Box::new);
+    let summary = Summary {
+        status: "succeeded".into(),
+        ended: true,
+        waits_for_person: false,
+        title: "Test".into(),
+        sentence: "test".into(),
+        subject: None,
+    };
+    let event = NewEvent { kind: "started", sentence: "test".into(), body: "null".into(), at: Timestamp(5) };
+    let mut tx = store.begin().await.unwrap();
+    tx.insert_tenant(&tenant).await.unwrap();
+    let append = Append {
+        id: ProcessId(Uuid::from_u128(77)),
+        kind: ProcessKind::Repair,
+        actor: &Actor::engine(),
+        after: 0,
+        events: &[event],
+        summary: &summary,
+        wake_at: None,
+        records: &[Record::Identity { tenant: tenant.id, access }],
+        at: Timestamp(5),
+    };
+    tx.append(append).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let due = |at| {
+        let store = store.clone();
+        async move { store.unsettled_identities(Timestamp(at), 9).await.unwrap().len() }
+    };
+    let claim = |owner: &'static str, now, until| {
+        let store = store.clone();
+        async move { store.claim_identity(tenant.id, owner, Timestamp(now), Timestamp(until)).await.unwrap() }
+    };
+    assert_eq!(due(100).await, 1);
+    assert!(claim("slow", 100, 200).await);
+    assert_eq!(due(110).await, 0, "somebody has it");
+    assert!(!claim("other", 110, 210).await);
+    assert!(claim("slow", 150, 250).await, "kept while it takes long");
+    // It stands still for too long, and another server goes on.
+    assert!(claim("other", 260, 360).await);
+    let mut tx = store.begin().await.unwrap();
+    assert!(
+        !tx.note_disabled(tenant.id, "slow", &["ann".into()]).await.unwrap(),
+        "it disables nobody any more"
+    );
+    assert!(!tx.settle_identity(tenant.id, "slow", true).await.unwrap(), "and says nothing of how they are");
+    tx.commit().await.unwrap();
+    store.put_off_identity(tenant.id, "slow", &Reason::new("x", "x"), 1, Timestamp(9_000)).await.unwrap();
+    let known = store.identity(tenant.id).await.unwrap().unwrap();
+    assert!(!known.suspended && known.disabled.is_empty() && known.reason.is_none());
+    let mut tx = store.begin().await.unwrap();
+    assert!(tx.note_disabled(tenant.id, "other", &["ann".into()]).await.unwrap());
+    assert!(tx.settle_identity(tenant.id, "other", true).await.unwrap());
+    tx.commit().await.unwrap();
+    assert!(store.identity(tenant.id).await.unwrap().unwrap().suspended);
+    assert_eq!(due(9_999).await, 0, "they are where they should be");
 }
