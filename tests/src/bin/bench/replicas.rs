@@ -329,6 +329,7 @@ fn planning() -> Result<()> {
             )],
             owner: Some(TenantId(Uuid::from_u128(n << 32))),
             overrides,
+            held: None,
             actual: Some(actual),
             proved: true,
             desired: None,
