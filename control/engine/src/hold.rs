@@ -1,5 +1,6 @@
 //! Keeps a right in the database while something long is done under it.
 
+use crate::time;
 use std::time::Duration;
 use store::StoreError;
 
@@ -16,8 +17,9 @@ where
     let mut work = std::pin::pin!(work);
     loop {
         tokio::select! {
+            biased;
             done = &mut work => return Some(done),
-            () = tokio::time::sleep(RENEW) => match renew().await {
+            () = time::sleep(RENEW) => match renew().await {
                 Ok(true) => {}
                 Ok(false) => return None,
                 // It may still be ours: whoever writes the result finds out.

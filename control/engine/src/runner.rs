@@ -4,7 +4,7 @@ use crate::drive::{self, Report};
 use crate::hold::hold;
 use crate::questions::{self, Answer, Asks};
 use crate::right::Right;
-use crate::{Context, preview};
+use crate::{Context, preview, time};
 use domain::onboarding::Onboarding;
 use domain::process::{Effect, Next, Process, ProcessKind, Seen, Surroundings};
 use domain::rollout::Rollout;
@@ -60,8 +60,9 @@ where
                 };
                 let pause = Duration::from_millis(500 << attempt.min(most));
                 tokio::select! {
+                    biased;
                     () = context.shutdown.cancelled() => return,
-                    () = tokio::time::sleep(pause) => {}
+                    () = time::sleep(pause) => {}
                 }
             }
         }
@@ -179,8 +180,9 @@ where
         let until = wake_at.map_or(SWEEP, |at| (at.0 - now.0).clamp(1, SWEEP));
         let mut seen: Vec<Report> = vec![];
         tokio::select! {
+            biased;
             () = context.shutdown.cancelled() => return Ok(()),
-            () = tokio::time::sleep(Duration::from_millis(u64::try_from(until).unwrap_or(1))) => {}
+            () = time::sleep(Duration::from_millis(u64::try_from(until).unwrap_or(1))) => {}
             Some(report) = reports.recv() => {
                 seen.push(report);
             }
@@ -423,7 +425,7 @@ where
         Err(StoreError::Conflict(conflict)) => {
             if conflict != Conflict::Stale {
                 // Whoever is in the way needs a moment.
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                time::sleep(Duration::from_millis(200)).await;
             }
             Ok(false)
         }

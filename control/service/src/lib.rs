@@ -173,5 +173,5 @@ impl Service {
 }
 
 fn new_id<T: From<uuid::Uuid>>() -> T {
-    uuid::Uuid::now_v7().into()
+    store::ids::fresh().into()
 }

@@ -327,7 +327,7 @@ impl Tx {
     }
 
     async fn queue_mail(&mut self, mail: &Mail, at: Timestamp) -> Result<(), StoreError> {
-        self.mail(&uuid::Uuid::now_v7().to_string(), mail, at).await
+        self.mail(&crate::ids::fresh().to_string(), mail, at).await
     }
 }
 
