@@ -28,7 +28,8 @@ pub fn removals(which: &Removals) -> Result<()> {
     let copy = root().join("target/removals/tree");
     let target = which.target.clone().unwrap_or_else(|| root().join("target/removals/target"));
     copy_tree(&copy)?;
-    let chosen: Vec<&Removal> = REMOVALS.iter().filter(|r| which.law.is_none_or(|law| law == r.law)).collect();
+    let chosen: Vec<&Removal> =
+        REMOVALS.iter().filter(|r| which.law.is_none_or(|law| law == r.law)).collect();
     let bench = Bench { copy, target };
     say("Without any removal everything must pass");
     let mut killers: Vec<&Killer> = chosen.iter().map(|r| &r.killer).collect();
@@ -99,7 +100,8 @@ impl Bench {
 
 /// Copies what git knows, and touches only what differs: what was built stays built.
 fn copy_tree(to: &Path) -> Result<()> {
-    let listed = Command::new("git").args(["ls-files", "-co", "--exclude-standard"]).current_dir(root()).output()?;
+    let listed =
+        Command::new("git").args(["ls-files", "-co", "--exclude-standard"]).current_dir(root()).output()?;
     let listed = String::from_utf8(listed.stdout)?;
     for file in listed.lines() {
         let (from, to) = (root().join(file), to.join(file));

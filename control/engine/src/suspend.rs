@@ -5,8 +5,8 @@
 
 use crate::Context;
 use crate::hold::{HOLD, hold};
-use crate::time::Rounds;
 use crate::identity::{no_account, refusal, share};
+use crate::time::Rounds;
 use domain::identity::Refusal;
 use domain::operation::back_off;
 use domain::tenant::TenantState;

@@ -40,6 +40,15 @@ impl Court {
         laws::each(&mut self.laws, |law| law.logged(event, &self.scene))
     }
 
+    /// An event from before the schedule: only its traces count.
+    ///
+    /// # Errors
+    /// It does not follow from those before it.
+    pub fn remember(&mut self, event: &Logged) -> Result<(), Broken> {
+        let text = "What was accepted survives kill -9 at any instant: the log replays to the same state.";
+        self.scene.log(event).map_err(|how| Broken { law: 7, text, how })
+    }
+
     /// The tables say this now.
     ///
     /// # Errors

@@ -199,7 +199,7 @@ impl Pulse {
             self.running().await;
             return Ok(());
         }
-        if roll >= 1000 - fails {
+        if roll < 1000 && roll >= 1000 - fails {
             self.shared.count(what);
             return Err(Reason::new("simulated", format!("{what} ({})", self.name)));
         }
@@ -299,7 +299,8 @@ impl Host {
         let state = Mutex::new(State { odds, ..State::default() });
         let pulse = Arc::new(Pulse { name, shared: shared.clone(), state });
         let idle = pulse.clone();
-        let runtime = tokio::runtime::Builder::new_current_thread().on_thread_park(move || idle.idle()).build()?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().on_thread_park(move || idle.idle()).build()?;
         Ok(Self { pulse, runtime: Some(runtime) })
     }
 

@@ -29,10 +29,16 @@ struct Args {
     /// Only schedules that run the engine on a real database.
     #[arg(long)]
     whole: bool,
+    /// Go on after a failure, and count them.
+    #[arg(long)]
+    keep_going: bool,
 }
 
 fn main() -> Result<ExitCode> {
     let args = Args::parse();
+    if args.seed.is_some() {
+        tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
+    }
     let template = Template::make()?;
     if let Some(seed) = args.seed {
         let report = run(seed, &template)?;
@@ -45,7 +51,7 @@ fn main() -> Result<ExitCode> {
             (now.as_secs() << 24, u64::MAX, Some(Instant::now() + Duration::from_secs(minutes * 60)))
         }
     };
-    many(&template, from, most, until, args.whole)
+    many(&template, from, most, until, &args)
 }
 
 fn one(report: &Report) -> ExitCode {
@@ -65,7 +71,7 @@ fn one(report: &Report) -> ExitCode {
     }
 }
 
-fn many(template: &Template, from: u64, most: u64, until: Option<Instant>, whole: bool) -> Result<ExitCode> {
+fn many(template: &Template, from: u64, most: u64, until: Option<Instant>, args: &Args) -> Result<ExitCode> {
     let begin = Instant::now();
     let (next, done, wholes) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let stop = AtomicBool::new(false);
@@ -78,7 +84,7 @@ fn many(template: &Template, from: u64, most: u64, until: Option<Instant>, whole
             if n >= most {
                 break;
             }
-            let seed = from + if whole { n * simulator::WHOLE } else { n };
+            let seed = from + if args.whole { n * simulator::WHOLE } else { n };
             let report = run(seed, template)?;
             done.fetch_add(1, Ordering::Relaxed);
             if is_whole(seed) {
@@ -87,7 +93,7 @@ fn many(template: &Template, from: u64, most: u64, until: Option<Instant>, whole
             coverage.lock().unwrap_or_else(std::sync::PoisonError::into_inner).add(&report.coverage);
             if report.stopped.is_some() {
                 failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(report);
-                stop.store(true, Ordering::Relaxed);
+                stop.store(!args.keep_going, Ordering::Relaxed);
             }
         }
         Ok(())
@@ -107,6 +113,10 @@ fn many(template: &Template, from: u64, most: u64, until: Option<Instant>, whole
     );
     let mut failed = failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     failed.sort_by_key(|report| report.seed);
+    for report in failed.iter().skip(1) {
+        let how = report.stopped.as_ref().map(ToString::to_string).unwrap_or_default();
+        println!("seed {}: {}", report.seed, how.lines().next().unwrap_or_default());
+    }
     match failed.first().and_then(|report| report.failure(60)) {
         Some(failure) => {
             println!("\n{failure}");

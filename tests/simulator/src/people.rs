@@ -54,7 +54,8 @@ impl Around {
         }
         let filter = store::TenantFilter { limit: 100, ..store::TenantFilter::default() };
         let tenants = store.tenants(&filter).await?;
-        let tenants = tenants.into_iter().map(|row| (row.tenant.id, row.tenant.state, row.tenant.slug.to_string()));
+        let tenants =
+            tenants.into_iter().map(|row| (row.tenant.id, row.tenant.state, row.tenant.slug.to_string()));
         Ok(Self { rollout, stacks: store.stacks().await?, tenants: tenants.collect() })
     }
 }
@@ -156,7 +157,8 @@ pub fn something(service: &Service, around: &Around, chance: &mut Chance, now: T
         }
         14 | 15 => {
             let (id, state, _) = chance.pick(&around.tenants)?.clone();
-            let what = if state == TenantState::Suspended { "reactivate a tenant" } else { "suspend a tenant" };
+            let what =
+                if state == TenantState::Suspended { "reactivate a tenant" } else { "suspend a tenant" };
             deed(what, async move {
                 service.set_suspended(&admin(), id, state != TenantState::Suspended, "simulated").await
             })
@@ -254,7 +256,8 @@ pub fn settle(service: &Service, around: &Around, tries: u32) -> Vec<Deed> {
     if matches!(rollout.state, State::Halted { .. }) {
         let (again, retry) = (service.clone(), tries < 3);
         deeds.extend(deed("end what was halted", async move {
-            let stop = Command::Stop { rollback: tries.is_multiple_of(2), comment: "the chaos is over".into() };
+            let stop =
+                Command::Stop { rollback: tries.is_multiple_of(2), comment: "the chaos is over".into() };
             let command = if retry { Command::Retry } else { stop.clone() };
             match again.steer(&admin(), id, command).await {
                 Err(_) if retry => again.steer(&admin(), id, stop).await,

@@ -223,6 +223,7 @@ impl Provider {
         out.into_iter().map(|(_, token)| token).collect()
     }
 
+    /// Takes an operation from `host`, once; `recorded` says whether its start was on record.
     pub fn submit(&self, host: &'static str, change: &Change, recorded: bool) -> Submitted {
         let mut state = self.lock();
         let now = state.now;

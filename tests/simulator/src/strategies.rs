@@ -13,10 +13,10 @@ pub fn strategy(chance: &mut Chance) -> Value {
             "everyone".to_owned()
         } else {
             let percent = chance.between(20, 70);
-            chance.pick(&["tier:basic", "tier:premium", ""]).filter(|s| !s.is_empty()).map_or_else(
-                || format!("{percent}%"),
-                |tier| (*tier).to_owned(),
-            )
+            chance
+                .pick(&["tier:basic", "tier:premium", ""])
+                .filter(|s| !s.is_empty())
+                .map_or_else(|| format!("{percent}%"), |tier| (*tier).to_owned())
         };
         let checks = chance.per_mille(400);
         let bake = if checks { chance.between(5, 20) } else { chance.between(0, 2) * 10 };

@@ -108,7 +108,14 @@ pub(crate) fn beginning(service: &Service) -> Vec<BoxFuture<'static, service::Re
         let form = StartRollout { version: "1.0.0".into(), strategy: name, ..StartRollout::default() };
         again.start_rollout(&admin(), &form).await.map(drop)
     }));
-    let tenants = [("ash", "premium"), ("birch", "premium"), ("cedar", "premium"), ("dogwood", "premium"), ("elm", "basic"), ("fir", "basic")];
+    let tenants = [
+        ("ash", "premium"),
+        ("birch", "premium"),
+        ("cedar", "premium"),
+        ("dogwood", "premium"),
+        ("elm", "basic"),
+        ("fir", "basic"),
+    ];
     for (slug, tier) in tenants {
         let again = service.clone();
         deeds.push(Box::pin(async move {

@@ -47,7 +47,8 @@ impl Trace {
     /// An event of the log.
     pub fn logged(&mut self, event: &Logged) {
         let operation = event.operation().map(|token| format!(" [{token}]")).unwrap_or_default();
-        let line = format!("   log {}#{} {}: {}{operation}", event.stream, event.seq, event.kind, event.sentence);
+        let line =
+            format!("   log {}#{} {}: {}{operation}", event.stream, event.seq, event.kind, event.sentence);
         self.note(event.at.0, &line);
     }
 

@@ -42,6 +42,18 @@ impl Witness {
         Self { store, provider, court: Court::default(), position: 0 }
     }
 
+    /// Takes in what is there before the schedule begins.
+    ///
+    /// # Errors
+    /// The log cannot be folded.
+    pub async fn begin(&mut self) -> Result<(), Stopped> {
+        for event in self.events().await? {
+            self.position = event.position;
+            self.court.remember(&event)?;
+        }
+        Ok(())
+    }
+
     /// Looks at what happened since the last time.
     ///
     /// # Errors
@@ -98,7 +110,8 @@ impl Witness {
             let seq = *seq;
             let body = bodies.remove(&(event.stream.clone(), seq)).unwrap_or_default();
             let of = event.stream.split_once('/').filter(|(kind, _)| *kind == ProcessKind::Rollout.word());
-            let rollout = of.and_then(|(_, id)| Some((id.parse().ok()?, serde_json::from_value(body.clone()).ok()?)));
+            let rollout =
+                of.and_then(|(_, id)| Some((id.parse().ok()?, serde_json::from_value(body.clone()).ok()?)));
             logged.push(Logged {
                 position: event.position,
                 stream: event.stream,

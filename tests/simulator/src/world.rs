@@ -134,11 +134,12 @@ impl World {
     }
 
     fn play(&mut self) -> Result<(), Stopped> {
-        futures::executor::block_on(self.witness.look(&mut self.trace))?;
+        futures::executor::block_on(self.witness.begin())?;
         let spec = strategy(&mut self.shared.chance());
         let service = self.service.clone();
         self.quietly(async move {
-            let spec = serde_json::from_value(spec).map_err(|e| service::Error::refused("strategy", e.to_string()))?;
+            let spec = serde_json::from_value(spec)
+                .map_err(|e| service::Error::refused("strategy", e.to_string()))?;
             service.save_strategy(&people::admin(), None, spec).await.map(drop)
         })?;
         self.some(people::start(&self.service, "1.1.0"));
@@ -318,7 +319,8 @@ impl World {
         for process in futures::executor::block_on(self.store.open_processes())? {
             let summary = process.summary;
             self.shared.count("at rest: waits for a person");
-            self.trace.note(self.wall, &format!("open: {} {}: {}", process.kind, summary.status, summary.sentence));
+            self.trace
+                .note(self.wall, &format!("open: {} {}: {}", process.kind, summary.status, summary.sentence));
         }
         futures::executor::block_on(self.witness.rest(&mut self.trace))
     }
@@ -400,11 +402,19 @@ pub fn unharmed(store: &Store) -> Store {
 /// For [`Template`]: a schedule without faults in which the first release goes live.
 pub(crate) fn build(path: &Path) -> anyhow::Result<(i64, BTreeMap<StackId, Digest>, Setting)> {
     store::ids::count_from(Some(1));
-    let shared = Shared { chance: Arc::new(Mutex::new(Chance::new(1))), coverage: Arc::new(Mutex::new(Coverage::default())) };
+    let shared = Shared {
+        chance: Arc::new(Mutex::new(Chance::new(1))),
+        coverage: Arc::new(Mutex::new(Coverage::default())),
+    };
     let store = futures::executor::block_on(Store::simulated(&path.display().to_string()))?;
     let provider = Provider::new(&shared);
     let office = Host::new("office", &shared, Odds::default())?;
-    let service = Service::new(unharmed(&store), clock(&office), Arc::new(service::TakesAll), "http://{slug}.localhost");
+    let service = Service::new(
+        unharmed(&store),
+        clock(&office),
+        Arc::new(service::TakesAll),
+        "http://{slug}.localhost",
+    );
     let wall = 1_800_000_000_000;
     let witness = Witness::new(store.clone(), provider.clone());
     let mut world = World {
@@ -435,7 +445,11 @@ pub(crate) fn build(path: &Path) -> anyhow::Result<(i64, BTreeMap<StackId, Diges
         futures::executor::block_on(world.store.open_processes())?,
         futures::executor::block_on(world.store.stacks())?,
     );
-    anyhow::ensure!(open.is_empty() && stacks.len() == 5, "the first database is not ready: {:#?}", world.trace.last(40));
+    anyhow::ensure!(
+        open.is_empty() && stacks.len() == 5,
+        "the first database is not ready: {:#?}",
+        world.trace.last(40)
+    );
     world.end();
     store::ids::count_from(None);
     let setting = futures::executor::block_on(Setting::read(&world.store))?;

@@ -27,10 +27,9 @@ impl Killer {
     pub fn commands(&self) -> (Vec<String>, Vec<String>) {
         let all = |args: &[&str]| args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>();
         match self {
-            Self::Schedules(n) => (
-                all(&["build", "-p", "simulator"]),
-                all(&["run", "-p", "simulator", "--", "--schedules", n]),
-            ),
+            Self::Schedules(n) => {
+                (all(&["build", "-p", "simulator"]), all(&["run", "-p", "simulator", "--", "--schedules", n]))
+            }
             Self::Whole(n) => (
                 all(&["build", "-p", "simulator"]),
                 all(&["run", "-p", "simulator", "--", "--whole", "--schedules", n]),
@@ -119,19 +118,21 @@ pub const REMOVALS: &[Removal] = &[
     Removal {
         law: 5,
         what: "a wave goes on with one failure more than it tolerates",
-        edits: &[Edit { file: NEXT, find: "    if failed > tolerated {", replace: "    if failed > tolerated + 1 {" }],
+        edits: &[Edit {
+            file: NEXT,
+            find: "    if failed > tolerated {",
+            replace: "    if failed > tolerated + 1 {",
+        }],
         killer: Killer::Schedules("1000"),
     },
     Removal {
         law: 6,
         what: "approvals of a former plan count",
-        edits: &[
-            Edit {
-                file: NEXT,
-                find: "d.verdict == super::Verdict::Approve && d.plan_hash == plan_hash;",
-                replace: "d.verdict == super::Verdict::Approve && !plan_hash.is_empty();",
-            },
-        ],
+        edits: &[Edit {
+            file: NEXT,
+            find: "d.verdict == super::Verdict::Approve && d.plan_hash == plan_hash;",
+            replace: "d.verdict == super::Verdict::Approve && !plan_hash.is_empty();",
+        }],
         killer: Killer::Schedules("3000"),
     },
     Removal {

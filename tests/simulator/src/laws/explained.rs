@@ -21,7 +21,13 @@ impl Law for Explained {
         }
         let needs = matches!(
             event.kind.as_str(),
-            "operation_failed" | "step_skipped" | "settling" | "halted" | "aborted" | "withdrawn" | "place_refused"
+            "operation_failed"
+                | "step_skipped"
+                | "settling"
+                | "halted"
+                | "aborted"
+                | "withdrawn"
+                | "place_refused"
         );
         match event.body.get("reason") {
             Some(reason) => whole(reason).map_err(|how| format!("{} of {} {how}", event.kind, event.stream)),

@@ -28,7 +28,9 @@ impl Law for Gates {
         match what {
             Event::OperationStarted { wave, phase: Phase::There, .. } => {
                 if let Some(shut) = (0..*wave).find(|before| !self.passed.contains(&(*id, *before))) {
-                    return Err(format!("wave {wave} starts an operation, and the gate of wave {shut} was not passed"));
+                    return Err(format!(
+                        "wave {wave} starts an operation, and the gate of wave {shut} was not passed"
+                    ));
                 }
             }
             Event::GatePassed { wave } => {
@@ -74,7 +76,10 @@ impl Law for Gates {
                 State::Running | State::Settling { .. } | State::RollingBack { .. } => {
                     return Err(format!("{} hangs: {}", rollout.title, rollout.status()));
                 }
-                State::Halted { .. } | State::RolledBack { .. } | State::Succeeded { .. } | State::Aborted { .. } => {}
+                State::Halted { .. }
+                | State::RolledBack { .. }
+                | State::Succeeded { .. }
+                | State::Aborted { .. } => {}
             }
         }
         Ok(())

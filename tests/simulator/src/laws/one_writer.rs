@@ -16,7 +16,10 @@ pub struct OneWriter {
 
 impl Law for OneWriter {
     fn text(&self) -> (u8, &'static str) {
-        (3, "Never two operations on one stack at a time, whatever the number of replicas, retries and crashes.")
+        (
+            3,
+            "Never two operations on one stack at a time, whatever the number of replicas, retries and crashes.",
+        )
     }
 
     fn asked(&mut self, _at: i64, host: &str, asked: &Asked, _scene: &Scene) -> Kept {

@@ -26,7 +26,10 @@ impl Law for Recorded {
         }
         let Some((_, what)) = &event.rollout else { return Ok(()) };
         let by = match what {
-            Event::Decided { by, .. } | Event::Paused { by, .. } | Event::Resumed { by } | Event::Retried { by, .. } => by,
+            Event::Decided { by, .. }
+            | Event::Paused { by, .. }
+            | Event::Resumed { by }
+            | Event::Retried { by, .. } => by,
             _ => return Ok(()),
         };
         if by.user != event.actor.user || by.name != event.actor.name || by.channel != event.actor.channel {
@@ -37,7 +40,9 @@ impl Law for Recorded {
 
     fn asked(&mut self, _at: i64, _host: &str, asked: &Asked, _scene: &Scene) -> Kept {
         match asked {
-            Asked::Submitted { recorded: false, token, .. } => Err(format!("{token} began, and the record does not know")),
+            Asked::Submitted { recorded: false, token, .. } => {
+                Err(format!("{token} began, and the record does not know"))
+            }
             Asked::Submitted { .. }
             | Asked::Repeated { .. }
             | Asked::Observed { .. }

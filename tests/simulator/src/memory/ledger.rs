@@ -53,12 +53,6 @@ impl Ledger {
         self.log.len()
     }
 
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.log.is_empty()
-    }
-
     /// Events after the first `after`.
     #[must_use]
     pub fn after(&self, after: usize) -> &[(Event, Timestamp)] {

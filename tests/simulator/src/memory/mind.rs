@@ -104,7 +104,13 @@ impl Mind {
         }
     }
 
-    fn append(&mut self, ledger: &mut Ledger, id: ProcessId, events: &[Event], now: Timestamp) -> Result<bool, String> {
+    fn append(
+        &mut self,
+        ledger: &mut Ledger,
+        id: ProcessId,
+        events: &[Event],
+        now: Timestamp,
+    ) -> Result<bool, String> {
         if events.is_empty() {
             return Ok(true);
         }
@@ -125,7 +131,13 @@ impl Mind {
     ///
     /// # Errors
     /// What was decided does not fit.
-    pub fn think(&mut self, ledger: &mut Ledger, id: ProcessId, around: &Surroundings, wall: i64) -> Result<(), String> {
+    pub fn think(
+        &mut self,
+        ledger: &mut Ledger,
+        id: ProcessId,
+        around: &Surroundings,
+        wall: i64,
+    ) -> Result<(), String> {
         let now = Timestamp(wall + self.skew);
         if now.0 >= self.until || now.0 + LEASE / 2 > self.until {
             if now.0 >= self.until && self.until != 0 {
@@ -226,7 +238,14 @@ impl Mind {
     ///
     /// # Errors
     /// What follows from it does not fit.
-    pub fn hear(&mut self, i: usize, twice: bool, ledger: &mut Ledger, id: ProcessId, wall: i64) -> Result<(), String> {
+    pub fn hear(
+        &mut self,
+        i: usize,
+        twice: bool,
+        ledger: &mut Ledger,
+        id: ProcessId,
+        wall: i64,
+    ) -> Result<(), String> {
         let news = if twice { self.news[i].clone() } else { self.news.remove(i) };
         let now = Timestamp(wall + self.skew);
         if self.known.is_none() {

@@ -56,7 +56,10 @@ struct World<'a> {
 #[must_use]
 pub fn run(seed: u64, setting: &Setting) -> Report {
     let mut chance = Chance::new(seed);
-    let shared = Shared { chance: Arc::new(Mutex::new(chance.fork())), coverage: Arc::new(Mutex::new(Coverage::default())) };
+    let shared = Shared {
+        chance: Arc::new(Mutex::new(chance.fork())),
+        coverage: Arc::new(Mutex::new(Coverage::default())),
+    };
     let provider = Provider::new(&shared);
     provider.behave(match chance.below(4) {
         0 => Manners::default(),
@@ -70,8 +73,10 @@ pub fn run(seed: u64, setting: &Setting) -> Report {
         2 => (0, 0, 40),
         _ => (20, 20, 10),
     };
-    let minds = ["a", "b"].into_iter().take(if chance.per_mille(700) { 2 } else { 1 }).map(Mind::new).collect();
+    let minds =
+        ["a", "b"].into_iter().take(if chance.per_mille(700) { 2 } else { 1 }).map(Mind::new).collect();
     let wall = 1_800_000_000_000;
+    provider.tick(wall);
     let mut world = World {
         setting,
         shared,
@@ -94,7 +99,7 @@ pub fn run(seed: u64, setting: &Setting) -> Report {
 impl World<'_> {
     fn play(&mut self) -> Result<(), Broken> {
         self.begin()?;
-        let steps = self.chance.between(60, 400);
+        let steps = self.chance.between(100, 700);
         for _ in 0..steps {
             self.step()?;
             self.look()?;
@@ -123,7 +128,7 @@ impl World<'_> {
         let spec = strategy(&mut self.chance);
         let spec: StrategySpec = serde_json::from_value(spec).map_err(|e| illegal(e.to_string()))?;
         let plan = plan(&stacks, &self.setting.new, &self.setting.tiers, &spec);
-        domain::plan::check(&plan).map_err(|e| illegal(e.to_string()))?;
+        domain::plan::check(&plan).map_err(|problems| illegal(problems.join("; ")))?;
         let admin = person(1, Role::Admin, Channel::Console);
         let event = Event::Started {
             plan: Box::new(plan),
@@ -159,7 +164,9 @@ impl World<'_> {
         let actual = facts.actual.as_ref().map(|c| c.digest.clone());
         let status = if actual.is_some() { StackStatus::Live } else { StackStatus::Creating };
         self.provider.put(facts.id, actual.clone());
-        self.ledger.stacks.insert(facts.id, Row { name: facts.name.clone(), status, actual, operation: None });
+        self.ledger
+            .stacks
+            .insert(facts.id, Row { name: facts.name.clone(), status, actual, operation: None });
     }
 
     fn around(&self) -> Surroundings {
@@ -204,10 +211,10 @@ impl World<'_> {
     fn step(&mut self) -> Result<(), Broken> {
         let i = usize::try_from(self.chance.below(self.minds.len() as u64)).unwrap_or(0);
         match self.chance.below(40) {
-            0..=11 => self.think(i)?,
-            12..=20 => self.call(i),
-            21..=27 => self.hear(i)?,
-            28 | 29 => self.pass(),
+            0..=10 => self.think(i)?,
+            11..=18 => self.call(i),
+            19..=25 => self.hear(i)?,
+            26..=29 => self.pass(),
             30 => {
                 self.shared.count("reads the log");
                 self.minds[i].catch_up(&self.ledger, ID);
@@ -238,7 +245,8 @@ impl World<'_> {
         self.shared.count("killed");
         let (name, skew) = (self.minds[i].name, self.minds[i].skew);
         self.trace.note(self.wall, &format!("engine {name} is killed"));
-        self.minds[i] = Mind { skew, ..Mind::new(name) };
+        self.minds[i] = Mind::new(name);
+        self.minds[i].skew = skew;
     }
 
     fn think(&mut self, i: usize) -> Result<(), Broken> {
@@ -308,7 +316,8 @@ impl World<'_> {
     /// Another process begins or ends on a stack.
     fn occupy(&mut self) {
         let others = |row: &Row| row.operation.is_none_or(|by| by.0.as_u128() < 1_000_000);
-        let all: Vec<StackId> = self.ledger.stacks.iter().filter(|(_, row)| others(row)).map(|(id, _)| *id).collect();
+        let all: Vec<StackId> =
+            self.ledger.stacks.iter().filter(|(_, row)| others(row)).map(|(id, _)| *id).collect();
         let Some(stack) = self.chance.pick(&all).copied() else { return };
         if let Some(row) = self.ledger.stacks.get_mut(&stack) {
             self.shared.count("another process on a stack");
@@ -346,7 +355,7 @@ impl World<'_> {
 
     /// A tenant leaves, and sometimes its stack is gone at once.
     fn leave(&mut self) -> Result<(), Broken> {
-        let Some(rollout) = self.rollout() else { return Ok(()) };
+        let Some(rollout) = self.rollout().cloned() else { return Ok(()) };
         let all: Vec<StackId> = rollout.plan.waves.iter().flat_map(|w| &w.steps).map(|s| s.stack).collect();
         let Some(stack) = self.chance.pick(&all).copied() else { return Ok(()) };
         let flies = |at: &domain::rollout::Place| rollout.plan.waves[at.wave].steps[at.step].stack == stack;
@@ -373,7 +382,8 @@ impl World<'_> {
         let wave = rollout.current_wave().unwrap_or(0);
         let binding = rollout.binding(wave);
         let who = self.chance.between(1, 4).unsigned_abs().into();
-        let door = *self.chance.pick(&[Channel::Console, Channel::Api, Channel::Queue]).unwrap_or(&Channel::Api);
+        let door =
+            *self.chance.pick(&[Channel::Console, Channel::Api, Channel::Queue]).unwrap_or(&Channel::Api);
         let verdict = if self.chance.per_mille(120) { Verdict::Reject } else { Verdict::Approve };
         let plan_hash = if self.chance.per_mille(200) { "another".to_owned() } else { binding };
         let decide = Command::Decide { wave, verdict, comment: String::new(), plan_hash };
@@ -425,6 +435,7 @@ impl World<'_> {
         }
         let mut tries = 0;
         for _ in 0..PATIENCE {
+            self.minds[0].catch_up(&self.ledger, ID);
             for _ in 0..20 {
                 let before = (self.ledger.len(), self.minds[0].tasks.len(), self.minds[0].news.len());
                 self.think(0)?;
@@ -456,14 +467,19 @@ impl World<'_> {
             self.look()?;
         }
         let how = self.rollout().map(|rollout| rollout.summary(self.now()).sentence).unwrap_or_default();
-        Err(Broken { law: 4, text: "It never passes and never hangs silently.", how: format!("it hangs: {how}") })
+        Err(Broken {
+            law: 4,
+            text: "It never passes and never hangs silently.",
+            how: format!("it hangs: {how}"),
+        })
     }
 
     fn settle_by_people(&mut self, tries: &mut u32) -> Result<(), Broken> {
         let Some(rollout) = self.rollout() else { return Ok(()) };
         let admin = person(1, Role::Admin, Channel::Console);
         let halted = matches!(rollout.state, State::Halted { .. });
-        let gated = rollout.current_wave().filter(|wave| matches!(rollout.waves[*wave].state, WaveState::Gated(_)));
+        let gated =
+            rollout.current_wave().filter(|wave| matches!(rollout.waves[*wave].state, WaveState::Gated(_)));
         if rollout.paused.is_some() {
             self.ask(&admin, Command::Resume, "resume")?;
         }
@@ -480,7 +496,8 @@ impl World<'_> {
         if let Some(wave) = gated {
             for who in 2..5 {
                 let Some(plan_hash) = self.rollout().map(|rollout| rollout.binding(wave)) else { continue };
-                let decide = Command::Decide { wave, verdict: Verdict::Approve, comment: String::new(), plan_hash };
+                let decide =
+                    Command::Decide { wave, verdict: Verdict::Approve, comment: String::new(), plan_hash };
                 self.ask(&person(who, Role::Approver, Channel::Api), decide, "answered at last")?;
             }
         }
