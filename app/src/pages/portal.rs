@@ -95,6 +95,7 @@ pub fn fields(flash: &Flash, state: &OwnWindowState) -> AnyView {
         saved.days.clone()
     };
     let problem = flash.problem("days");
+    let described_by = problem.is_some().then_some("days-e");
     let boxes: Vec<_> = WEEKDAYS
         .iter()
         .map(|(word, name)| {
@@ -109,7 +110,7 @@ pub fn fields(flash: &Flash, state: &OwnWindowState) -> AnyView {
     let zone = flash.problem("zone");
     view! {
         {limits}
-        <fieldset class="plain" aria-describedby=problem.is_some().then_some("days-e")><legend>"Weekdays"</legend><div class="weekdays">{boxes}</div>
+        <fieldset class="plain" aria-describedby=described_by><legend>"Weekdays"</legend><div class="weekdays">{boxes}</div>
             {problem.map(|text| field_error("days", &text))}</fieldset>
         <div class="field-row">
             {Field::new(flash, "at", "From").value(&saved.at).kind("time").required().view()}

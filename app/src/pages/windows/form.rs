@@ -140,6 +140,7 @@ fn fields(flash: &Flash, c: &WindowChoices, tiers: &[TierCard]) -> impl IntoView
 
 fn weekdays(notes: &Flash, c: &WindowChoices) -> impl IntoView + use<> {
     let problem = notes.problem("days");
+    let described_by = problem.is_some().then_some("days-e");
     let days: Vec<_> = WEEKDAYS
         .iter()
         .map(|(word, name)| {
@@ -149,7 +150,7 @@ fn weekdays(notes: &Flash, c: &WindowChoices) -> impl IntoView + use<> {
         .collect();
     view! {
         <div class="field-row">
-            <fieldset class="plain" aria-describedby=problem.is_some().then_some("days-e")><legend>"Weekdays"</legend><div class="weekdays">{days}</div>
+            <fieldset class="plain" aria-describedby=described_by><legend>"Weekdays"</legend><div class="weekdays">{days}</div>
                 {problem.map(|text| field_error("days", &text))}</fieldset>
             {Field::new(notes, "weeks", "Every so many weeks").hint("Counted from the week in which it begins.").value(&c.weeks).kind("number").view()}
         </div>
