@@ -228,12 +228,13 @@ impl World<'_> {
                 self.shared.count(what);
                 self.minds[i].skew = skew;
             }
-            32 => self.close(),
-            33 => self.occupy(),
-            34 => self.join()?,
-            35 => self.leave()?,
+            32 if self.chance.per_mille(500) => self.close(),
+            33 if self.chance.per_mille(400) => self.occupy(),
+            34 if self.chance.per_mille(500) => self.join()?,
+            35 if self.chance.per_mille(200) => self.leave()?,
             36 | 37 => self.answer()?,
-            _ => self.steer()?,
+            38 => self.steer()?,
+            _ => {}
         }
         if self.chance.per_mille(self.odds.2) {
             self.die(i);
@@ -392,13 +393,13 @@ impl World<'_> {
 
     fn steer(&mut self) -> Result<(), Broken> {
         let comment = String::from("simulated");
-        let (command, what) = match self.chance.below(12) {
-            0 => (Command::Pause { comment }, "pause"),
-            1..=3 => (Command::Resume, "resume"),
-            4 | 5 => (Command::Retry, "retry"),
-            6 => (Command::Rollback { comment }, "roll back"),
-            7 => (Command::Stop { rollback: self.chance.per_mille(500), comment }, "stop"),
-            8 => (Command::OverrideWindows { stack: None, comment }, "override windows"),
+        let (command, what) = match self.chance.below(40) {
+            0..=4 => (Command::Pause { comment }, "pause"),
+            5..=24 => (Command::Resume, "resume"),
+            25..=32 => (Command::Retry, "retry"),
+            33 => (Command::Rollback { comment }, "roll back"),
+            34 => (Command::Stop { rollback: self.chance.per_mille(500), comment }, "stop"),
+            35 => (Command::OverrideWindows { stack: None, comment }, "override windows"),
             _ => return Ok(()),
         };
         self.ask(&person(1, Role::Admin, Channel::Console), command, what)
