@@ -5,6 +5,7 @@ use domain::access::Permission;
 use domain::identity::{Identity, IdentityKind, Located};
 use domain::invalid::Problems;
 use domain::parameter::{Kind, Parameter, Value};
+use domain::placement::PoolRules;
 use domain::tier::{DeploymentModel, SignupPolicy, Tier, TierSpec};
 use domain::{Actor, DisplayName, Region, Slug, TierId};
 
@@ -37,6 +38,18 @@ pub struct TierForm {
     /// Tenants in one pool stack.
     #[serde(default)]
     pub pool_capacity: String,
+    /// `fill` or `spread`; empty keeps the tier's own, as below.
+    #[serde(default)]
+    pub pool_order: String,
+    /// What a full pool leads to: `create` or `wait`.
+    #[serde(default)]
+    pub pool_full: String,
+    /// With fewer free places than this the next pool is made ahead; 0 for at need.
+    #[serde(default)]
+    pub pool_spare: String,
+    /// At most so many pools in a region.
+    #[serde(default)]
+    pub pool_limit: String,
     /// `invitation`, `cognito_group` or `cognito_pool`; empty keeps the tier's own.
     #[serde(default)]
     pub identity: String,
@@ -53,6 +66,9 @@ pub struct TierForm {
     #[serde(default)]
     pub parameters: Option<Vec<Parameter>>,
 }
+
+/// So many of those who keep a region are named.
+const NAMED: u32 = 5;
 
 /// A tier as its card shows it.
 #[derive(Clone, Debug)]
@@ -146,6 +162,8 @@ impl Service {
         let empty = self.tier_is_empty(&tier).await?;
         let mut tx = self.store.begin().await?;
         tx.save_tier(&tier).await?;
+        // More room, perhaps: whoever waits for a place looks again.
+        tx.tell_places();
         if empty {
             tx.set_live_revision(tier.id, tier.revision).await?;
         }
@@ -189,7 +207,9 @@ impl Service {
         }
         for (region, n) in homes.iter().filter(|(region, _)| !spec.regions.contains(region)) {
             let who = plural(usize::try_from(*n).unwrap_or(usize::MAX), "tenant");
-            problems.note("regions", format!("must keep {region}, where {who} live"));
+            let names = self.store.living_in(before.id, region, NAMED).await?.join(", ");
+            let more = if *n > i64::from(NAMED) { " and others" } else { "" };
+            problems.note("regions", format!("must keep {region}, where {who} live: {names}{more}"));
         }
         Ok(())
     }
@@ -230,6 +250,7 @@ impl TierForm {
                 }
             },
         };
+        let pools = self.pools(before, problems);
         let identity = self.identity(before, problems);
         let mut parameters = self
             .parameters
@@ -252,6 +273,7 @@ impl TierForm {
             signup: signup?,
             regions,
             pool_capacity: capacity,
+            pools,
             identity: identity?,
             parameters,
         })
@@ -259,6 +281,27 @@ impl TierForm {
 }
 
 impl TierForm {
+    /// How its pools are filled; what is left empty stays.
+    fn pools(&self, before: Option<&TierSpec>, problems: &mut Problems) -> PoolRules {
+        let mut rules = before.map(|b| b.pools).unwrap_or_default();
+        let number = |field: &str, text: &str, problems: &mut Problems| match text.trim() {
+            "" => None,
+            text => {
+                let parsed = text.parse::<u32>();
+                problems.take(field, parsed.map_err(|_| domain::Invalid::new("", "is not a whole number")))
+            }
+        };
+        if !self.pool_order.trim().is_empty() {
+            rules.order = problems.take("pool_order", self.pool_order.parse()).unwrap_or(rules.order);
+        }
+        if !self.pool_full.trim().is_empty() {
+            rules.when_full = problems.take("pool_full", self.pool_full.parse()).unwrap_or(rules.when_full);
+        }
+        rules.spare = number("pool_spare", &self.pool_spare, problems).unwrap_or(rules.spare);
+        rules.most = number("pool_limit", &self.pool_limit, problems).unwrap_or(rules.most);
+        rules
+    }
+
     fn identity(&self, before: Option<&TierSpec>, problems: &mut Problems) -> Option<Identity> {
         let kind = match self.identity.trim() {
             "" => return Some(before.map(|b| b.identity.clone()).unwrap_or_default()),

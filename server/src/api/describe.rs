@@ -79,10 +79,25 @@ pub struct TierSpec {
     regions: Vec<String>,
     /// Tenants in one pool stack.
     pool_capacity: u32,
+    /// How its pools are filled, and when the next one is made; absent where nothing of it was ever said.
+    pools: Option<PoolRules>,
     /// How its tenants' people sign in; absent for `invitation`.
     identity: Option<Identity>,
     /// Parameters with the tier's values.
     parameters: Vec<Parameter>,
+}
+
+/// How a tier's pools are filled, and when the next one is made.
+#[derive(Serialize, ToSchema)]
+pub struct PoolRules {
+    /// `fill` or `spread`.
+    order: String,
+    /// `create` or `wait`.
+    when_full: String,
+    /// With fewer free places than this the next pool is made ahead.
+    spare: u32,
+    /// At most so many pools in a region.
+    most: u32,
 }
 
 /// How the people of a tier's tenants sign in. Ids are written as they are, or `output:NAME` for an output of a stack.

@@ -8,6 +8,7 @@ mod extract;
 mod fleet;
 mod imports;
 mod once;
+mod pools;
 mod problem;
 mod queues;
 mod releases;
@@ -105,6 +106,8 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
         .routes(routes!(fleet::catch_up))
         .routes(routes!(fleet::resume))
         .routes(routes!(fleet::show, fleet::change))
+        .routes(routes!(pools::list, pools::make))
+        .routes(routes!(pools::change, pools::remove))
         .routes(routes!(rollouts::gates))
         .routes(routes!(rollouts::gate))
         .routes(routes!(rollouts::decide))

@@ -2,6 +2,7 @@
 
 mod client;
 mod gate;
+mod pools;
 mod watch;
 
 use anyhow::{Context as _, Result};
@@ -49,6 +50,13 @@ pub enum Command {
     Gate {
         #[command(subcommand)]
         verb: gate::Gate,
+        #[command(flatten)]
+        to: To,
+    },
+    /// Shared stacks: how full they are, and whom they take.
+    Pools {
+        #[command(subcommand)]
+        verb: Option<pools::Pools>,
         #[command(flatten)]
         to: To,
     },
@@ -159,6 +167,7 @@ pub async fn run(command: Command) -> Result<ExitCode> {
         Command::Release { verb, to } => release(&Client::new(&to)?, verb).await,
         Command::Rollout { verb, to } => rollout(&Client::new(&to)?, verb).await,
         Command::Gate { verb, to } => gate::run(&Client::new(&to)?, verb).await,
+        Command::Pools { verb, to } => pools::run(&Client::new(&to)?, verb).await,
         Command::Tenant { verb, to } => tenant(&Client::new(&to)?, verb).await,
         Command::Tenants { tier, state, search, to } => {
             let filters = [("tier", tier), ("state", state), ("search", search)];
