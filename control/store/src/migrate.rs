@@ -17,6 +17,7 @@ pub(crate) const SQLITE: Steps = &[
     include_str!("../../../migrations/sqlite/0010_replicas.sql"),
     include_str!("../../../migrations/sqlite/0011_convergence.sql"),
     include_str!("../../../migrations/sqlite/0013_windows.sql"),
+    include_str!("../../../migrations/sqlite/0018_portal.sql"),
     include_str!("../../../migrations/sqlite/0016_placement.sql"),
 ];
 pub(crate) const POSTGRES: Steps = &[
@@ -31,6 +32,7 @@ pub(crate) const POSTGRES: Steps = &[
     include_str!("../../../migrations/postgres/0010_replicas.sql"),
     include_str!("../../../migrations/postgres/0011_convergence.sql"),
     include_str!("../../../migrations/postgres/0013_windows.sql"),
+    include_str!("../../../migrations/postgres/0018_portal.sql"),
     include_str!("../../../migrations/postgres/0016_placement.sql"),
 ];
 

@@ -134,6 +134,7 @@ async fn stack(store: &Store, n: u128, name: &str) -> StackId {
             pool_capacity: 10,
             pools: domain::placement::PoolRules::default(),
             identity: domain::identity::Identity::Invitation,
+            own_windows: None,
             parameters: vec![],
         };
         let key = "basic".parse().unwrap();

@@ -153,6 +153,7 @@ fn tier() -> Tier {
             pool_capacity: 10,
             pools: domain::placement::PoolRules::default(),
             identity: domain::identity::Identity::Invitation,
+            own_windows: None,
             parameters: vec![],
         },
         saved_at: Timestamp(0),

@@ -30,6 +30,7 @@ fn tier(n: u128, key: &str, model: DeploymentModel, memory: i64) -> Tier {
         pool_capacity: 10,
         pools: crate::placement::PoolRules::default(),
         identity: crate::identity::Identity::Invitation,
+        own_windows: None,
         parameters: vec![memory],
     };
     let key = key.parse().unwrap();

@@ -21,6 +21,7 @@ pub fn tier() -> Tier {
             pool_capacity: 10,
             pools: domain::placement::PoolRules::default(),
             identity: domain::identity::Identity::Invitation,
+            own_windows: None,
             parameters: vec![],
         },
         saved_at: Timestamp(0),
