@@ -12,7 +12,7 @@ use drivers::cloudformation::Cloudformation;
 use drivers::local::Local;
 use drivers::{Driver, Goal, Served, SignIn};
 use engine::Targets;
-use service::{Pressure, Row, TargetCard, TierNeeds, Update};
+use service::{CheckSources, Pressure, Row, TargetCard, TierNeeds, Update};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +34,7 @@ impl Wired {
     pub async fn open(setup: &Setup, local: &Local) -> Result<Self> {
         if setup.targets.is_empty() {
             return Ok(Self {
-                targets: Targets::one(Arc::new(local.clone())),
+                targets: Targets::one(Arc::new(local.clone())).measured_by(setup.sources()?),
                 places: vec!["this machine".to_owned()],
                 accounts: HashMap::new(),
             });
@@ -56,7 +56,11 @@ impl Wired {
         });
         let clouds = setup.targets.iter().filter(|t| t.driver == DriverKind::Cloudformation);
         let accounts = clouds.map(|t| (t.target(), t.account.account())).collect();
-        Ok(Self { targets: Targets::new(setups), places: places.collect(), accounts })
+        Ok(Self {
+            targets: Targets::new(setups).measured_by(setup.sources()?),
+            places: places.collect(),
+            accounts,
+        })
     }
 
     /// For the engine.
@@ -142,6 +146,11 @@ impl service::Drivers for Wired {
             trouble: setup.driver.trouble(),
         };
         self.targets.iter().zip(&self.places).map(card).collect()
+    }
+
+    fn check_sources(&self) -> Option<CheckSources> {
+        let (prometheus, hooks) = self.targets.sources().names();
+        Some(CheckSources { prometheus, hooks })
     }
 
     async fn inventory(&self, target: &StackTarget) -> Result<Vec<FoundStack>, Reason> {

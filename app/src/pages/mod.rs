@@ -4,6 +4,7 @@ mod account;
 mod activity;
 mod approvals;
 mod changes;
+mod check_form;
 mod drift;
 mod fleet;
 mod import;

@@ -251,6 +251,7 @@ fn command(verb: &str, comment: &str) -> Result<Command, Error> {
         "retry" => Command::Retry,
         "rollback" => Command::Rollback { comment },
         "stop" => Command::Stop { rollback: false, comment },
-        _ => return Err(Error::field("verb", "must be pause, resume, retry, rollback or stop")),
+        "enter" => Command::Enter { comment },
+        _ => return Err(Error::field("verb", "must be pause, resume, retry, enter, rollback or stop")),
     })
 }

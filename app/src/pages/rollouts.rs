@@ -221,7 +221,7 @@ fn plan(preview: &Preview, known: &[WaveChanges], wanted: &Wanted) -> impl IntoV
                 let mut parts = vec![];
                 if w.spec.gate.bake > domain::Span::ZERO { parts.push(format!("bake {}", w.spec.gate.bake)); }
                 parts.extend(w.spec.gate.checks.iter().map(ToString::to_string));
-                if let Some(a) = &w.spec.gate.approval { parts.push(count(i64::from(a.quorum), "approval")); }
+                if let Some(a) = &w.spec.gate.approval { parts.push(count(i64::from(a.people()), "approval")); }
                 parts.join(", ")
             };
             view! {

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod catchup;
+pub mod check;
 pub mod configuration;
 pub mod drift;
 pub mod fields;

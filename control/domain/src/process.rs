@@ -6,6 +6,7 @@
 //! tables which pages query never disagree with the log.
 
 use crate::access::words;
+use crate::check::{Measurement, Reading};
 use crate::identity;
 use crate::preview::Request;
 use crate::stack::{Stack, StackKind, StackTarget};
@@ -137,6 +138,8 @@ pub enum Effect {
         /// The stacks of the wave that were updated.
         stacks: Vec<(StackId, String, StackTarget)>,
     },
+    /// Measure a check once; answered by [`Process::measured`].
+    Measure(Box<Measurement>),
     /// Find out what these stacks would change; answered by [`crate::rollout::Command::Previewed`].
     Preview {
         /// The stacks, with what they go to.
@@ -394,6 +397,12 @@ pub trait Process: Sized {
     /// What a measurement of a wave's stacks means; only rollouts ask for any.
     fn probed(&self, wave: usize, samples: &[Sample], now: Timestamp) -> Vec<Self::Event> {
         let _ = (wave, samples, now);
+        vec![]
+    }
+
+    /// What one measurement outside means; only rollouts ask for any.
+    fn measured(&self, of: &Measurement, reading: &Reading) -> Vec<Self::Event> {
+        let _ = (of, reading);
         vec![]
     }
 

@@ -9,7 +9,9 @@ mod steering;
 pub use cells::{CELL_STATES, StackInRollout, cells, rank, stack_in_rollout, state_label};
 
 use crate::operation::Run;
-use crate::rollout::{Rollout, State, StepState, WaveState, tenants_reached, time_left, waits_for};
+use crate::rollout::{
+    Rollout, Seats, State, StepState, WaveState, asked_groups, tenants_reached, time_left, waits_for,
+};
 use crate::{OperationId, ProcessId, Span, StackId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -97,7 +99,7 @@ impl BudgetWait {
 /// Something that a person can do with the rollout now.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Choice {
-    /// `pause`, `resume`, `retry`, `rollback`, `stop`.
+    /// `pause`, `resume`, `retry`, `enter`, `rollback`, `stop`.
     pub verb: String,
     /// What the button says.
     pub label: String,
@@ -195,8 +197,11 @@ pub struct WaveView {
 /// What a gate asks of people.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Asks {
-    /// Whom; `None` for anyone who may decide.
+    /// Whom, for people; `None` for anyone who may decide.
     pub group: Option<String>,
+    /// The groups whose people can answer now; empty for anyone who may decide.
+    #[serde(default)]
+    pub groups: Vec<String>,
     /// How many approvals are missing.
     pub missing: u32,
     /// Who has decided already.
@@ -282,7 +287,7 @@ impl Timeline {
                     .filter(|(_, n)| *n > 0)
                     .map(|(state, n)| ((*state).to_owned(), n))
                     .collect(),
-                gate: chips::chips(&planned.spec, &wave.state, &rollout.binding(i), now),
+                gate: chips::chips(&planned.spec, &wave.state, wave.entry.as_ref(), &rollout.binding(i), now),
                 asking: matches!(&wave.state, WaveState::Gated(gate) if gate.asked.is_some())
                     && rollout.state == State::Running,
                 asks: asks(rollout, i).filter(|_| rollout.state == State::Running),
@@ -377,9 +382,20 @@ impl Timeline {
 fn asks(rollout: &Rollout, wave: usize) -> Option<Asks> {
     let (spec, state) = (&rollout.plan.waves[wave].spec, &rollout.waves[wave].state);
     let (WaveState::Gated(gate), Some(approval)) = (state, &spec.gate.approval) else { return None };
-    gate.asked?;
+    let asked = gate.asked?;
+    let open = rollout.open_seats(wave);
+    let groups = asked_groups(approval, Some(&asked)).into_iter().filter(|group| {
+        let escalated = approval.escalation.as_ref().is_some_and(|e| e.group == *group);
+        escalated || open.iter().any(|seats| seats.group.as_deref() == Some(*group))
+    });
+    let anyone = open.iter().any(|seats| seats.group.is_none());
     Some(Asks {
-        group: approval.group.clone(),
+        groups: if anyone { vec![] } else { groups.map(str::to_owned).collect() },
+        group: match &open[..] {
+            [one] => one.group.clone(),
+            [] => approval.group.clone(),
+            several => Some(Seats::sentence(several)),
+        },
         missing: rollout.missing_approvals(wave),
         said: gate
             .decisions

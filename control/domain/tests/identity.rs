@@ -131,7 +131,9 @@ impl World {
                 let event = step.answered(order.task, order.tenant, answer, self.now).unwrap();
                 self.append(Event::Identity(event));
             }
-            Effect::Probe { .. } | Effect::Preview { .. } => panic!("an onboarding measures nothing"),
+            Effect::Probe { .. } | Effect::Measure(_) | Effect::Preview { .. } => {
+                panic!("an onboarding measures nothing")
+            }
         }
     }
 

@@ -13,6 +13,7 @@ mod holds;
 mod identity;
 mod log;
 mod mailer;
+mod measure;
 mod members;
 mod place;
 mod preview;
@@ -24,6 +25,7 @@ mod targets;
 mod windows;
 
 pub use mailer::{MailConfig, Mailer};
+pub use measure::{CheckHook, Prometheus, Sources};
 pub use targets::{Setup, Targets};
 
 use domain::process::ProcessKind;

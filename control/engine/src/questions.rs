@@ -82,9 +82,11 @@ impl Asks for Onboarding {
         match effect {
             Effect::Serve(stacks) => Question::Serve(stacks),
             Effect::Identify(order) => Question::Identify(order),
-            Effect::Place | Effect::Drive(_) | Effect::Probe { .. } | Effect::Preview { .. } => {
-                Question::Place
-            }
+            Effect::Place
+            | Effect::Drive(_)
+            | Effect::Probe { .. }
+            | Effect::Measure(_)
+            | Effect::Preview { .. } => Question::Place,
         }
     }
     fn answered(&self, answer: Answer, now: Timestamp) -> Vec<onboarding::Event> {

@@ -4,7 +4,7 @@ use crate::drive::{self, Report};
 use crate::hold::hold;
 use crate::questions::{self, Answer, Asks};
 use crate::right::Right;
-use crate::{Context, preview};
+use crate::{Context, measure, preview};
 use domain::onboarding::Onboarding;
 use domain::process::{Effect, Next, Process, ProcessKind, Seen, Surroundings};
 use domain::rollout::Rollout;
@@ -82,6 +82,8 @@ struct Memory {
     gone: HashSet<StackId>,
     /// A measurement or an answer is under way.
     asking: bool,
+    /// Checks that are being measured outside.
+    measuring: HashSet<usize>,
     /// It is being looked whether a preview is there.
     previewing: bool,
     /// No such look before.
@@ -131,6 +133,7 @@ where
         own: HashSet::new(),
         gone: HashSet::new(),
         asking: false,
+        measuring: HashSet::new(),
         previewing: false,
         preview_at: Timestamp(0),
         ask_at: Timestamp(0),
@@ -228,7 +231,7 @@ fn sleeps<P: Process>(next: &Next<P::Event>, memory: &Memory, now: Timestamp) ->
 const fn is_question(effect: &Effect) -> bool {
     match effect {
         Effect::Place | Effect::Serve(_) | Effect::Identify(_) => true,
-        Effect::Drive(_) | Effect::Probe { .. } | Effect::Preview { .. } => false,
+        Effect::Drive(_) | Effect::Probe { .. } | Effect::Measure(_) | Effect::Preview { .. } => false,
     }
 }
 
@@ -281,6 +284,13 @@ fn act<P: Asks>(
                     let _ = reports.send(Report::Probed { wave, samples }).await;
                 });
             }
+            Effect::Measure(of) if memory.measuring.insert(of.check) => {
+                let (context, reports) = (context.clone(), reports.clone());
+                tokio::spawn(async move {
+                    let reading = measure::take(&context, &of).await;
+                    let _ = reports.send(Report::Measured(of, reading)).await;
+                });
+            }
             Effect::Place | Effect::Serve(_) | Effect::Identify(_)
                 if !memory.asking && memory.ask_at <= now =>
             {
@@ -304,6 +314,7 @@ fn act<P: Asks>(
                 });
             }
             Effect::Probe { .. }
+            | Effect::Measure(_)
             | Effect::Place
             | Effect::Serve(_)
             | Effect::Identify(_)
@@ -347,6 +358,12 @@ where
                 memory.asking = false;
                 let now = (context.clock)();
                 let events = running.process.probed(wave, &samples, now);
+                append(running, context, id, engine, &events, now, memory).await?;
+            }
+            Report::Measured(of, reading) => {
+                memory.measuring.remove(&of.check);
+                let now = (context.clock)();
+                let events = running.process.measured(&of, &reading);
                 append(running, context, id, engine, &events, now, memory).await?;
             }
             Report::Previewed { key, found } => {

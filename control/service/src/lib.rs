@@ -53,7 +53,7 @@ pub use releases::NewRelease;
 pub use replicas::{Beat, ReplicaCard};
 pub use rollouts::{GatePanel, Preview, RolloutView, StackView, StartRollout};
 pub use signup::{Offer, Progress, SignupForm};
-pub use strategies::{StrategyPreview, WavePreview};
+pub use strategies::{CheckSources, StrategyPreview, WavePreview};
 pub use tenant_edit::{BulkChange, BulkPreview, BulkVerb, TenantEdit};
 pub use tenants::{NewTenant, TenantDetail};
 pub use tier_diff::{Difference, differences};

@@ -79,6 +79,11 @@ pub trait Drivers: Send + Sync {
     /// The set-ups, in the order in which they are asked for a place.
     fn targets(&self) -> Vec<TargetCard>;
 
+    /// Where checks of gates can be measured; `None` takes whatever a strategy names.
+    fn check_sources(&self) -> Option<crate::CheckSources> {
+        None
+    }
+
     /// Every stack where a target leads, whoever made it.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use domain::access::Permission;
 use domain::drift::DriftReport;
 use domain::plan::{BlastRadius, Plan, check, plan};
 use domain::process::ProcessKind;
-use domain::rollout::{Command, Event, Person, Rollout, Verdict};
+use domain::rollout::{Command, Decision, Event, Exhibit, Person, Rollout, Seats, Verdict};
 use domain::stack::Stack;
 use domain::strategy::StrategySpec;
 use domain::timeline::Timeline;
@@ -77,6 +77,12 @@ pub struct GatePanel {
     pub standing: crate::Standing,
     /// How many approvals are missing.
     pub missing: u32,
+    /// The same, group by group.
+    pub seats: Vec<Seats>,
+    /// What its checks saw in all.
+    pub exhibits: Vec<Exhibit>,
+    /// Who decided what, in order.
+    pub decisions: Vec<Decision>,
     /// What the next wave changes inside its stacks, as far as it is known; `None` after the last.
     pub preview: Option<crate::WaveChanges>,
 }
@@ -257,7 +263,7 @@ impl Service {
         })
     }
 
-    /// Pauses, resumes, stops, retries, rolls back.
+    /// Pauses, resumes, stops, retries, rolls back; lets a wave begin whose checks do not hold.
     ///
     /// # Errors
     /// Needs `rollouts`; the comment is too long; its state does not allow it.
@@ -273,6 +279,7 @@ impl Service {
             Command::OverrideWindows { stack, comment } => {
                 Command::OverrideWindows { stack, comment: bounded(&comment)? }
             }
+            Command::Enter { comment } => Command::Enter { comment: bounded(&comment)? },
             plain @ (Command::Resume | Command::Retry) => plain,
             // A decision goes through `decide`; previews and withdrawals are the control plane's own.
             Command::Decide { .. } | Command::Previewed { .. } | Command::Withdraw { .. } => {
@@ -334,6 +341,9 @@ impl Service {
             changes: changes.into_iter().map(|((from, to), n)| (from, to, n)).collect(),
             standing: crate::gates::standing(rollout, actor, wave, now),
             missing: rollout.missing_approvals(wave),
+            seats: rollout.open_seats(wave),
+            exhibits: rollout.gate(wave).map(|gate| gate.exhibits(&planned.spec.gate)).unwrap_or_default(),
+            decisions: rollout.gate(wave).map(|gate| gate.decisions.clone()).unwrap_or_default(),
             preview: match rollout.wave_after(wave) {
                 Some(next) => Some(self.wave_changes(rollout, next).await?),
                 None => None,

@@ -118,6 +118,7 @@ const NEEDED: &[(&str, Permission)] = &[
     ("stack_in_rollout", Permission::View),
     ("suspend_with_reason", Permission::Tenants),
     ("targets", Permission::View),
+    ("check_sources", Permission::View),
     ("tenant_tags", Permission::View),
     ("timeline", Permission::View),
 ];
@@ -230,6 +231,7 @@ async fn call(s: &Service, actor: &Actor, name: &str) -> Result<(), Error> {
         "stack_in_rollout" => s.stack_in_rollout(actor, process, stack).await.map(drop),
         "suspend_with_reason" => s.suspend_with_reason(actor, tenant, "").await,
         "targets" => s.targets(actor).map(drop),
+        "check_sources" => s.check_sources(actor).map(drop),
         "tenant_tags" => s.tenant_tags(actor).await.map(drop),
         "timeline" => s.timeline(actor, process).await.map(drop),
         other => panic!("{other} is not called"),

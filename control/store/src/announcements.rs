@@ -61,8 +61,8 @@ pub struct AnswerTo {
     pub wave: usize,
     /// The plan that was shown.
     pub plan_hash: String,
-    /// The group that is asked.
-    pub group: Option<String>,
+    /// The groups of which somebody is missing; `None` stands for anyone.
+    pub groups: Vec<Option<String>>,
     /// Whether the gate was announced anew since.
     pub superseded: bool,
     /// When the token was used.
@@ -240,7 +240,7 @@ impl Store {
             rollout: says.rollout,
             wave: says.wave,
             plan_hash: says.plan_hash,
-            group: says.group,
+            groups: says.asked(),
             superseded: row.int(2)? != 0,
             answered_at: row.at_or_null(3)?,
         }))

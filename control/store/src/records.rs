@@ -312,7 +312,7 @@ impl Tx {
     async fn gate(&mut self, gate: &GateRow) -> Result<(), StoreError> {
         let sql = "insert into gates (rollout, wave, state, group_name, missing, asked_at, expires_at, title)
                    values ($1,$2,$3,$4,$5,$6,$7,$8) on conflict (rollout, wave) do update set state = excluded.state,
-                   missing = excluded.missing, asked_at = excluded.asked_at, expires_at = excluded.expires_at";
+                   group_name = excluded.group_name, missing = excluded.missing, asked_at = excluded.asked_at, expires_at = excluded.expires_at";
         let bound = args![
             gate.rollout.to_string(),
             gate.wave,

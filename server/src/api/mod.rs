@@ -94,6 +94,7 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
         .routes(routes!(rollouts::resume))
         .routes(routes!(rollouts::stop))
         .routes(routes!(rollouts::retry))
+        .routes(routes!(rollouts::enter))
         .routes(routes!(rollouts::rollback))
         .routes(routes!(changes::list))
         .routes(routes!(changes::ask))

@@ -5,7 +5,7 @@ use super::extract::{Body, Caller, Query};
 use super::problem::{ApiResult, Problem};
 use super::shapes::{
     ChangeOut, ChipOut, Comment, DecideIn, GateOut, GatePanelOut, Made, NextOut, Page, PageQuery, PreviewOut,
-    RolloutOut, StartIn, WaveOut, id, limit,
+    RolloutOut, SeatsOut, StartIn, WaveOut, id, limit,
 };
 use axum::Json;
 use axum::extract::{Path, State};
@@ -133,6 +133,17 @@ pub async fn rollback(
     steer(&service, &actor, &text, Command::Rollback { comment: c.comment }).await
 }
 
+/// Lets the wave begin that waits because its checks do not hold; the comment is needed.
+#[utoipa::path(post, path = "/rollouts/{id}/enter", operation_id = "enter_wave", params(("id" = String, Path)), request_body = Comment, responses((status = 204), (status = "4XX", body = Problem)))]
+pub async fn enter(
+    State(service): State<Service>,
+    Caller(actor): Caller,
+    Path(text): Path<String>,
+    Body(c): Body<Comment>,
+) -> ApiResult<StatusCode> {
+    steer(&service, &actor, &text, Command::Enter { comment: c.comment }).await
+}
+
 #[utoipa::path(get, path = "/gates", operation_id = "list_gates", params(PageQuery), responses((status = 200, body = Page<GateOut>), (status = "4XX", body = Problem)))]
 pub async fn gates(
     State(service): State<Service>,
@@ -174,6 +185,9 @@ pub async fn gate(
         sentence: view.sentence.clone(),
         asking: view.asking,
         evidence: evidence.collect(),
+        checks: panel.exhibits.into_iter().map(Into::into).collect(),
+        asks: panel.seats.into_iter().map(|s| SeatsOut { group: s.group, missing: s.missing }).collect(),
+        decisions: panel.decisions.into_iter().map(Into::into).collect(),
         changes: changes.collect(),
         next: panel.next.map(|(name, radius)| NextOut {
             name,

@@ -8,7 +8,7 @@ use leptos::prelude::*;
 
 /// Whether a verb asks before it acts.
 pub(super) fn asks(verb: &str) -> bool {
-    matches!(verb, "pause" | "rollback" | "stop")
+    matches!(verb, "pause" | "enter" | "rollback" | "stop")
 }
 
 /// How a button of this verb looks.

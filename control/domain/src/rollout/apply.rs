@@ -1,9 +1,10 @@
 //! The only way a rollout's state changes: one match, and every event that does not fit is refused.
 
 use super::{
-    Asked, Decision, Event, Evidence, Gate, Override, Paused, Phase, Place, Rollout, Shown, Shut, State,
-    StepState, Then, Wave, WaveState,
+    Asked, Decision, Entered, Entry, Event, Evidence, Gate, Override, Paused, Phase, Place, Rollout, Shown,
+    Shut, State, StepState, Then, Wave, WaveState, watching,
 };
+use crate::check::{Found, Number, Reading};
 use crate::operation::Run;
 use crate::plan::{Change, Step};
 use crate::process::{Closed, Illegal};
@@ -21,6 +22,7 @@ pub(super) fn begin(id: ProcessId, event: &Event, at: Timestamp) -> Result<Rollo
             state: WaveState::Pending,
             steps: wave.steps.iter().map(|s| fresh(&s.change)).collect(),
             shown: None,
+            entry: None,
         })
         .collect();
     Ok(Rollout {
@@ -86,10 +88,26 @@ pub(super) fn apply(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Resu
             !rollout.has_ended() && matches!(wave_state(rollout, *wave), Some(WaveState::Pending))
         }
         Event::WaveStarted { wave } | Event::WaveSkipped { wave } => {
+            let skipped = matches!(event, Event::WaveSkipped { .. });
             rollout.state == State::Running
                 && rollout.paused.is_none()
                 && rollout.current_wave() == Some(*wave)
                 && matches!(wave_state(rollout, *wave), Some(WaveState::Pending))
+                && (skipped || watching::is_clear(rollout, *wave))
+        }
+        Event::Measured { wave, entry, check, .. } => {
+            let spec = rollout.plan.waves.get(*wave).and_then(|w| w.spec.gate.checks.get(*check));
+            spec.is_some_and(|check| check.measured().is_some_and(|measured| !*entry || measured.entry))
+                && match wave_state(rollout, *wave) {
+                    Some(WaveState::Pending) => *entry && rollout.current_wave() == Some(*wave),
+                    Some(WaveState::Gated(_)) => !*entry,
+                    Some(_) | None => false,
+                }
+        }
+        Event::EntryOverridden { wave, .. } => {
+            rollout.current_wave() == Some(*wave)
+                && matches!(wave_state(rollout, *wave), Some(WaveState::Pending))
+                && watching::barrier(rollout, *wave).is_some()
         }
         Event::OperationStarted { wave, phase: Phase::There, .. } => {
             rollout.state == State::Running
@@ -109,13 +127,16 @@ pub(super) fn apply(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Resu
                 && rollout.waves[*wave].steps.iter().all(|s| s.run.has_ended())
         }
         Event::Sampled { wave, results } => {
-            gate(rollout, *wave).is_some_and(|gate| gate.checks.len() == results.len())
+            gate(rollout, *wave).is_some() && own_checks(rollout, *wave).count() == results.len()
         }
         Event::ApprovalAsked { wave, .. } => gate(rollout, *wave).is_some_and(|gate| gate.asked.is_none()),
         Event::Reminded { wave } | Event::Decided { wave, .. } => {
             gate(rollout, *wave).is_some_and(|gate| gate.asked.is_some())
         }
-        Event::GatePassed { wave } => {
+        Event::Escalated { wave, .. } => {
+            gate(rollout, *wave).is_some_and(|gate| gate.asked.is_some_and(|asked| !asked.escalated))
+        }
+        Event::GatePassed { wave, .. } => {
             rollout.state == State::Running
                 && (gate(rollout, *wave).is_some()
                     || matches!(wave_state(rollout, *wave), Some(WaveState::Running { .. }))
@@ -243,27 +264,51 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
             });
         }
         Event::Sampled { wave, results } => {
+            let checks = rollout.plan.waves[*wave].spec.gate.checks.clone();
+            let own: Vec<_> = own_checks(rollout, *wave).collect();
             let gate = gate_mut(rollout, *wave)?;
             gate.sampled_at = Some(at);
-            for (evidence, (value, holds, sentence)) in gate.checks.iter_mut().zip(results) {
-                if evidence.values.len() == 60 {
-                    evidence.values.remove(0);
-                }
-                evidence.values.push((*value, *holds));
-                evidence.samples += 1;
-                evidence.failing = if *holds { 0 } else { evidence.failing + 1 };
-                evidence.sentence.clone_from(sentence);
+            for (i, (value, holds, sentence)) in own.into_iter().zip(results) {
+                let found = if *holds { Found::Pass } else { Found::Fail };
+                let reading = Reading { found, value: Some(Number(*value)), sentence: sentence.clone() };
+                gate.checks[i].note(&checks[i], &reading, false, at);
             }
         }
+        Event::Measured { wave, entry, check, reading } => {
+            let spec = rollout.plan.waves[*wave].spec.gate.checks[*check].clone();
+            let wave = &mut rollout.waves[*wave];
+            match (&mut wave.state, spec.measured()) {
+                (WaveState::Gated(gate), Some(measured)) if !*entry => {
+                    let graced = at - gate.opened_at < measured.grace;
+                    gate.checks[*check].note(&spec, reading, graced, at);
+                }
+                _ => {
+                    let fresh = || Entry { since: at, checks: BTreeMap::new(), overridden: None };
+                    let entry = wave.entry.get_or_insert_with(fresh);
+                    entry.checks.entry(*check).or_default().note(&spec, reading, false, at);
+                }
+            }
+        }
+        Event::EntryOverridden { wave, by, comment } => {
+            let fresh = || Entry { since: at, checks: BTreeMap::new(), overridden: None };
+            let entry = rollout.waves[*wave].entry.get_or_insert_with(fresh);
+            entry.overridden = Some(Entered { by: by.clone(), comment: comment.clone(), at });
+        }
         Event::ApprovalAsked { wave, expires_at } => {
-            gate_mut(rollout, *wave)?.asked = Some(Asked { at, expires_at: *expires_at, reminded: false });
+            gate_mut(rollout, *wave)?.asked =
+                Some(Asked { at, expires_at: *expires_at, reminded: false, escalated: false });
         }
         Event::Reminded { wave } => {
             if let Some(asked) = &mut gate_mut(rollout, *wave)?.asked {
                 asked.reminded = true;
             }
         }
-        Event::Decided { wave, verdict, by, comment, plan_hash } => {
+        Event::Escalated { wave, .. } => {
+            if let Some(asked) = &mut gate_mut(rollout, *wave)?.asked {
+                asked.escalated = true;
+            }
+        }
+        Event::Decided { wave, verdict, by, comment, plan_hash, groups, evidence } => {
             if *plan_hash != rollout.binding(*wave) {
                 return Err(Illegal("a decision on another plan".into()));
             }
@@ -276,13 +321,24 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
                 by: by.clone(),
                 comment: comment.clone(),
                 plan_hash: plan_hash.clone(),
+                groups: groups.clone(),
+                evidence: evidence.clone(),
                 at,
             });
         }
-        Event::GatePassed { wave } => {
+        Event::GatePassed { wave, .. } => {
             let gate = gate(rollout, *wave).cloned();
-            if gate.is_none() && !rollout.plan.waves[*wave].spec.gate.is_open() {
+            let spec = &rollout.plan.waves[*wave].spec.gate;
+            if gate.is_none() && !spec.is_open() {
                 return Err(Illegal("a gate passes before it was opened".into()));
+            }
+            if let Some(gate) = &gate
+                && watching::unsettled(spec, gate).any(|(check, _)| check.measured().is_some())
+            {
+                return Err(Illegal("a gate passes whose checks were not seen to hold".into()));
+            }
+            if rollout.missing_approvals(*wave) > 0 {
+                return Err(Illegal("a gate passes without its approvals".into()));
             }
             rollout.waves[*wave].state = WaveState::Passed { at, gate };
         }
@@ -333,6 +389,12 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
         Event::Aborted { reason, .. } => rollout.state = State::Aborted { reason: reason.clone(), at },
     }
     Ok(())
+}
+
+/// The checks of a gate that its wave's drivers measure, by their places.
+fn own_checks(rollout: &Rollout, wave: usize) -> impl Iterator<Item = usize> {
+    let checks = rollout.plan.waves[wave].spec.gate.checks.iter().enumerate();
+    checks.filter(|(_, check)| check.measured().is_none()).map(|(i, _)| i)
 }
 
 fn planned(rollout: &Rollout, step: &Step) -> bool {

@@ -1,6 +1,6 @@
 //! What people ask of a rollout, and what they are told when it cannot be.
 
-use super::{Event, Person, Rollout, State, Then, Verdict, WaveState, shown};
+use super::{Event, Person, Rollout, Seats, State, Then, Verdict, WaveState, quorum, shown, watching};
 use crate::access::Permission;
 use crate::operation::Run;
 use crate::preview::WavePreview;
@@ -45,6 +45,11 @@ pub enum Command {
     OverrideWindows {
         /// On which stack; `None` for all of the rollout.
         stack: Option<StackId>,
+        /// Why; must not be empty.
+        comment: String,
+    },
+    /// Let the wave begin that waits because its checks do not hold.
+    Enter {
         /// Why; must not be empty.
         comment: String,
     },
@@ -126,6 +131,23 @@ pub(super) fn command(
                 return Err(Reason::new("overridden_already", sentence));
             }
             Ok(vec![Event::WindowsOverridden { stack, by, comment }])
+        }
+        Command::Enter { comment } => {
+            let comment = comment.trim().to_owned();
+            if comment.is_empty() {
+                let sentence = "say why the wave shall begin although its checks do not hold; it is recorded";
+                return Err(Reason::new("comment_missing", sentence));
+            }
+            let waits = rollout.current_wave().filter(|_| rollout.state == State::Running).filter(|wave| {
+                let pending = matches!(rollout.waves[*wave].state, WaveState::Pending);
+                pending && watching::barrier(rollout, *wave).is_some_and(|(_, seen)| seen.is_some())
+            });
+            match waits {
+                Some(wave) => Ok(vec![Event::EntryOverridden { wave, by, comment }]),
+                None => {
+                    Err(Reason::new("not_barred", "no wave waits for its checks to hold before it begins"))
+                }
+            }
         }
         Command::Previewed { key, found } => shown::previewed(rollout, &key, &found),
         Command::Withdraw { stack, reason } => {
@@ -255,18 +277,34 @@ fn decide(
             "whoever started the rollout cannot approve it; ask somebody else",
         ));
     }
-    if let Some(group) = &approval.group
-        && !actor.groups.contains(group)
-    {
-        return Err(Reason::new(
-            "not_in_group",
-            format!("this gate asks the group “{group}”, which you are not in"),
-        ));
+    let groups = quorum::groups_of(approval, &asked, &actor.groups);
+    match &quorum::asked_groups(approval, Some(&asked))[..] {
+        [] => {}
+        _ if !groups.is_empty() => {}
+        [group] => {
+            let sentence = format!("this gate asks the group “{group}”, which you are not in");
+            return Err(Reason::new("not_in_group", sentence));
+        }
+        several => {
+            let names: Vec<_> = several.iter().map(|group| format!("“{group}”")).collect();
+            let sentence =
+                format!("this gate asks the groups {}, and you are in none of them", names.join(", "));
+            return Err(Reason::new("not_in_group", sentence));
+        }
     }
     if gate.decisions.iter().any(|d| d.by.is(&by) && d.plan_hash == plan_hash) {
         return Err(Reason::new("decided_already", "you have decided this gate already"));
     }
-    Ok(vec![Event::Decided { wave, verdict, by, comment, plan_hash }])
+    if verdict == Verdict::Approve && !quorum::would_help(approval, gate, &plan_hash, &groups) {
+        let open = quorum::open_seats(approval, gate, &plan_hash);
+        let sentence = match &open[..] {
+            [] => "everybody has approved who must; it goes on by itself".to_owned(),
+            open => format!("your group has approved already; it waits for {}", Seats::sentence(open)),
+        };
+        return Err(Reason::new("enough_of_group", sentence));
+    }
+    let evidence = gate.exhibits(&rollout.plan.waves[wave].spec.gate);
+    Ok(vec![Event::Decided { wave, verdict, by, comment, plan_hash, groups, evidence }])
 }
 
 impl Rollout {
@@ -284,8 +322,7 @@ impl Rollout {
             // A full count of approvals, or a rejection, is a fact before the engine has acted on it.
             WaveState::Gated(gate) => {
                 let approval = self.plan.waves[before].spec.gate.approval.as_ref();
-                let full =
-                    approval.is_some_and(|a| super::next::missing(a, gate, &self.binding(before)) == 0);
+                let full = approval.is_some_and(|a| super::missing(a, gate, &self.binding(before)) == 0);
                 full || gate.decisions.iter().any(|d| d.verdict == Verdict::Reject)
             }
         }

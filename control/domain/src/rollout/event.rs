@@ -1,7 +1,8 @@
 //! What happens to a rollout.
 
-use super::{Person, Place};
+use super::{Exhibit, Person, Place};
 use crate::access::words;
+use crate::check::Reading;
 use crate::plan::{Plan, Step, Target};
 use crate::strategy::OnHalt;
 use crate::{Configuration, Digest, OperationId, Reason, StackId, Timestamp};
@@ -217,6 +218,27 @@ pub enum Event {
         /// In the order of the checks: value, whether it holds, and the sentence.
         results: Vec<(i64, bool, String)>,
     },
+    /// A check was measured outside, at a gate or before a wave.
+    Measured {
+        /// The wave.
+        wave: usize,
+        /// Whether the wave has still to begin.
+        #[serde(default)]
+        entry: bool,
+        /// Which of the gate's checks, from 0.
+        check: usize,
+        /// What it said.
+        reading: Reading,
+    },
+    /// A person lets a wave begin whatever its checks say.
+    EntryOverridden {
+        /// The wave.
+        wave: usize,
+        /// Who.
+        by: Person,
+        /// Why.
+        comment: String,
+    },
     /// People are asked.
     ApprovalAsked {
         /// The wave.
@@ -228,6 +250,13 @@ pub enum Event {
     Reminded {
         /// The wave.
         wave: usize,
+    },
+    /// Nobody has answered for long: another group is asked, too.
+    Escalated {
+        /// The wave.
+        wave: usize,
+        /// Which group.
+        group: String,
     },
     /// A person decided.
     Decided {
@@ -241,11 +270,20 @@ pub enum Event {
         comment: String,
         /// The plan and preview that were shown.
         plan_hash: String,
+        /// The groups they stand for, of those that were asked.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        groups: Vec<String>,
+        /// What the gate's checks had seen by then.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        evidence: Vec<Exhibit>,
     },
     /// The recorded fact that law 4 asks for.
     GatePassed {
         /// The wave.
         wave: usize,
+        /// What its checks saw.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        evidence: Vec<Exhibit>,
     },
     /// Nothing new is started from here on.
     Settling {
@@ -330,8 +368,11 @@ impl Event {
             Self::OperationFailed { .. } => "operation_failed",
             Self::GateOpened { .. } => "gate_opened",
             Self::Sampled { .. } => "sampled",
+            Self::Measured { .. } => "measured",
+            Self::EntryOverridden { .. } => "entry_overridden",
             Self::ApprovalAsked { .. } => "approval_asked",
             Self::Reminded { .. } => "reminded",
+            Self::Escalated { .. } => "escalated",
             Self::Decided { .. } => "decided",
             Self::GatePassed { .. } => "gate_passed",
             Self::Settling { .. } => "settling",

@@ -1,10 +1,12 @@
 //! What a rollout does by itself.
 
-use super::{Event, Gate, Phase, Place, Rollout, State, Then, WaveState, closing, shown};
+use super::{
+    Event, Gate, Phase, Place, Rollout, Seats, State, Then, WaveState, closing, missing, shown, watching,
+};
 use crate::operation::{Meaning, Run, meaning, most};
 use crate::plan::{Change, Step};
 use crate::process::{Effect, Next, OperationKind, Order, Sample, Seen, Surroundings};
-use crate::strategy::{Amount, ApprovalSpec, Check, ToleranceMode, WaveSpec};
+use crate::strategy::{Amount, Check, ToleranceMode, WaveSpec};
 use crate::{OperationId, Reason, Span, Timestamp};
 
 /// How long to wait for a stack that another operation works on before looking again.
@@ -42,6 +44,7 @@ fn running(rollout: &Rollout, now: Timestamp, around: &Surroundings, next: &mut 
         WaveState::Pending if rollout.plan.waves[wave].steps.is_empty() => {
             next.events.push(Event::WaveSkipped { wave });
         }
+        WaveState::Pending if !watching::may_begin(rollout, wave, now, next) => {}
         WaveState::Pending => {
             next.events.push(Event::WaveStarted { wave });
             for (step, planned) in rollout.plan.waves[wave].steps.iter().enumerate() {
@@ -82,7 +85,7 @@ fn wave_running(
     }
     if states.iter().all(|s| s.run.has_ended()) {
         return next.events.push(if spec.gate.is_open() {
-            Event::GatePassed { wave }
+            Event::GatePassed { wave, evidence: vec![] }
         } else {
             Event::GateOpened { wave, bake_until: now + spec.gate.bake }
         });
@@ -168,12 +171,18 @@ fn gated(rollout: &Rollout, wave: usize, gate: &Gate, now: Timestamp, next: &mut
     };
     let number = wave + 1;
     for (check, evidence) in spec.checks.iter().zip(&gate.checks) {
-        if evidence.failing > u32::from(spec.grace) {
+        let (least, forgiven) = spec.bounds(check);
+        if evidence.failing > forgiven {
             let sentence = format!("wave {number} failed the check “{check}”: {}", evidence.sentence);
             return next.events.push(halt(Reason::new("check_failed", sentence)));
         }
+        if let Some(reason) =
+            watching::gave_up(gate, check, evidence, least).filter(|_| !evidence.holds(least))
+        {
+            return next.events.push(halt(reason));
+        }
     }
-    let unsettled = unsettled(gate);
+    let unsettled = watching::unsettled(spec, gate).next().is_some();
     if let Some(after) = rollout.wave_after(wave).filter(|_| spec.approval.is_some()) {
         next.effects.extend(
             rollout
@@ -181,7 +190,11 @@ fn gated(rollout: &Rollout, wave: usize, gate: &Gate, now: Timestamp, next: &mut
                 .map(|request| Effect::Preview { request: Box::new(request), since: gate.opened_at }),
         );
     }
-    if gate.asked.is_none() && !spec.checks.is_empty() && (now < gate.bake_until || unsettled) {
+    if gate.asked.is_none() {
+        watching::ask(rollout, wave, gate, now, next);
+    }
+    let own = spec.checks.iter().any(|check| check.measured().is_none());
+    if gate.asked.is_none() && own && (now < gate.bake_until || unsettled) {
         let due = gate.sampled_at.map_or(gate.opened_at, |at| at + sample_every(spec.bake));
         if due <= now {
             next.effects.push(Effect::Probe { wave, stacks: changed_stacks(rollout, wave) });
@@ -196,7 +209,7 @@ fn gated(rollout: &Rollout, wave: usize, gate: &Gate, now: Timestamp, next: &mut
         return;
     }
     let Some(approval) = &spec.approval else {
-        return next.events.push(Event::GatePassed { wave });
+        return next.events.push(Event::GatePassed { wave, evidence: gate.exhibits(spec) });
     };
     let Some(asked) = gate.asked else {
         // Whoever is asked finds the preview ready; one that cannot be made holds nobody up.
@@ -212,29 +225,30 @@ fn gated(rollout: &Rollout, wave: usize, gate: &Gate, now: Timestamp, next: &mut
         return next.events.push(halt(Reason::new("rejected", sentence)));
     }
     if missing(approval, gate, &rollout.binding(wave)) == 0 {
-        return next.events.push(Event::GatePassed { wave });
+        return next.events.push(Event::GatePassed { wave, evidence: gate.exhibits(spec) });
     }
     if asked.expires_at <= now {
-        let sentence = format!("nobody approved wave {number} within {}", approval.expiry);
+        let open = rollout.open_seats(wave);
+        let sentence = if open.iter().map(|seats| seats.missing).sum::<u32>() == approval.people() {
+            format!("nobody approved wave {number} within {}", approval.expiry)
+        } else {
+            let (within, missing) = (approval.expiry, Seats::sentence(&open));
+            format!("wave {number} was not approved in full within {within}; still missing: {missing}")
+        };
         return next.events.push(halt(Reason::new("approval_expired", sentence)));
     }
     let half = asked.at + Span(approval.expiry.0 / 2);
     if !asked.reminded && half <= now {
         return next.events.push(Event::Reminded { wave });
     }
+    if let Some(escalation) = approval.escalation.as_ref().filter(|_| !asked.escalated) {
+        let at = asked.at + escalation.after;
+        if at <= now {
+            return next.events.push(Event::Escalated { wave, group: escalation.group.clone() });
+        }
+        next.wake(at);
+    }
     next.wake(if asked.reminded { asked.expires_at } else { half });
-}
-
-/// Whether a check still has to be seen to hold.
-pub(super) fn unsettled(gate: &Gate) -> bool {
-    gate.checks.iter().any(|e| e.samples == 0 || e.failing > 0)
-}
-
-/// How many approvals of what was shown are still missing.
-pub(crate) fn missing(approval: &ApprovalSpec, gate: &Gate, plan_hash: &str) -> u32 {
-    let counts = |d: &&super::Decision| d.verdict == super::Verdict::Approve && d.plan_hash == plan_hash;
-    let yes = gate.decisions.iter().filter(counts).count();
-    u32::from(approval.quorum).saturating_sub(u32::try_from(yes).unwrap_or(u32::MAX))
 }
 
 /// Twenty samples in a bake, but not closer than 1 s nor wider than 30 s.
@@ -325,7 +339,8 @@ pub(super) fn probed(rollout: &Rollout, wave: usize, samples: &[Sample]) -> Vec<
     let Some(WaveState::Gated(_)) = rollout.waves.get(wave).map(|w| &w.state) else { return vec![] };
     let steps = &rollout.plan.waves[wave].steps;
     let name = |id| steps.iter().find(|s| s.stack == id).map_or("?", |s| s.name.as_str());
-    let results = rollout.plan.waves[wave].spec.gate.checks.iter().map(|check| match check {
+    let results = rollout.plan.waves[wave].spec.gate.checks.iter().filter_map(|check| match check {
+        Check::Measured(_) => None,
         Check::Healthy => {
             let down: Vec<_> =
                 samples.iter().filter_map(|s| s.down.as_ref().map(|why| (s.stack, why))).collect();
@@ -342,7 +357,7 @@ pub(super) fn probed(rollout: &Rollout, wave: usize, samples: &[Sample]) -> Vec<
                     )
                 }
             };
-            (i64::try_from(down.len()).unwrap_or(i64::MAX), down.is_empty(), sentence)
+            Some((i64::try_from(down.len()).unwrap_or(i64::MAX), down.is_empty(), sentence))
         }
         Check::ErrorRate { max_percent } => {
             let rate = |s: &Sample| s.errors.saturating_mul(1000).checked_div(s.requests).unwrap_or(0);
@@ -354,11 +369,11 @@ pub(super) fn probed(rollout: &Rollout, wave: usize, samples: &[Sample]) -> Vec<
                 }
                 _ => "no request failed".to_owned(),
             };
-            (
+            Some((
                 i64::try_from(per_mille).unwrap_or(i64::MAX),
                 per_mille <= u64::from(*max_percent) * 10,
                 sentence,
-            )
+            ))
         }
     });
     vec![Event::Sampled { wave, results: results.collect() }]

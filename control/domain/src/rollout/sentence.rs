@@ -1,6 +1,7 @@
 //! Each event as a person reads it in the activity.
 
 use super::{Event, Phase, Rollout, Verdict};
+use crate::check::Found;
 use crate::{Channel, OperationId, Timestamp};
 
 pub(super) fn sentence(rollout: &Rollout, event: &Event) -> String {
@@ -73,10 +74,32 @@ pub(super) fn sentence(rollout: &Rollout, event: &Event) -> String {
             let all: Vec<_> = results.iter().map(|(_, _, sentence)| sentence.as_str()).collect();
             format!("{title}: {}: {}", wave(w), all.join("; "))
         }
+        Event::Measured { wave: w, check, reading, .. } => {
+            let checks = rollout.plan.waves.get(*w).map(|w| &w.spec.gate.checks);
+            let check =
+                checks.and_then(|all| all.get(*check)).map_or_else(|| "?".to_owned(), ToString::to_string);
+            let verb = match reading.found {
+                Found::Pass => "holds",
+                Found::Fail => "fails",
+                Found::Unknown => "is not known",
+            };
+            format!("{title}: {}: “{check}” {verb}: {}", wave(w), reading.sentence)
+        }
+        Event::EntryOverridden { wave: w, by, comment } => {
+            format!(
+                "{} lets {} of {title} begin whatever its checks say{}",
+                by.name,
+                wave(w),
+                because(comment)
+            )
+        }
         Event::ApprovalAsked { wave: w, expires_at } => {
             format!("{title}: {} asks for approval until {} UTC", wave(w), expires_at.human())
         }
         Event::Reminded { wave: w } => format!("{title}: approvers of {} are reminded", wave(w)),
+        Event::Escalated { wave: w, group } => {
+            format!("{title}: {} asks {group}, too, because nobody else has answered", wave(w))
+        }
         Event::Decided { wave: w, verdict, by, comment, .. } => {
             let verb = match verdict {
                 Verdict::Approve => "approved",
@@ -85,7 +108,7 @@ pub(super) fn sentence(rollout: &Rollout, event: &Event) -> String {
             let through = if by.channel == Channel::Queue { " through a queue" } else { "" };
             format!("{} {verb} {}{through}{}", by.name, wave(w), because(comment))
         }
-        Event::GatePassed { wave: w } => format!("{title}: {} is through", wave(w)),
+        Event::GatePassed { wave: w, .. } => format!("{title}: {} is through", wave(w)),
         Event::Settling { reason, .. } => format!("{title} stops: {}", reason.sentence),
         Event::Halted { reason } => format!("{title} is halted: {}", reason.sentence),
         Event::Paused { by, comment } => format!("{} paused {title}{}", by.name, because(comment)),

@@ -16,6 +16,7 @@ pub(super) fn choices(rollout: &Rollout, now: Timestamp) -> Vec<Choice> {
         ("retry", Command::Retry, true),
         ("pause", Command::Pause { comment: comment() }, !settling),
         ("resume", Command::Resume, true),
+        ("enter", Command::Enter { comment: "asked".to_owned() }, true),
         ("stop", Command::Stop { rollback: false, comment: comment() }, !settling),
     ];
     let engine = Actor::engine();
@@ -46,6 +47,11 @@ fn choice(rollout: &Rollout, verb: &str) -> Choice {
             1 => ("Retry failed", "The stack that failed is tried again.".to_owned()),
             n => ("Retry failed", format!("The {n} stacks that failed are tried again.")),
         },
+        "enter" => (
+            "Begin anyway",
+            "The wave begins although its checks do not hold. What they say while it bakes counts as before."
+                .to_owned(),
+        ),
         "rollback" => {
             let to = former_version(rollout).unwrap_or_else(|| "what they ran before".to_owned());
             let verb = if stacks == 1 { "goes" } else { "go" };
