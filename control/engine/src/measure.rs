@@ -34,15 +34,21 @@ pub(crate) async fn take(context: &Context, of: &Measurement) -> Reading {
                     return Reading::unknown("the database does not answer");
                 }
             };
-            let briefs = &briefs;
-            let reading = of.subjects.iter().map(|subject| async move {
-                let reading = read(context, of, Some((subject, briefs))).await;
-                Part { stack: Some(subject.name.clone()), reading }
-            });
+            // Made beforehand: a closure would tie the future to one lifetime.
+            let reading: Vec<_> =
+                of.subjects.iter().map(|subject| part(context, of, (subject, &briefs))).collect();
             futures::stream::iter(reading).buffered(AT_ONCE).collect().await
         }
     };
     of.measured.together(&one)
+}
+
+async fn part(
+    context: &Context,
+    of: &Measurement,
+    subject: (&Subject, &HashMap<domain::StackId, Brief>),
+) -> Part {
+    Part { stack: Some(subject.0.name.clone()), reading: read(context, of, Some(subject)).await }
 }
 
 type Of<'a> = Option<(&'a Subject, &'a HashMap<domain::StackId, Brief>)>;
