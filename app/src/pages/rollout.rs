@@ -203,6 +203,7 @@ pub async fn confirm(
             None => view! { <p class="alert alert-warning">"This is not possible now: the rollout has gone on meanwhile."</p><a class="btn" href=back.clone()>"Back to the rollout"</a> }.into_any(),
             Some(choice) => {
                 let class = if choice.verb == "pause" { "btn" } else { "btn btn-danger" };
+                let needs = choice.verb == "override";
                 view! {
                     <form class="form" method="post" action="/do/steer">
                         <p>{choice.effect}</p>
@@ -210,7 +211,7 @@ pub async fn confirm(
                         <input type="hidden" name="verb" value=choice.verb />
                         <div class="field"><label for="comment">"Reason"</label>
                             <p class="hint" id="comment-h">"Others read it in the record and on the page of the rollout."</p>
-                            <textarea id="comment" name="comment" rows="2" maxlength="500" aria-describedby="comment-h"></textarea></div>
+                            <textarea id="comment" name="comment" rows="2" maxlength="500" required=needs aria-describedby="comment-h"></textarea></div>
                         <div class="form-actions"><button class=class type="submit">{choice.label}</button><a class="btn" href=back.clone()>"Cancel"</a></div>
                     </form>
                 }
@@ -226,7 +227,7 @@ pub async fn confirm(
     .await
 }
 
-/// Pauses, resumes, stops, retries, rolls back.
+/// Pauses, resumes, stops, retries, rolls back, overrides windows.
 #[server(prefix = "/do", endpoint = "steer")]
 pub async fn steer(
     id: String,
@@ -252,6 +253,10 @@ fn command(verb: &str, comment: &str) -> Result<Command, Error> {
         "rollback" => Command::Rollback { comment },
         "stop" => Command::Stop { rollback: false, comment },
         "enter" => Command::Enter { comment },
-        _ => return Err(Error::field("verb", "must be pause, resume, retry, enter, rollback or stop")),
+        "override" => Command::OverrideWindows { stack: None, comment },
+        _ => {
+            let verbs = "must be pause, resume, retry, enter, rollback, stop or override";
+            return Err(Error::field("verb", verbs));
+        }
     })
 }

@@ -99,7 +99,7 @@ impl BudgetWait {
 /// Something that a person can do with the rollout now.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Choice {
-    /// `pause`, `resume`, `retry`, `enter`, `rollback`, `stop`.
+    /// `override`, `pause`, `resume`, `retry`, `enter`, `rollback`, `stop`.
     pub verb: String,
     /// What the button says.
     pub label: String,

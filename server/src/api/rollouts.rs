@@ -58,6 +58,7 @@ pub async fn preview(
         title: preview.title,
         plan_hash: preview.plan.hash,
         obstacle: preview.obstacle,
+        closed: preview.closed.into_iter().map(super::windows::ClosedStackOut::from).collect(),
     }))
 }
 
