@@ -231,6 +231,8 @@ fn label(field: &str) -> String {
         "slug" => "Short name",
         "email" => "E-mail",
         "pool_capacity" => "Tenants in one pool stack",
+        "pool_spare" => "Free places kept ready",
+        "pool_limit" => "Pools in a region, at most",
         "model" => "Deployment model",
         "signup" => "Sign-up",
         "selector" => "Who",

@@ -12,6 +12,7 @@ mod import;
 mod import_rows;
 mod mail;
 mod overview;
+mod pools;
 mod portal;
 mod queues;
 mod refusal;
@@ -71,6 +72,7 @@ pub fn router(ui: Ui) -> Router {
         .route("/tiers/new", get(tiers::new).post(tiers::new_again))
         .route("/tiers/{id}", get(tiers::edit).post(tiers::edit_again))
         .route("/tiers/preview", post(tiers::preview))
+        .route("/pools", get(pools::show))
         .route("/releases", get(releases::list))
         .route("/strategies", get(strategies::list))
         .route("/strategies/{id}", get(strategies::edit).post(strategies::edit_again))

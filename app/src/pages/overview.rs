@@ -1,6 +1,6 @@
 //! The first page: who runs what, what runs, what waits, who is behind.
 
-use super::{drift, fleet, page};
+use super::{drift, fleet, page, pools};
 use crate::parts::{capital, count, feed, link, post, state, time};
 use crate::session::{Member, Ui, actor, answer};
 use crate::shell::render;
@@ -50,6 +50,7 @@ fn body(data: Overview, inbox: &Inbox, user: &SessionUser, now: Timestamp) -> im
             })}
             {fleet::attention(data.alarm.as_ref())}
             {drift::attention(data.drifted)}
+            {pools::attention(&data.full_pools)}
             {needs_you(&data, inbox, user)}
             <section class="section"><header class="section-head"><h2>"Who runs what"</h2></header>{matrix(&data, live.as_deref())}</section>
             {health(&data)}

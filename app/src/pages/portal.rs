@@ -58,7 +58,7 @@ fn window(state: &OwnWindowState, token: &str, flash: &Flash) -> AnyView {
     });
     view! {
         <section class="section"><header class="section-head"><h2>"When you are updated"</h2>{give_up}</header>
-            {chosen(state)}
+            {chosen(state, false)}
             <form class="form" method="post" action="/do/choose_window">
                 <input type="hidden" name="token" value=token.to_owned() />
                 {fields(flash, state)}
@@ -69,24 +69,27 @@ fn window(state: &OwnWindowState, token: &str, flash: &Flash) -> AnyView {
     .into_any()
 }
 
-/// What a tenant has chosen, and when that is next.
-pub fn chosen(state: &OwnWindowState) -> AnyView {
+/// What a tenant has chosen, and when that is next. Who chose it is told to colleagues alone.
+fn chosen(state: &OwnWindowState, colleague: bool) -> AnyView {
     let Some(own) = &state.chosen else {
         return view! { <p class="muted">"No time of its own is chosen: updates come when they are due."</p> }.into_any();
     };
     let next: Vec<_> =
         own.next.iter().map(|(from, to)| view! { <li>{from.clone()} " to " {to.clone()}</li> }).collect();
+    let by = colleague.then(|| {
+        view! { <small class="muted">"Chosen by " {own.saved_by.clone()} " " {time(own.saved_at)} " UTC"</small> }
+    });
     let next = (!next.is_empty())
         .then(|| view! { <p class="small muted">"The next times:"</p><ul class="name-list">{next}</ul> });
     view! {
-        <p>{icon("windows")} " " {capital(&own.words)} ". " <small class="muted">"Chosen by " {own.saved_by.clone()} " " {time(own.saved_at)} " UTC"</small></p>
+        <p>{icon("windows")} " " {capital(&own.words)} ". " {by}</p>
         {next}
     }
     .into_any()
 }
 
 /// The choices: weekdays, a time, how long.
-pub fn fields(flash: &Flash, state: &OwnWindowState) -> AnyView {
+fn fields(flash: &Flash, state: &OwnWindowState) -> AnyView {
     let saved = state.chosen.as_ref().map(|own| own.form.clone()).unwrap_or_default();
     let written = flash.values.contains_key("at");
     let days: Vec<String> = if written {
@@ -116,9 +119,9 @@ pub fn fields(flash: &Flash, state: &OwnWindowState) -> AnyView {
             {Field::new(flash, "at", "From").value(&saved.at).kind("time").required().view()}
             {Field::new(flash, "length", "For").hint("Like 4 h.").value(&saved.length).required().most(20).complete("off").view()}
             <div class="field"><label for="zone">"Time zone"</label>
+                <p class="hint" id="zone-h">"Like Europe/Berlin; UTC if left empty."</p>
                 <input id="zone" name="form[zone]" list="zones" value=flash.value("zone", &saved.zone) maxlength="60" autocomplete="off"
                     aria-describedby=crate::parts::described("zone", true, zone.is_some()) aria-invalid=zone.is_some().then_some("true") />
-                <p class="hint" id="zone-h">"Like Europe/Berlin; UTC if left empty."</p>
                 <datalist id="zones">{zones}</datalist>
                 {zone.map(|text| field_error("zone", &text))}</div>
         </div>
@@ -164,7 +167,7 @@ pub fn section(id: &domain::TenantId, state: &OwnWindowState, flash: &Flash, may
                         </form>{clear}</details>
                 }
             });
-            view! { {chosen(state)} {form} }.into_any()
+            view! { {chosen(state, true)} {form} }.into_any()
         }
     };
     let closed = state.closed.as_ref().map(|closed| {

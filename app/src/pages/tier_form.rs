@@ -4,6 +4,7 @@ use crate::parts::{Field, capital, described, field_error, icon, select};
 use crate::session::Flash;
 use domain::identity::IdentityKind;
 use domain::parameter::{Kind, Parameter};
+use domain::placement::{PoolOrder, WhenFull};
 use domain::tier::{SignupPolicy, TierSpec};
 use leptos::prelude::*;
 use service::{ParameterRow, TierEdit};
@@ -40,8 +41,9 @@ pub fn fields(flash: &Flash, edit: &TierEdit) -> impl IntoView + use<> {
         </div>
         <div class="field-row">
             {Field::new(flash, "regions", "Regions").hint("Separated by commas; the first is the default.").value(&f.regions).required().view()}
-            <div class="shared-only">{Field::new(flash, "pool_capacity", "Tenants in one pool stack").hint("A full pool makes the next.").value(&f.pool_capacity).kind("number").view()}</div>
+            <div class="shared-only">{Field::new(flash, "pool_capacity", "Tenants in one pool stack").hint("Unless you say otherwise of one pool.").value(&f.pool_capacity).kind("number").view()}</div>
         </div>
+        {pools(flash, edit)}
         {identity(flash, edit)}
         {own_windows(flash, edit)}
     }
@@ -55,6 +57,38 @@ fn own_windows(flash: &Flash, edit: &TierEdit) -> impl IntoView + use<> {
         <div class="field-row dedicated-only">
             {Field::new(flash, "window_length", "Tenants' own windows last").hint("The shortest maintenance window that a tenant may choose, like 2 h. Left empty, tenants choose none.").value(&text(&f.window_length)).most(20).complete("off").view()}
             {Field::new(flash, "window_weekly", "And leave in each week").hint("In all, like 4 h; left empty, any time is enough.").value(&text(&f.window_weekly)).most(20).complete("off").view()}
+        </div>
+    }
+}
+
+/// How its pools are filled, and when the next one is made: in force as soon as it is saved.
+fn pools(flash: &Flash, edit: &TierEdit) -> impl IntoView + use<> {
+    let f = &edit.form;
+    let orders = PoolOrder::ALL.iter().map(|order| {
+        let text = match order {
+            PoolOrder::Fill => "fill: the fullest one with room",
+            PoolOrder::Spread => "spread: the emptiest one",
+        };
+        (order.word().to_owned(), text.to_owned())
+    });
+    let full = WhenFull::ALL.iter().map(|full| {
+        let text = match full {
+            WhenFull::Create => "create: the next pool is made",
+            WhenFull::Wait => "wait: whoever comes waits until you make room",
+        };
+        (full.word().to_owned(), text.to_owned())
+    });
+    view! {
+        <div class="shared-only stack stack-tight">
+            <p class="hint">"Where new tenants go, in each region by itself. This counts as soon as it is saved, without a rollout."</p>
+            <div class="field-row">
+                {select(flash, "pool_order", "Which pool is filled first", orders.collect(), &f.pool_order)}
+                {select(flash, "pool_full", "When all pools are full", full.collect(), &f.pool_full)}
+            </div>
+            <div class="field-row">
+                {Field::new(flash, "pool_spare", "Free places kept ready").hint("With fewer the next pool is made ahead; 0 makes it when somebody needs it.").value(&f.pool_spare).kind("number").view()}
+                {Field::new(flash, "pool_limit", "Pools in a region, at most").hint("From 1 to 1000.").value(&f.pool_limit).kind("number").view()}
+            </div>
         </div>
     }
 }

@@ -31,7 +31,7 @@ pub async fn list(State(ui): State<Ui>, member: Member) -> Response {
         };
         view! {
             <header class="page-head"><div><h1>"Tiers"</h1><p class="lede">"Plans, translated to technology"</p></div>
-                <div class="actions">{edit.then(|| view! { <a class="btn btn-primary" href="/tiers/new">{icon("plus")} " New tier"</a> })}</div></header>
+                <div class="actions"><a class="btn" href="/pools">"Pools"</a>{edit.then(|| view! { <a class="btn btn-primary" href="/tiers/new">{icon("plus")} " New tier"</a> })}</div></header>
             {body}
         }
     })

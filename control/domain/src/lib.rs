@@ -18,6 +18,7 @@ pub mod invalid;
 pub mod onboarding;
 pub mod operation;
 pub mod parameter;
+pub mod placement;
 pub mod plan;
 pub mod preview;
 pub mod process;

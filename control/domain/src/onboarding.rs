@@ -214,11 +214,13 @@ impl Process for Onboarding {
             (Event::Placed { stacks, access }, State::Placing(_)) => {
                 let known =
                     |s: &PlacedStack| self.stacks.iter().find(|(k, _)| k.id == s.id).map(|(_, run)| run);
-                let run = |s: &PlacedStack| match known(s) {
+                let run = |s: &PlacedStack| match (known(s), &s.create) {
+                    (Some(run @ Run::Succeeded { .. }), _) => run.clone(),
+                    // It is there already, or somebody else has made it meanwhile.
+                    (_, None) => Run::Unchanged,
                     // Attempts go on counting: a token is never used twice.
-                    Some(run) => run.clone(),
-                    None if s.create.is_some() => Run::WAITING,
-                    None => Run::Unchanged,
+                    (Some(run), Some(_)) => run.clone(),
+                    (None, Some(_)) => Run::WAITING,
                 };
                 self.stacks = stacks.iter().map(|s| (s.clone(), run(s))).collect();
                 // What was made stays what it is; until then a tier that was mended counts.

@@ -26,7 +26,8 @@ words! {
 }
 
 impl TenantState {
-    /// Whether a tenant in this state belongs to a stack that rollouts update.
+    /// Whether a tenant in this state belongs to a stack that rollouts update. A suspended one does: it comes back on
+    /// what everybody runs, and nobody is left behind because of an invoice (DESIGN §3, law 1).
     #[must_use]
     pub const fn is_live(self) -> bool {
         match self {

@@ -4,6 +4,7 @@ use crate::access::words;
 use crate::identity::Identity;
 use crate::invalid::Problems;
 use crate::parameter::{self, Parameter};
+use crate::placement::PoolRules;
 use crate::window::OwnWindows;
 use crate::{DisplayName, Invalid, Region, Slug, Tag, TierId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -77,8 +78,11 @@ pub struct TierSpec {
     pub signup: SignupPolicy,
     /// Where stacks of this tier may live; the first is the default.
     pub regions: Vec<Region>,
-    /// How many tenants one pool stack takes; a full pool makes the next.
+    /// How many tenants one pool stack takes, unless people say otherwise of that one.
     pub pool_capacity: u32,
+    /// How its pools are filled, and when the next one is made.
+    #[serde(default, skip_serializing_if = "PoolRules::is_default")]
+    pub pools: PoolRules,
     /// How its tenants' people sign in. Tenants keep what they were onboarded with.
     #[serde(default, skip_serializing_if = "Identity::is_invitation")]
     pub identity: Identity,
@@ -103,6 +107,11 @@ impl TierSpec {
             "pool_capacity",
             "must be from 1 to 100000 tenants",
         );
+        if let Err(invalid) = self.pools.check() {
+            for problem in invalid.problems {
+                problems.note(problem.field, problem.message);
+            }
+        }
         if let DeploymentModel::Hybrid { shared, dedicated } = &self.model {
             problems.require(!shared.is_empty(), "shared", "is empty; name a shared component or use silo");
             problems.require(!dedicated.is_empty(), "dedicated", "is empty; name a component or use pool");

@@ -6,14 +6,15 @@ mod identify;
 use crate::access::words;
 use crate::identity::{self, Access, Step, Task};
 use crate::operation::{Meaning, Run, meaning, most};
+use crate::placement;
 use crate::process::{
-    Closed, Effect, Illegal, Next, OperationKind, Order, Outcome, Process, ProcessKind, Record, Seen,
-    Summary, Surroundings,
+    Closed, Effect, Illegal, Mail, Next, OperationKind, Order, Outcome, PlacedStack, Process, ProcessKind,
+    Recipient, Record, Seen, Summary, Surroundings,
 };
 use crate::stack::StackTarget;
 use crate::tenant::TenantState;
 use crate::{
-    Actor, Configuration, Digest, OperationId, ProcessId, Reason, Span, StackId, TenantId, Timestamp,
+    Actor, Configuration, Digest, OperationId, ProcessId, Reason, Span, StackId, TenantId, TierId, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -64,6 +65,15 @@ pub enum Job {
         #[serde(default)]
         mend: Mend,
     },
+    /// Make a shared stack before anybody is placed in it.
+    Make {
+        /// Its tier.
+        tier: TierId,
+        /// What is made.
+        stack: Box<PlacedStack>,
+    },
+    /// Take a shared stack away that nobody is in any more.
+    Retire,
 }
 
 impl Job {
@@ -72,7 +82,7 @@ impl Job {
     pub fn access(&self) -> Option<&Access> {
         match self {
             Self::Offboard { access, .. } => access.as_deref(),
-            Self::Converge { .. } => None,
+            Self::Converge { .. } | Self::Make { .. } | Self::Retire => None,
         }
     }
 }
@@ -237,16 +247,17 @@ pub type Repair = Work<false>;
 impl<const OFFBOARDING: bool> Work<OFFBOARDING> {
     const fn kind(&self) -> OperationKind {
         match self.job {
-            Job::Offboard { .. } => OperationKind::Delete,
-            Job::Converge { mend: Mend::Loss, .. } => OperationKind::Create,
+            Job::Offboard { .. } | Job::Retire => OperationKind::Delete,
+            Job::Converge { mend: Mend::Loss, .. } | Job::Make { .. } => OperationKind::Create,
             Job::Converge { mend: Mend::Nothing | Mend::Drift, .. } => OperationKind::Update,
         }
     }
 
     fn to(&self) -> Option<&Configuration> {
         match &self.job {
-            Job::Offboard { .. } => None,
+            Job::Offboard { .. } | Job::Retire => None,
             Job::Converge { to, .. } => Some(to),
+            Job::Make { stack, .. } => stack.create.as_ref(),
         }
     }
 
@@ -303,10 +314,20 @@ impl<const OFFBOARDING: bool> Work<OFFBOARDING> {
         }
     }
 
+    /// A stack that nobody is in could not be made, or not be taken away: nobody would notice.
+    fn tell(&self, reason: &Reason) -> Vec<Record> {
+        vec![Record::Mail(Mail {
+            key: format!("pool/{}/failed", self.id),
+            to: Recipient::Operators,
+            subject: format!("{} failed", self.title),
+            body: format!("{}\n\nLook at it, and try it again:\n{{base}}/pools\n", reason.sentence),
+        })]
+    }
+
     fn tenant(&self, state: TenantState, reason: Option<Reason>) -> Vec<Record> {
         match self.job {
             Job::Offboard { tenant, .. } => vec![Record::Tenant { tenant, state, reason }],
-            Job::Converge { .. } => vec![],
+            Job::Converge { .. } | Job::Make { .. } | Job::Retire => vec![],
         }
     }
 }
@@ -485,7 +506,9 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
                 Job::Offboard { shared, .. } if !shared.is_empty() => {
                     next.effects.push(Effect::Serve(shared.clone()));
                 }
-                Job::Offboard { .. } | Job::Converge { .. } => next.events.push(Event::Completed),
+                Job::Offboard { .. } | Job::Converge { .. } | Job::Make { .. } | Job::Retire => {
+                    next.events.push(Event::Completed);
+                }
             },
             (Run::Waiting { .. } | Run::Started { .. }, None) => {}
         }
@@ -507,8 +530,11 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
         }
     }
 
-    fn records(&self, event: &Event, _at: Timestamp) -> Vec<Record> {
+    fn records(&self, event: &Event, at: Timestamp) -> Vec<Record> {
         match event {
+            Event::Started { job: Job::Make { tier, stack }, .. } => {
+                vec![Record::Stack(Box::new(placement::record(stack, *tier, at)))]
+            }
             Event::Started { not_before, .. } => {
                 let grace = Reason::new("grace", format!("is taken away after {} UTC", not_before.human()));
                 self.tenant(TenantState::Offboarding, Some(grace))
@@ -547,15 +573,18 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
                 }
                 records
             }
+            Event::Failed { reason } if matches!(self.job, Job::Make { .. } | Job::Retire) => {
+                self.tell(reason)
+            }
             Event::Failed { reason } => self.tenant(TenantState::Offboarding, Some(reason.clone())),
             Event::Closed { .. } => match &self.job {
                 Job::Offboard { former, .. } => self.tenant(former.unwrap_or(TenantState::Active), None),
-                Job::Converge { .. } => vec![],
+                Job::Converge { .. } | Job::Make { .. } | Job::Retire => vec![],
             },
             Event::Waiting { reason, .. } => match self.job {
                 // Its page and the catch-up list say what it waits for, until the operation starts.
                 Job::Offboard { .. } => self.tenant(TenantState::Offboarding, Some(reason.clone())),
-                Job::Converge { .. } => self.desired(reason),
+                Job::Converge { .. } | Job::Make { .. } | Job::Retire => self.desired(reason),
             },
             Event::Retried { .. } | Event::Overridden { .. } => vec![],
         }
@@ -580,7 +609,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
         };
         let subject = match &self.job {
             Job::Offboard { tenant, .. } => Some(tenant.0),
-            Job::Converge { .. } => self.piece.as_ref().map(|p| p.stack.0),
+            Job::Converge { .. } | Job::Make { .. } | Job::Retire => self.piece.as_ref().map(|p| p.stack.0),
         };
         Summary {
             status: status.to_owned(),

@@ -7,6 +7,7 @@
 mod converge;
 mod drift;
 mod drive;
+mod ground;
 mod health;
 mod hold;
 mod holds;
@@ -16,6 +17,7 @@ mod mailer;
 mod measure;
 mod members;
 mod place;
+mod pools;
 mod preview;
 mod questions;
 mod right;
@@ -99,6 +101,7 @@ pub async fn run_as(
     tasks.spawn(drift::follow(context.clone()));
     tasks.spawn(holds::follow(context.clone()));
     tasks.spawn(members::follow(context.clone()));
+    tasks.spawn(pools::follow(context.clone()));
     tasks.spawn(preview::follow(context.clone()));
     tasks.spawn(suspend::follow(context.clone()));
     let (ended_in, mut ended) = mpsc::channel(64);

@@ -4,18 +4,18 @@
 //! is in the running rollout's plan or it is not, and what is decided on is still true when it is written.
 
 use crate::Context;
+use crate::ground::{Ground, is_done, there};
 use crate::questions::Answer;
-use domain::configuration::render;
 use domain::identity::Access;
 use domain::onboarding::{self, Onboarding};
 use domain::operation::Run;
+use domain::placement::{self, Choice, Pool, Standing};
 use domain::plan::StackFacts;
 use domain::process::PlacedStack;
-use domain::release::Release;
 use domain::rollout::{self, Rollout};
-use domain::stack::{StackKind, StackTarget, pool_name, silo_name};
+use domain::stack::{StackKind, silo_name};
 use domain::tenant::Tenant;
-use domain::tier::{DeploymentModel, Tier};
+use domain::tier::DeploymentModel;
 use domain::{Actor, OperationId, ProcessId, Reason, StackId};
 use store::{Running, Store, StoreError};
 
@@ -94,102 +94,79 @@ async fn place_in_turn(
 /// What there is to place a tenant with.
 struct Placement {
     tenant: Tenant,
-    release: Release,
-    tier: Tier,
-    target: StackTarget,
+    ground: Ground,
 }
 
 /// Stacks, and what the running rollout is told of them; or why there is no place now.
 type Found = Result<(Vec<PlacedStack>, Vec<rollout::Event>), Reason>;
+/// The same of one stack.
+type FoundOne = Result<(PlacedStack, Option<rollout::Event>), Reason>;
 
 impl Placement {
     async fn of(context: &Context, onboarding: &Onboarding) -> Result<Result<Self, Reason>, StoreError> {
-        let store = &context.store;
-        let refuse = |code, sentence: &str| Ok(Err(Reason::new(code, sentence)));
-        let Some(tenant) = store.tenant(onboarding.tenant).await? else {
-            return refuse("no_tenant", "the tenant is not on record");
+        let Some(tenant) = context.store.tenant(onboarding.tenant).await? else {
+            return Ok(Err(Reason::new("no_tenant", "the tenant is not on record")));
         };
-        let Some(release) = store.live_release().await? else {
-            return refuse("no_release", "no release is live yet; register one and roll it out");
-        };
-        let Some((latest, live)) = store.tier(tenant.tier, None).await? else {
-            return refuse("no_tier", "the tier is not on record");
-        };
-        let tier = match live.filter(|live| *live != latest.revision) {
-            Some(live) => store.tier(tenant.tier, Some(live)).await?.map_or(latest, |(tier, _)| tier),
-            None => latest,
-        };
-        let Some(target) = context.targets.of(tier.key.as_str(), &tenant.region).cloned() else {
-            let sentence =
-                format!("no target takes tier {} in region {}; set one up", tier.key, tenant.region);
-            return refuse("no_target", &sentence);
-        };
-        Ok(Ok(Self { tenant, release, tier, target }))
+        let ground = Ground::of(context, tenant.tier, &tenant.region).await?;
+        Ok(ground.map(|ground| Self { tenant, ground }))
     }
 
     /// What the tenant shall have in Cognito: in the account and region of its stacks.
     fn access(&self, stacks: &[PlacedStack]) -> Option<Access> {
-        let target = stacks.first().map_or(&self.target, |stack| &stack.target);
+        let target = stacks.first().map_or(&self.ground.target, |stack| &stack.target);
         let Tenant { id, slug, email, .. } = &self.tenant;
-        Access::planned(&self.tier.spec.identity, target, *id, slug, email.as_str())
+        Access::planned(&self.ground.tier.spec.identity, target, *id, slug, email.as_str())
     }
 
     async fn find(&self, store: &Store, rollout: Option<&Rollout>) -> Result<Found, StoreError> {
-        let (own, shared) = match &self.tier.spec.model {
-            DeploymentModel::Pool => (None, Some(vec![])),
-            DeploymentModel::Silo => (Some(vec![]), None),
-            DeploymentModel::Hybrid { shared, dedicated } => (Some(dedicated.clone()), Some(shared.clone())),
+        let own = match &self.ground.tier.spec.model {
+            DeploymentModel::Pool => None,
+            DeploymentModel::Silo => Some(vec![]),
+            DeploymentModel::Hybrid { dedicated, .. } => Some(dedicated.clone()),
         };
-        let (mut stacks, mut joins) = (vec![], vec![]);
+        let mut all = vec![];
         if let Some(components) = own {
-            let facts = self.facts(0, 0, silo_name(&self.tenant.slug), StackKind::Silo, components);
-            match self.born(store, rollout, facts).await? {
-                Ok((stack, event)) => {
-                    stacks.push(stack);
-                    joins.extend(event);
-                }
-                Err(reason) => return Ok(Err(reason)),
-            }
+            let tenant = self.tenant.id.0;
+            let id = StackId(OperationId::derive(ProcessId(tenant), StackId(tenant), 100, 0).0);
+            let facts = self.ground.facts(id, silo_name(&self.tenant.slug), StackKind::Silo, components);
+            all.push(self.ground.born(store, rollout, self.inhabited(facts)).await?);
         }
-        let Some(components) = shared else { return Ok(Ok((stacks, joins))) };
-        let capacity = self.tier.spec.pool_capacity;
-        let rooms = store.pools_with_room(self.tier.id, &self.tenant.region, capacity).await?;
-        if let Some(room) = rooms.iter().find(|room| room.stack.actual.is_some()) {
-            stacks.push(PlacedStack {
-                id: room.stack.id,
-                name: room.stack.name.clone(),
-                kind: StackKind::Pool,
-                region: self.tenant.region.clone(),
-                target: room.stack.target.clone(),
-                components: room.stack.components.clone(),
-                create: None,
-            });
-            return Ok(Ok((stacks, joins)));
+        if let Some(components) = self.ground.shared() {
+            all.push(self.share(store, rollout, components).await?);
         }
-        if !rooms.is_empty() {
-            let reason = Reason::new("pool_in_the_making", "the shared environment is being built");
-            return Ok(Err(reason));
-        }
-        let (n, name) = self.free_pool(store).await?;
-        let facts = self.facts(1, n, name, StackKind::Pool, components);
-        Ok(self.born(store, rollout, facts).await?.map(|(stack, event)| {
-            stacks.push(stack);
-            joins.extend(event);
-            (stacks, joins)
-        }))
+        Ok(gather(all))
     }
 
-    /// The first number of a pool whose name nobody has: two tiers and regions can make the same name.
-    async fn free_pool(&self, store: &Store) -> Result<(u32, String), StoreError> {
-        let taken = store.count_pools(self.tier.id, &self.tenant.region).await?;
-        let mut n = u32::try_from(taken).unwrap_or(0) + 1;
-        loop {
-            let name = pool_name(self.tier.key.as_str(), &self.tenant.region, n);
-            if !store.stack_is_named(&name).await? {
-                return Ok((n, name));
-            }
-            n += 1;
-        }
+    /// A place in a pool, which may have to be made.
+    async fn share(
+        &self,
+        store: &Store,
+        rollout: Option<&Rollout>,
+        components: Vec<String>,
+    ) -> Result<FoundOne, StoreError> {
+        let ground = &self.ground;
+        let rows = store.pools_in(ground.tier.id, &ground.region, None).await?;
+        let pools: Vec<_> = rows.iter().map(|row| row.pool(ground.capacity)).collect();
+        let around = placement::Ground {
+            tier: &ground.tier.key,
+            region: &ground.region,
+            rules: &ground.rules,
+            waiting: store.waiting_in(ground.tier.id, &ground.region).await?,
+        };
+        let row = |pool: &Pool| rows.iter().find(|row| row.stack == pool.stack);
+        let facts = match placement::choose(around, &pools, &self.tenant.tags) {
+            Choice::Wait(reason) => return Ok(Err(reason)),
+            Choice::Join(pool) => match row(pool) {
+                Some(row) => return Ok(Ok((there(row, components), None))),
+                None => return Ok(Err(Reason::new("pool_gone", "the shared environment is gone"))),
+            },
+            Choice::Again(pool) => match row(pool) {
+                Some(row) => ground.unmade(row, components),
+                None => return Ok(Err(Reason::new("pool_gone", "the shared environment is gone"))),
+            },
+            Choice::Make => ground.next_pool(store, Some(self.tenant.id), components).await?,
+        };
+        ground.born(store, rollout, self.inhabited(facts)).await
     }
 
     /// The same stacks once more, those that are still to be made on what is right by now.
@@ -199,91 +176,56 @@ impl Placement {
         rollout: Option<&Rollout>,
         known: &[(PlacedStack, Run)],
     ) -> Result<Found, StoreError> {
-        let (mut stacks, mut joins) = (vec![], vec![]);
+        let mut all = vec![];
         for (placed, run) in known {
-            if placed.create.is_none() || matches!(run, Run::Succeeded { .. }) {
-                stacks.push(placed.clone());
+            if is_done(placed, run) {
+                all.push(Ok((placed.clone(), None)));
                 continue;
             }
-            let mut facts = self.facts(0, 0, placed.name.clone(), placed.kind, placed.components.clone());
-            facts.id = placed.id;
+            if placed.kind == StackKind::Pool {
+                let pools =
+                    store.pools_in(self.ground.tier.id, &self.ground.region, Some(self.tenant.id)).await?;
+                let row = pools.iter().find(|row| row.stack == placed.id);
+                match row.map(|row| (row, row.standing)) {
+                    // Somebody else needed it meanwhile, and has made it or is about to.
+                    Some((row, Standing::Live | Standing::Troubled)) => {
+                        all.push(Ok((there(row, placed.components.clone()), None)));
+                        continue;
+                    }
+                    Some((_, Standing::Making)) => {
+                        let sentence = "the shared environment is being built";
+                        return Ok(Err(Reason::new("pool_in_the_making", sentence)));
+                    }
+                    Some((_, Standing::Unmade)) | None => {}
+                }
+            }
+            let mut facts =
+                self.ground.facts(placed.id, placed.name.clone(), placed.kind, placed.components.clone());
             facts.target = placed.target.clone();
-            match self.born(store, rollout, facts).await? {
-                Ok((stack, event)) => {
-                    stacks.push(stack);
-                    joins.extend(event);
-                }
-                Err(reason) => return Ok(Err(reason)),
-            }
+            all.push(self.ground.born(store, rollout, self.inhabited(facts)).await?);
         }
-        Ok(Ok((stacks, joins)))
+        Ok(gather(all))
     }
 
-    fn facts(&self, index: u8, n: u32, name: String, kind: StackKind, components: Vec<String>) -> StackFacts {
-        let own = kind == StackKind::Silo;
-        let tenant = self.tenant.id;
+    /// A stack with the tenant in it.
+    fn inhabited(&self, facts: StackFacts) -> StackFacts {
+        let own = facts.kind == StackKind::Silo;
         StackFacts {
-            // Derived from the tenant, so that a place found twice is the same place.
-            id: StackId(OperationId::derive(ProcessId(tenant.0), StackId(tenant.0), 100 + index, n).0),
-            name,
-            kind,
-            tier: self.tier.id,
-            tier_key: self.tier.key.clone(),
-            region: self.tenant.region.clone(),
-            target: self.target.clone(),
-            components,
             tenants: vec![(self.tenant.slug.clone(), self.tenant.tags.clone())],
-            owner: own.then_some(tenant),
+            owner: own.then_some(self.tenant.id),
             overrides: if own { self.tenant.overrides.clone() } else { domain::parameter::Values::new() },
-            actual: None,
-            proved: false,
-            desired: None,
-            held: None,
+            ..facts
         }
     }
+}
 
-    /// A stack born on what its wave says: on the target once its wave has begun, before that on what is live
-    /// and enrolled in the wave (DESIGN §5, membership).
-    async fn born(
-        &self,
-        store: &Store,
-        rollout: Option<&Rollout>,
-        mut facts: StackFacts,
-    ) -> Result<Result<(PlacedStack, Option<rollout::Event>), Reason>, StoreError> {
-        let old = render(&self.release, &self.tier, &facts.overrides, &facts.components);
-        let mut create = old.clone();
-        let mut event = None;
-        if let Some(rollout) = rollout
-            && let Some((release, tier)) = self.target(store, rollout).await?
-        {
-            // What it is told to go to once it lives.
-            facts.actual = Some(old.clone());
-            facts.proved = true;
-            match rollout.birth(&facts, &release, &tier, &old) {
-                Ok((on, told)) => {
-                    create = on;
-                    event = told;
-                }
-                Err(reason) => return Ok(Err(reason)),
-            }
-        }
-        let placed = PlacedStack {
-            id: facts.id,
-            name: facts.name,
-            kind: facts.kind,
-            region: facts.region,
-            target: facts.target,
-            components: facts.components,
-            create: Some(create),
-        };
-        Ok(Ok((placed, event)))
+/// All of them, or the first reason why not.
+fn gather(all: Vec<FoundOne>) -> Found {
+    let (mut stacks, mut joins) = (vec![], vec![]);
+    for one in all {
+        let (stack, event) = one?;
+        stacks.push(stack);
+        joins.extend(event);
     }
-
-    async fn target(&self, store: &Store, rollout: &Rollout) -> Result<Option<(Release, Tier)>, StoreError> {
-        let target = &rollout.plan.target;
-        let Some(release) = store.release(target.release).await? else { return Ok(None) };
-        let revision = target.tiers.get(&self.tier.id).copied();
-        let tier = store.tier(self.tier.id, revision).await?.map(|(tier, _)| tier);
-        Ok(tier.map(|tier| (release, tier)))
-    }
+    Ok((stacks, joins))
 }

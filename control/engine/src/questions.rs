@@ -120,7 +120,7 @@ impl<const OFFBOARDING: bool> Asks for Work<OFFBOARDING> {
             (Effect::Serve(stacks), _) => Question::Serve(stacks),
             (Effect::Identify(order), _) => Question::Identify(order),
             (_, Job::Offboard { shared, .. }) => Question::Serve(shared.clone()),
-            (_, Job::Converge { .. }) => Question::Serve(vec![]),
+            (_, Job::Converge { .. } | Job::Make { .. } | Job::Retire) => Question::Serve(vec![]),
         }
     }
     fn answered(&self, answer: Answer, now: Timestamp) -> Vec<work::Event> {

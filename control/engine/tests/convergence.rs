@@ -368,10 +368,16 @@ async fn who_was_frozen_catches_up_when_the_freeze_is_over(db: Db) {
         tokio::time::sleep(std::time::Duration::from_millis(60)).await;
     }
     assert_eq!(app.driver.history().len(), before, "five hours of the freeze are over, and nothing was done");
+    // When it is over the list says so, and the queue goes on.
+    rules(&app, |form| form.mode = "by_hand".into()).await;
     app.pass(61 * 60_000);
+    in_time(&app, "it has opened", async || line(&app, "silo-ada").await.row.why == Why::Missed).await;
+    assert_eq!(count(&app, "windows_opened").await, 1);
+    let opened = line(&app, "silo-ada").await.reason.unwrap();
+    assert!(opened.sentence.contains("can be brought"), "{opened}");
+    rules(&app, automatic).await;
     in_time(&app, "it is there", async || app.store.count_behind().await.unwrap() == 0).await;
     assert_eq!(app.versions().await, ["1.1.0"; 2]);
-    assert_eq!(count(&app, "windows_opened").await, 1, "and the record says why it could go");
 }
 
 async fn two_engines_and_a_crash_double_nothing(db: Db) {

@@ -291,9 +291,14 @@ impl Service {
 
     /// Takes a leaving tenant's stack out of a rollout whose wave has not come to it.
     async fn withdraw(&self, stack: &Stack, tenant: &Tenant) -> Result<()> {
-        let Some(rollout) = self.active_rollout().await? else { return Ok(()) };
         let reason = domain::Reason::new("offboarding", format!("{} is being off-boarded", tenant.name));
-        let command = domain::rollout::Command::Withdraw { stack: stack.id, reason };
+        self.withdraw_stack(stack.id, reason).await
+    }
+
+    /// The same of any stack that is about to go.
+    pub(crate) async fn withdraw_stack(&self, stack: domain::StackId, reason: domain::Reason) -> Result<()> {
+        let Some(rollout) = self.active_rollout().await? else { return Ok(()) };
+        let command = domain::rollout::Command::Withdraw { stack, reason };
         match self.command::<domain::rollout::Rollout>(&Actor::engine(), rollout, command).await {
             Ok(()) | Err(Error::Refused(_)) => Ok(()),
             Err(other) => Err(other),

@@ -35,6 +35,11 @@ pub fn differences(before: &TierSpec, after: &TierSpec) -> Vec<Difference> {
         |spec: &TierSpec| spec.regions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     note("Regions", regions(before), regions(after));
     note("Tenants in one pool stack", before.pool_capacity.to_string(), after.pool_capacity.to_string());
+    let (was, is) = (&before.pools, &after.pools);
+    note("Which pool is filled first", words(was.order.word()), words(is.order.word()));
+    note("When all pools are full", words(was.when_full.word()), words(is.when_full.word()));
+    note("Free places kept ready", was.spare.to_string(), is.spare.to_string());
+    note("Pools in a region, at most", was.most.to_string(), is.most.to_string());
     let ids = |spec: &TierSpec| {
         let (user_pool, app_client) = spec.identity.places();
         [user_pool, app_client].map(|l| l.map(ToString::to_string).unwrap_or_default())

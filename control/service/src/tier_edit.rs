@@ -6,6 +6,7 @@ use domain::access::Permission;
 use domain::identity::Located;
 use domain::invalid::Problems;
 use domain::parameter::{Kind, Parameter};
+use domain::placement::PoolRules;
 use domain::plan::Change;
 use domain::tier::{DeploymentModel, Tier, TierSpec};
 use domain::{Actor, TierId};
@@ -79,6 +80,10 @@ impl TierEdit {
             signup: spec.signup.word().to_owned(),
             regions: regions.join(", "),
             pool_capacity: spec.pool_capacity.to_string(),
+            pool_order: spec.pools.order.to_string(),
+            pool_full: spec.pools.when_full.to_string(),
+            pool_spare: spec.pools.spare.to_string(),
+            pool_limit: spec.pools.most.to_string(),
             identity: spec.identity.kind().word().to_owned(),
             user_pool: text(spec.identity.places().0),
             app_client: text(spec.identity.places().1),
@@ -106,6 +111,10 @@ impl TierEdit {
             signup: "closed".into(),
             regions: "local".into(),
             pool_capacity: "100".into(),
+            pool_order: PoolRules::default().order.to_string(),
+            pool_full: PoolRules::default().when_full.to_string(),
+            pool_spare: PoolRules::default().spare.to_string(),
+            pool_limit: PoolRules::default().most.to_string(),
             identity: "invitation".into(),
             ..TierForm::default()
         };

@@ -5,6 +5,7 @@ use domain::access::Permission;
 use domain::identity::{Identity, IdentityKind, Located};
 use domain::invalid::Problems;
 use domain::parameter::{Kind, Parameter, Value};
+use domain::placement::PoolRules;
 use domain::tier::{DeploymentModel, SignupPolicy, Tier, TierSpec};
 use domain::window::OwnWindows;
 use domain::{Actor, DisplayName, Region, Slug, Span, TierId};
@@ -38,6 +39,18 @@ pub struct TierForm {
     /// Tenants in one pool stack.
     #[serde(default)]
     pub pool_capacity: String,
+    /// `fill` or `spread`; empty keeps the tier's own, as below.
+    #[serde(default)]
+    pub pool_order: String,
+    /// What a full pool leads to: `create` or `wait`.
+    #[serde(default)]
+    pub pool_full: String,
+    /// With fewer free places than this the next pool is made ahead; 0 for at need.
+    #[serde(default)]
+    pub pool_spare: String,
+    /// At most so many pools in a region.
+    #[serde(default)]
+    pub pool_limit: String,
     /// `invitation`, `cognito_group` or `cognito_pool`; empty keeps the tier's own.
     #[serde(default)]
     pub identity: String,
@@ -61,6 +74,9 @@ pub struct TierForm {
     #[serde(default)]
     pub parameters: Option<Vec<Parameter>>,
 }
+
+/// So many of those who keep a region are named.
+const NAMED: u32 = 5;
 
 /// A tier as its card shows it.
 #[derive(Clone, Debug)]
@@ -154,6 +170,8 @@ impl Service {
         let empty = self.tier_is_empty(&tier).await?;
         let mut tx = self.store.begin().await?;
         tx.save_tier(&tier).await?;
+        // More room, perhaps: whoever waits for a place looks again.
+        tx.tell_places();
         if empty {
             tx.set_live_revision(tier.id, tier.revision).await?;
         }
@@ -197,7 +215,9 @@ impl Service {
         }
         for (region, n) in homes.iter().filter(|(region, _)| !spec.regions.contains(region)) {
             let who = plural(usize::try_from(*n).unwrap_or(usize::MAX), "tenant");
-            problems.note("regions", format!("must keep {region}, where {who} live"));
+            let names = self.store.living_in(before.id, region, NAMED).await?.join(", ");
+            let more = if *n > i64::from(NAMED) { " and others" } else { "" };
+            problems.note("regions", format!("must keep {region}, where {who} live: {names}{more}"));
         }
         Ok(())
     }
@@ -238,6 +258,7 @@ impl TierForm {
                 }
             },
         };
+        let pools = self.pools(before, problems);
         let identity = self.identity(before, problems);
         let own_windows = self.own_windows(before, problems);
         let mut parameters = self
@@ -261,6 +282,7 @@ impl TierForm {
             signup: signup?,
             regions,
             pool_capacity: capacity,
+            pools,
             identity: identity?,
             own_windows: own_windows?,
             parameters,
@@ -269,6 +291,27 @@ impl TierForm {
 }
 
 impl TierForm {
+    /// How its pools are filled; what is left empty stays.
+    fn pools(&self, before: Option<&TierSpec>, problems: &mut Problems) -> PoolRules {
+        let mut rules = before.map(|b| b.pools).unwrap_or_default();
+        let number = |field: &str, text: &str, problems: &mut Problems| match text.trim() {
+            "" => None,
+            text => {
+                let parsed = text.parse::<u32>();
+                problems.take(field, parsed.map_err(|_| domain::Invalid::new("", "is not a whole number")))
+            }
+        };
+        if !self.pool_order.trim().is_empty() {
+            rules.order = problems.take("pool_order", self.pool_order.parse()).unwrap_or(rules.order);
+        }
+        if !self.pool_full.trim().is_empty() {
+            rules.when_full = problems.take("pool_full", self.pool_full.parse()).unwrap_or(rules.when_full);
+        }
+        rules.spare = number("pool_spare", &self.pool_spare, problems).unwrap_or(rules.spare);
+        rules.most = number("pool_limit", &self.pool_limit, problems).unwrap_or(rules.most);
+        rules
+    }
+
     /// What tenants may choose; `None` if that is wrong.
     fn own_windows(&self, before: Option<&TierSpec>, problems: &mut Problems) -> Option<Option<OwnWindows>> {
         let known = before.and_then(|b| b.own_windows);

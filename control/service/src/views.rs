@@ -1,7 +1,7 @@
 //! What pages show that belongs to nobody in particular: the overview, the inbox, the record, the settings.
 
 use crate::tiers::TierForm;
-use crate::{Error, FleetLine, Result, Service, TargetCard, strategies};
+use crate::{Error, FleetLine, PoolAlarm, Result, Service, TargetCard, strategies};
 use domain::access::Permission;
 use domain::fleet::Why;
 use domain::process::ProcessKind;
@@ -36,6 +36,8 @@ pub struct Overview {
     pub fleet: Vec<(Why, i64)>,
     /// How far the fleet is behind; `None` while that is within its budget.
     pub alarm: Option<FleetSkew>,
+    /// Where pools are nearly full, and nothing makes the next by itself.
+    pub full_pools: Vec<PoolAlarm>,
     /// How the stacks are.
     pub health: StackHealth,
     /// How many stacks have drifted.
@@ -90,6 +92,7 @@ impl Service {
         let skew = self.store.fleet_skew(&budget, self.now()).await?;
         let newest = TenantFilter { newest: true, limit: 5, ..TenantFilter::default() };
         Ok(Overview {
+            full_pools: self.pool_alarms().await?,
             health: self.store.stack_health().await?,
             drifted: self.store.count_drifted().await?,
             newest: self.store.tenants(&newest).await?,
@@ -163,6 +166,13 @@ impl Service {
             ("skew_exceeded", i64::try_from(skew.beyond).unwrap_or(i64::MAX)),
         ] {
             let _ = writeln!(text, "# TYPE tidegate_fleet_{name} gauge\ntidegate_fleet_{name} {value}");
+        }
+        let groups = self.pool_groups().await?;
+        let _ = writeln!(text, "# TYPE tidegate_pool_tenants gauge\n# TYPE tidegate_pool_places_free gauge");
+        for group in groups {
+            let of = format!("{{tier=\"{}\",region=\"{}\"}}", group.tier.key, group.region);
+            let _ = writeln!(text, "tidegate_pool_tenants{of} {}", group.occupancy.tenants);
+            let _ = writeln!(text, "tidegate_pool_places_free{of} {}", group.occupancy.free);
         }
         let drifted = self.store.count_drifted().await?;
         let _ = writeln!(text, "# TYPE tidegate_stacks_drifted gauge\ntidegate_stacks_drifted {drifted}");

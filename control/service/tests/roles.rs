@@ -11,8 +11,8 @@ use domain::{
 };
 use service::{
     BulkChange, BulkVerb, Chosen, DriftFilter, Error, HoldForm, ImportForm, NewRelease, NewTenant, NewToken,
-    NewUser, OwnWindowForm, RulesForm, Service, StackFilter, StartRollout, TenantEdit, TierEdit, TierForm,
-    WindowChoices, WindowForm,
+    NewUser, OwnWindowForm, PoolForm, RulesForm, Service, StackFilter, StartRollout, TenantEdit, TierEdit,
+    TierForm, WindowChoices, WindowForm,
 };
 use std::sync::Arc;
 use store::{ActivityFilter, FleetFilter, Store, TenantFilter};
@@ -63,6 +63,11 @@ const NEEDED: &[(&str, Permission)] = &[
     ("gates_page", Permission::View),
     ("import", Permission::Settings),
     ("keep_tenant", Permission::Tenants),
+    ("edit_pool", Permission::Tenants),
+    ("forget_wanted_pool", Permission::Tenants),
+    ("make_pool", Permission::Tenants),
+    ("pools", Permission::View),
+    ("remove_pool", Permission::Tenants),
     ("live_release", Permission::View),
     ("metrics", Permission::View),
     ("offboard", Permission::Tenants),
@@ -195,6 +200,11 @@ async fn call(s: &Service, actor: &Actor, name: &str) -> Result<(), Error> {
         "gates_page" => s.gates_page(actor, None, 1).await.map(drop),
         "import" => s.import(actor, &ImportForm::default(), "").await.map(drop),
         "keep_tenant" => s.keep_tenant(actor, tenant).await,
+        "edit_pool" => s.edit_pool(actor, stack, &PoolForm::default()).await,
+        "forget_wanted_pool" => s.forget_wanted_pool(actor, "", "").await,
+        "make_pool" => s.make_pool(actor, "", "").await,
+        "pools" => s.pools(actor).await.map(drop),
+        "remove_pool" => s.remove_pool(actor, stack).await,
         "live_release" => s.live_release(actor).await.map(drop),
         "metrics" => s.metrics(actor).await.map(drop),
         "offboard" => s.offboard(actor, tenant, "", Span::ZERO).await,

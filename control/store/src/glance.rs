@@ -28,6 +28,22 @@ impl Store {
         rows.iter().map(|r| Ok((r.parse(0)?, r.int(1)?))).collect()
     }
 
+    /// Some of the tenants of a tier who live in a region, by name.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn living_in(
+        &self,
+        tier: TierId,
+        region: &Region,
+        limit: u32,
+    ) -> Result<Vec<String>, StoreError> {
+        let sql = "select name from tenants where tier = $1 and region = $2 and state <> 'offboarded'
+                   order by name, id limit $3";
+        let rows = self.fetch(sql, args![tier.to_string(), region.as_str(), limit]).await?;
+        rows.iter().map(|r| r.text(0)).collect()
+    }
+
     /// Every tag that some tenant has, in order.
     ///
     /// # Errors

@@ -242,6 +242,8 @@ impl Tx {
             Record::Stack(stack) => self.insert_stack(stack).await,
             Record::Join { tenant, stack } => self.join_stack(*tenant, *stack).await,
             Record::Leave(tenant) => {
+                // Its place in a pool is free.
+                self.tell(PLACES);
                 let sql = "delete from tenant_stacks where tenant = $1";
                 self.execute(sql, args![tenant.to_string()]).await.map(drop)
             }
@@ -293,7 +295,9 @@ impl Tx {
 
     pub(crate) async fn insert_stack(&mut self, stack: &Stack) -> Result<(), StoreError> {
         let sql = "insert into stacks (id, name, kind, tier, region, driver, components, status, outputs, changed_at)
-                   values ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10) on conflict (id) do nothing";
+                   values ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10) on conflict (id) do update
+                   set status = excluded.status, reason = null, changed_at = excluded.changed_at
+                   where stacks.status = 'failed' and stacks.actual is null and stacks.operation is null";
         let bound = args![
             stack.id.to_string(),
             stack.name.as_str(),

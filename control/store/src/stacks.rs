@@ -36,15 +36,6 @@ pub struct OperationRow {
     pub ended_at: Option<Timestamp>,
 }
 
-/// A pool stack that has room.
-#[derive(Clone, Debug)]
-pub struct PoolPlace {
-    /// Which.
-    pub stack: Stack,
-    /// How many tenants it has.
-    pub tenants: i64,
-}
-
 /// What a driver needs of a stack beside the operation.
 #[derive(Clone, Debug)]
 pub struct Brief {
@@ -131,29 +122,6 @@ impl Store {
     pub async fn busy_stacks(&self) -> Result<HashSet<StackId>, StoreError> {
         let rows = self.fetch("select id from stacks where operation is not null", vec![]).await?;
         rows.iter().map(|r| r.parse(0)).collect()
-    }
-
-    /// Pool stacks of a tier in a region that have room for one more, the fullest first.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn pools_with_room(
-        &self,
-        tier: TierId,
-        region: &Region,
-        capacity: u32,
-    ) -> Result<Vec<PoolPlace>, StoreError> {
-        let sql = "select s.id, count(ts.tenant) from stacks s left join tenant_stacks ts on ts.stack = s.id
-             where s.tier = $1 and s.region = $2 and s.kind = 'pool' and s.status in ('creating', 'live')
-             group by s.id having count(ts.tenant) < $3 order by count(ts.tenant) desc, s.id";
-        let rows = self.fetch(sql, args![tier.to_string(), region.as_str(), capacity]).await?;
-        let mut places = vec![];
-        for row in rows {
-            if let Some(stack) = self.stack(row.parse(0)?).await? {
-                places.push(PoolPlace { stack, tenants: row.int(1)? });
-            }
-        }
-        Ok(places)
     }
 
     /// Whether a stack has this name.

@@ -132,6 +132,7 @@ async fn stack(store: &Store, n: u128, name: &str) -> StackId {
             signup: SignupPolicy::Closed,
             regions: vec!["eu".parse().unwrap()],
             pool_capacity: 10,
+            pools: domain::placement::PoolRules::default(),
             identity: domain::identity::Identity::Invitation,
             own_windows: None,
             parameters: vec![],

@@ -36,6 +36,7 @@ on_both!(
     a_process_sleeps_until_it_is_appended_to,
     readers_are_served_while_writers_wait_for_their_turn,
     the_feed_has_no_gaps,
+    a_region_never_changes,
 );
 
 async fn database(server: &str) -> String {
@@ -103,6 +104,40 @@ async fn a_newer_database_is_left_alone(url: String) {
     assert!(refused.to_string().contains("start a newer Tidegate"), "{refused}");
 }
 
+/// Why the engine does not take a statement.
+async fn refusal(url: &str, statement: &str) -> String {
+    let query = || sqlx::AssertSqlSafe(statement.to_owned());
+    let refused = match url.strip_prefix("sqlite:") {
+        Some(path) => {
+            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+            let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+            sqlx::query(query()).execute(&pool).await.map(drop)
+        }
+        None => {
+            let pool = sqlx::PgPool::connect(url).await.unwrap();
+            sqlx::query(query()).execute(&pool).await.map(drop)
+        }
+    };
+    refused.unwrap_err().to_string()
+}
+
+async fn a_region_never_changes(url: String) {
+    with_tier(&url).await;
+    raw(
+        &url,
+        "insert into tenants (id, slug, name, email, search, tier, region, tags, overrides, state, created_at) \
+         select '00000000-0000-0000-0000-000000000009', 'acme', 'Acme', 'a@acme.example', '', id, 'eu', '[]', '{}', 'active', 5 from tiers;\n\
+         insert into stacks (id, name, kind, tier, region, driver, components, status, outputs, changed_at) \
+         select '00000000-0000-0000-0000-000000000008', 'silo-acme', 'silo', id, 'eu', 'local', '[]', 'live', '{}', 5 from tiers;\n",
+    )
+    .await;
+    for table in ["tenants", "stacks"] {
+        let told = refusal(&url, &format!("update {table} set region = 'us'")).await;
+        assert!(told.contains("never changes"), "{table}: {told}");
+        raw(&url, &format!("update {table} set region = 'eu';\n")).await;
+    }
+}
+
 fn tier() -> Tier {
     Tier {
         id: TierId(Uuid::from_u128(1)),
@@ -116,6 +151,7 @@ fn tier() -> Tier {
             signup: SignupPolicy::Closed,
             regions: vec!["local".parse().unwrap()],
             pool_capacity: 10,
+            pools: domain::placement::PoolRules::default(),
             identity: domain::identity::Identity::Invitation,
             own_windows: None,
             parameters: vec![],

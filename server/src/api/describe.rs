@@ -79,12 +79,27 @@ pub struct TierSpec {
     regions: Vec<String>,
     /// Tenants in one pool stack.
     pool_capacity: u32,
+    /// How its pools are filled, and when the next one is made; absent where nothing of it was ever said.
+    pools: Option<PoolRules>,
     /// How its tenants' people sign in; absent for `invitation`.
     identity: Option<Identity>,
     /// What its tenants may choose as their own maintenance windows; absent for nothing.
     own_windows: Option<OwnWindows>,
     /// Parameters with the tier's values.
     parameters: Vec<Parameter>,
+}
+
+/// How a tier's pools are filled, and when the next one is made.
+#[derive(Serialize, ToSchema)]
+pub struct PoolRules {
+    /// `fill` or `spread`.
+    order: String,
+    /// `create` or `wait`.
+    when_full: String,
+    /// With fewer free places than this the next pool is made ahead.
+    spare: u32,
+    /// At most so many pools in a region.
+    most: u32,
 }
 
 /// What tenants may choose as their own maintenance windows.

@@ -9,6 +9,7 @@ mod fleet;
 mod holds;
 mod imports;
 mod once;
+mod pools;
 mod portal;
 mod problem;
 mod queues;
@@ -111,6 +112,8 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
         .routes(routes!(fleet::catch_up))
         .routes(routes!(fleet::resume))
         .routes(routes!(fleet::show, fleet::change))
+        .routes(routes!(pools::list, pools::make))
+        .routes(routes!(pools::change, pools::remove))
         .routes(routes!(holds::list, holds::add))
         .routes(routes!(holds::extend))
         .routes(routes!(holds::lift))

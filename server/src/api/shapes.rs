@@ -105,6 +105,19 @@ pub struct TierIn {
     /// Tenants in one pool stack.
     #[serde(default)]
     pub pool_capacity: Option<u32>,
+    /// Which pool with room takes the next tenant: `fill` (the fullest) or `spread` (the emptiest). Absent keeps the
+    /// tier's own, as below.
+    #[serde(default)]
+    pub pool_order: String,
+    /// When none has room: `create` makes the next, `wait` lets whoever comes wait for a person.
+    #[serde(default)]
+    pub pool_full: String,
+    /// With fewer free places than this the next pool is made ahead; 0 makes it at need.
+    #[serde(default)]
+    pub pool_spare: Option<u32>,
+    /// At most so many pools in a region, 1 to 1000.
+    #[serde(default)]
+    pub pool_limit: Option<u32>,
     /// `invitation`, `cognito_group` or `cognito_pool`; absent keeps the tier's own.
     #[serde(default)]
     pub identity: String,
@@ -144,6 +157,10 @@ impl From<TierIn> for service::TierForm {
             signup: t.signup,
             regions: t.regions.join(","),
             pool_capacity: t.pool_capacity.map(|n| n.to_string()).unwrap_or_default(),
+            pool_order: t.pool_order,
+            pool_full: t.pool_full,
+            pool_spare: t.pool_spare.map(|n| n.to_string()).unwrap_or_default(),
+            pool_limit: t.pool_limit.map(|n| n.to_string()).unwrap_or_default(),
             identity: t.identity,
             user_pool: t.user_pool,
             app_client: t.app_client,

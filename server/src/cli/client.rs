@@ -64,6 +64,10 @@ impl Client {
         self.send(self.http.post(self.at(path)).json(body)).await
     }
 
+    pub async fn patch(&self, path: &str, body: &Value) -> Result<Value> {
+        self.send(self.http.patch(self.at(path)).json(body)).await
+    }
+
     pub async fn delete(&self, path: &str) -> Result<Value> {
         self.send(self.http.delete(self.at(path))).await
     }

@@ -2,6 +2,7 @@
 
 mod client;
 mod gate;
+mod pools;
 mod table;
 mod watch;
 mod windows;
@@ -51,6 +52,13 @@ pub enum Command {
     Gate {
         #[command(subcommand)]
         verb: gate::Gate,
+        #[command(flatten)]
+        to: To,
+    },
+    /// Shared stacks: how full they are, and whom they take.
+    Pools {
+        #[command(subcommand)]
+        verb: Option<pools::Pools>,
         #[command(flatten)]
         to: To,
     },
@@ -180,6 +188,7 @@ pub async fn run(command: Command) -> Result<ExitCode> {
         Command::Release { verb, to } => release(&Client::new(&to)?, verb).await,
         Command::Rollout { verb, to } => rollout(&Client::new(&to)?, verb).await,
         Command::Gate { verb, to } => gate::run(&Client::new(&to)?, verb).await,
+        Command::Pools { verb, to } => pools::run(&Client::new(&to)?, verb).await,
         Command::Windows { to } => windows::list(&Client::new(&to)?).await,
         Command::Window { verb, to } => windows::window(&Client::new(&to)?, verb).await,
         Command::Hold { verb, to } => windows::hold(&Client::new(&to)?, verb).await,

@@ -125,9 +125,9 @@ fn fields(flash: &Flash, c: &WindowChoices, tiers: &[TierCard]) -> impl IntoView
             <div class="again-only">{Field::new(&notes, "length", "Lasts").hint("Like 4 h or 90 min.").value(&c.length).most(20).complete("off").view()}</div>
         </div>
         <div class="field"><label for="zone">"Time zone"</label>
+            <p class="hint" id="zone-h">"Like Europe/Berlin; it follows summer time. UTC if left empty."</p>
             <input id="zone" name="form[zone]" list="zones" value=c.zone.clone() maxlength="60" autocomplete="off"
                 aria-describedby=described("zone", true, zone.is_some()) aria-invalid=zone.is_some().then_some("true") />
-            <p class="hint" id="zone-h">"Like Europe/Berlin; it follows summer time. UTC if left empty."</p>
             <datalist id="zones">{zones}</datalist>
             {zone.map(|text| field_error("zone", &text))}</div>
         {Field::new(&notes, "reason", "Reason").hint("For whoever has to wait.").value(&c.reason).required().most(500).complete("off").view()}

@@ -28,6 +28,7 @@ fn tier(n: u128, key: &str, model: DeploymentModel, memory: i64) -> Tier {
         signup: SignupPolicy::Closed,
         regions: vec!["eu".parse().unwrap(), "eu-west-1".parse().unwrap()],
         pool_capacity: 10,
+        pools: crate::placement::PoolRules::default(),
         identity: crate::identity::Identity::Invitation,
         own_windows: None,
         parameters: vec![memory],

@@ -4,10 +4,8 @@ use super::{Event, Onboarding};
 use crate::identity;
 use crate::operation::Run;
 use crate::process::{Mail, OperationKind, Outcome, PlacedStack, Recipient, Record};
-use crate::stack::{Stack, StackStatus};
 use crate::tenant::TenantState;
 use crate::{Digest, OperationId, Reason, Timestamp};
-use std::collections::BTreeMap;
 
 impl Onboarding {
     pub(super) fn written(&self, event: &Event, at: Timestamp) -> Vec<Record> {
@@ -109,22 +107,7 @@ impl Onboarding {
         if placed.create.is_none() {
             return vec![join];
         }
-        let stack = Stack {
-            id: placed.id,
-            name: placed.name.clone(),
-            kind: placed.kind,
-            tier: self.tier,
-            region: placed.region.clone(),
-            target: placed.target.clone(),
-            components: placed.components.clone(),
-            tenants: vec![],
-            actual: None,
-            status: StackStatus::Creating,
-            reason: None,
-            outputs: BTreeMap::new(),
-            operation: None,
-            changed_at: at,
-        };
+        let stack = crate::placement::record(placed, self.tier, at);
         vec![Record::Stack(Box::new(stack)), join]
     }
 

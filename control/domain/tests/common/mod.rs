@@ -19,6 +19,7 @@ pub fn tier() -> Tier {
             signup: SignupPolicy::Closed,
             regions: vec!["local".parse().unwrap()],
             pool_capacity: 10,
+            pools: domain::placement::PoolRules::default(),
             identity: domain::identity::Identity::Invitation,
             own_windows: None,
             parameters: vec![],
