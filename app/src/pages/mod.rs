@@ -15,6 +15,7 @@ mod refusal;
 mod release_form;
 mod releases;
 mod replicas;
+mod rollback;
 mod rollout;
 mod rollouts;
 mod settings;
@@ -73,6 +74,7 @@ pub fn router(ui: Ui) -> Router {
         .route("/rollouts/{id}", get(rollout::show))
         .route("/rollouts/{id}/stacks", get(rollout::stacks))
         .route("/rollouts/{id}/steer", get(rollout::confirm))
+        .route("/rollouts/{id}/rollback", get(rollback::show))
         .route("/gates/{rollout}/{wave}", get(approvals::gate))
         .route("/approvals", get(approvals::list))
         .route("/activity", get(activity::list))

@@ -34,12 +34,17 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
     let frame = Frame::Console { user: member.user.clone(), current: "/rollouts", wide: true };
     render(&ui, StatusCode::OK, frame, timeline.title.clone(), flash, move || {
         let t = &timeline;
+        let related: Vec<_> = t
+            .related
+            .iter()
+            .map(|r| view! { " · " {r.says.clone()} " " <a href=format!("/rollouts/{}", r.rollout)>{r.title.clone()}</a> })
+            .collect();
         let why = (!t.comment.is_empty()).then(|| format!(" · “{}”", t.comment));
         view! {
             <nav class="crumbs" aria-label="Breadcrumb"><ol><li><a href="/rollouts">"Rollouts"</a></li><li aria-current="page">{t.title.clone()}</li></ol></nav>
             <TimelineIsland initial=t.clone() viewer=viewer.clone() />
             {inside(rollout, &known, viewer.steer)}
-            <p class="rollout-foot">"Strategy “" {t.strategy.clone()} "”" {why} " · " <a href=format!("/rollouts/{}/stacks", t.id)>"All stacks as a list"</a></p>
+            <p class="rollout-foot">"Strategy “" {t.strategy.clone()} "”" {why} {related} " · " <a href=format!("/rollouts/{}/stacks", t.id)>"All stacks as a list"</a></p>
         }
     })
     .await
@@ -203,7 +208,9 @@ pub async fn confirm(
             None => view! { <p class="alert alert-warning">"This is not possible now: the rollout has gone on meanwhile."</p><a class="btn" href=back.clone()>"Back to the rollout"</a> }.into_any(),
             Some(choice) => {
                 let class = if choice.verb == "pause" { "btn" } else { "btn btn-danger" };
+                let part = (choice.verb == "rollback").then(|| view! { <p><a href=format!("{back}/rollback")>"See which stacks, or take back a part"</a></p> });
                 view! {
+                    {part}
                     <form class="form" method="post" action="/do/steer">
                         <p>{choice.effect}</p>
                         <input type="hidden" name="id" value=rollout.to_string() />

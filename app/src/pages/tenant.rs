@@ -1,6 +1,6 @@
 //! One tenant with all that belongs to it, and a new one.
 
-use super::{id, page};
+use super::{id, page, stacks};
 use crate::parts::{
     Field, encoded, feed, field, icon, post, select, sentence_case, state, state_as, time, tone,
 };
@@ -95,6 +95,7 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
     let data = page!(ui, frame, ui.service.tenant(&member.actor, tenant).await);
     let flash = member.flash().await;
     let may = member.actor.may(Permission::Tenants);
+    let roll = member.actor.may(Permission::Rollouts);
     let again = flash.clone();
     render(&ui, StatusCode::OK, frame, data.tenant.name.to_string(), flash, move || {
         let stays = !matches!(data.tenant.state, TenantState::Offboarding | TenantState::Offboarded);
@@ -102,7 +103,7 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
         let danger = may.then(|| danger(&data, &again));
         view! {
             <nav class="crumbs" aria-label="Breadcrumb"><ol><li><a href="/tenants">"Tenants"</a></li><li aria-current="page">{data.tenant.name.to_string()}</li></ol></nav>
-            <div id="tenant" data-live>{body(&data, may)}</div>
+            <div id="tenant" data-live>{body(&data, may, roll)}</div>
             {edit}
             {danger}
         }
@@ -110,7 +111,7 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
     .await
 }
 
-fn body(data: &TenantDetail, may: bool) -> impl IntoView + use<> {
+fn body(data: &TenantDetail, may: bool, roll: bool) -> impl IntoView + use<> {
     let t = &data.tenant;
     let steps: Vec<_> = data
         .progress
@@ -163,6 +164,7 @@ fn body(data: &TenantDetail, may: bool) -> impl IntoView + use<> {
                 </dl>
             </section>
             {progress}
+            {data.ahead.as_ref().map(|(stack, ahead)| stacks::ahead(stack, ahead, roll))}
             <section class="section"><header class="section-head"><h2>"Stacks"</h2></header>{stacks}</section>
             {sign_in(data)}
             <section class="section"><header class="section-head"><h2>"Parameters"</h2></header>{parameters(data)}</section>
@@ -409,12 +411,15 @@ pub async fn edit_tenant(id: String, form: TenantEdit) -> Result<(), ServerFnErr
         let (service, actor) = actor().await?;
         let tenant: TenantId = super::id(&id, "the tenant")?;
         let differs = service.edit_tenant(&actor, tenant, &form).await?;
-        let done = if differs {
-            "Saved. The changed parameters apply with the next rollout or Catch up."
-        } else {
-            "Saved."
+        let done = match service.open_rollout(&actor).await? {
+            _ if !differs => "Saved.".to_owned(),
+            Some(open) => format!(
+                "Saved. {} is open and keeps its plan: the changed parameters go out when it has ended, with the next rollout or by Catch up.",
+                open.title
+            ),
+            None => "Saved. See below what changes, and let its stack catch up.".to_owned(),
         };
-        Ok((format!("/tenants/{tenant}"), Some(done.to_owned())))
+        Ok((format!("/tenants/{tenant}"), Some(done)))
     };
     answer(doing.await, &Edited { edit: true, form: form.clone() }).await
 }

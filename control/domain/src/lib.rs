@@ -6,6 +6,7 @@
 pub mod access;
 pub mod catchup;
 pub mod configuration;
+pub mod course;
 pub mod drift;
 pub mod fields;
 pub mod fleet;

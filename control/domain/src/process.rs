@@ -278,8 +278,8 @@ pub enum Record {
     ReleaseBad {
         /// Which.
         release: ReleaseId,
-        /// Why.
-        reason: Reason,
+        /// Why, and who says so.
+        bad: Box<crate::release::Bad>,
     },
     /// A gate asks, or asks differently.
     Gate(GateRow),

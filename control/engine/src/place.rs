@@ -16,7 +16,7 @@ use domain::rollout::{self, Rollout};
 use domain::stack::{StackKind, StackTarget, pool_name, silo_name};
 use domain::tenant::Tenant;
 use domain::tier::{DeploymentModel, Tier};
-use domain::{Actor, OperationId, ProcessId, Reason, StackId};
+use domain::{Actor, Configuration, OperationId, ProcessId, Reason, StackId};
 use store::{Running, Store, StoreError};
 
 /// The rollout that runs, kept between placements so that each reads only what is new in its log.
@@ -267,6 +267,10 @@ impl Placement {
                 Err(reason) => return Ok(Err(reason)),
             }
         }
+        // Nobody is made on a version that somebody warns of.
+        if let Err(reason) = self.usable(store, &create).await? {
+            return Ok(Err(reason));
+        }
         let placed = PlacedStack {
             id: facts.id,
             name: facts.name,
@@ -277,6 +281,13 @@ impl Placement {
             create: Some(create),
         };
         Ok(Ok((placed, event)))
+    }
+
+    async fn usable(&self, store: &Store, on: &Configuration) -> Result<Result<(), Reason>, StoreError> {
+        if on.release == self.release.id {
+            return Ok(self.release.usable());
+        }
+        Ok(store.release(on.release).await?.map_or(Ok(()), |release| release.usable()))
     }
 
     async fn target(&self, store: &Store, rollout: &Rollout) -> Result<Option<(Release, Tier)>, StoreError> {

@@ -3,7 +3,9 @@
 //! Every method takes the actor first. A rule that lives in a door is a bug; SQL stands in `store` alone.
 
 mod access;
+mod ahead;
 mod answers;
+mod back;
 mod drift;
 mod error;
 mod fleet;
@@ -35,7 +37,9 @@ mod views;
 mod windows;
 
 pub use access::{SessionUser, hash_token};
+pub use ahead::Ahead;
 pub use answers::Repeatable;
+pub use back::{BackPreview, RollBack, TakenBack};
 pub use drift::{DriftFilter, DriftList};
 pub use error::{Error, Result};
 pub use fleet::{CatchUpPreview, Chosen, Convergence, FleetLine, FleetList, RulesForm};

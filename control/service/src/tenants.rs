@@ -50,6 +50,8 @@ pub struct TenantDetail {
     pub url: String,
     /// Its stacks, the one that answers first.
     pub stacks: Vec<Stack>,
+    /// What catching up changes of its own stack, where that should run something else.
+    pub ahead: Option<(Stack, crate::Ahead)>,
     /// The onboarding's steps, while it runs or failed.
     pub progress: Vec<onboarding::Progress>,
     /// What it has in Cognito, if its tier says so.
@@ -95,7 +97,13 @@ impl Service {
             Some(_) => self.budget_waits(&stacks.iter().map(|stack| &stack.target).collect()),
             None => vec![],
         };
+        let own = stacks.iter().find(|s| s.kind == domain::stack::StackKind::Silo);
+        let ahead = match own {
+            Some(stack) => self.ahead(stack).await?.map(|ahead| (stack.clone(), ahead)),
+            None => None,
+        };
         Ok(TenantDetail {
+            ahead,
             url: self.tenant_url(tenant.slug.as_str()),
             stacks,
             budget,

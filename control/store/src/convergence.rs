@@ -97,7 +97,7 @@ const BEHIND: &str = "(s.status = 'failed' or s.status = 'live'
 
 /// The words of `fleet::Why`; a reason newer than the last failure is in `left_code`, for an operation's start clears it.
 fn why() -> String {
-    let known = "'held','frozen','outside_window','joined_late','tenant_left','superseded','edited','missed'";
+    let known = "'held','frozen','outside_window','joined_late','tenant_left','superseded','taken_back','edited','missed'";
     format!(
         "case when not {BEHIND} then 'in_sync' when s.operation is not null then 'busy'
               when s.down is not null then 'down' when x.stack is not null then 'drifted'

@@ -271,10 +271,7 @@ impl Tx {
                 }
                 Ok(())
             }
-            Record::ReleaseBad { release, reason } => {
-                let sql = "update releases set bad = $2 where id = $1";
-                self.execute(sql, args![release.to_string(), erased::Json::json(reason)]).await.map(drop)
-            }
+            Record::ReleaseBad { release, bad } => self.mark_release(*release, Some(bad)).await,
             Record::Gate(gate) => self.gate(gate).await,
             Record::Mail(mail) => self.queue_mail(mail, at).await,
             Record::Announce(announcement) => self.announce(announcement, at).await,

@@ -6,7 +6,9 @@ use domain::plan::StackFacts;
 use domain::process::{OperationKind, OperationState};
 use domain::stack::{Stack, StackTarget};
 use domain::tenant::TenantState;
-use domain::{OperationId, ProcessId, Reason, Region, Slug, StackId, Tag, TenantId, TierId, Timestamp};
+use domain::{
+    Configuration, OperationId, ProcessId, Reason, Region, Slug, StackId, Tag, TenantId, TierId, Timestamp,
+};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// An operation as histories list it.
@@ -199,6 +201,16 @@ impl Store {
     /// The database failed.
     pub async fn stack_facts(&self, id: StackId) -> Result<Option<StackFacts>, StoreError> {
         Ok(self.facts(Some(id)).await?.pop())
+    }
+
+    /// What a stack should run.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn desired_configuration(&self, id: StackId) -> Result<Option<Configuration>, StoreError> {
+        let sql = "select d.body from stacks s join configurations d on d.digest = s.desired where s.id = $1";
+        let row = self.fetch_one(sql, args![id.to_string()]).await?;
+        row.map(|row| row.json(0)).transpose()
     }
 
     async fn facts(&self, only: Option<StackId>) -> Result<Vec<StackFacts>, StoreError> {

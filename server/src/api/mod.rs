@@ -12,6 +12,7 @@ mod problem;
 mod queues;
 mod releases;
 mod replicas;
+mod rollback;
 mod rollouts;
 mod schemas;
 mod shapes;
@@ -84,6 +85,8 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
         .routes(routes!(imports::preview))
         .routes(routes!(releases::list, releases::add))
         .routes(routes!(releases::show))
+        .routes(routes!(releases::mark))
+        .routes(routes!(releases::lift))
         .routes(routes!(strategies::list, strategies::add))
         .routes(routes!(strategies::show, strategies::change, strategies::delete))
         .routes(routes!(rollouts::list, rollouts::start))
@@ -95,6 +98,7 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
         .routes(routes!(rollouts::stop))
         .routes(routes!(rollouts::retry))
         .routes(routes!(rollouts::rollback))
+        .routes(routes!(rollouts::preview_rollback))
         .routes(routes!(changes::list))
         .routes(routes!(changes::ask))
         .routes(routes!(drift::list))
