@@ -73,8 +73,10 @@ fn scopes(rollout: ProcessId, preview: &BackPreview, wanted: &Wanted) -> AnyView
     let path = format!("/rollouts/{rollout}/rollback");
     let here = |scope: Scope| (preview.scope == scope).then_some("true");
     let gates = wanted.gates.as_str();
+    let everything = here(Scope::Rollout);
     let mut links = vec![
-        view! { <a href=link(&path, &[("gates", gates)]) aria-current=here(Scope::Rollout)>"Everything"</a> },
+        view! { <a href=link(&path, &[("gates", gates)]) aria-current=everything>"Everything"</a> }
+            .into_any(),
     ];
     links.extend(preview.waves.iter().enumerate().skip(1).map(|(i, name)| {
         let number = (i + 1).to_string();
@@ -84,7 +86,7 @@ fn scopes(rollout: ProcessId, preview: &BackPreview, wanted: &Wanted) -> AnyView
         } else {
             format!("From wave {number} {name} on")
         };
-        view! { <a href=href aria-current=here(Scope::Wave(i))>{text}</a> }
+        view! { <a href=href aria-current=here(Scope::Wave(i))>{text}</a> }.into_any()
     }));
     let stack = matches!(preview.scope, Scope::Stack(_)).then(|| {
         let name = preview.way.waves.first().and_then(|w| w.names.first()).cloned();
@@ -181,7 +183,7 @@ pub struct Form {
 
 /// Takes back a rollout, a wave or a stack.
 #[server(prefix = "/do", endpoint = "roll_back")]
-pub async fn roll_back(form: Form) -> Result<(), ServerFnError> {
+pub async fn take_back(form: Form) -> Result<(), ServerFnError> {
     let doing = async {
         let (service, actor) = actor().await?;
         let rollout: ProcessId = super::id(&form.id, "the rollout")?;

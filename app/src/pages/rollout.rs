@@ -34,6 +34,11 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
     let frame = Frame::Console { user: member.user.clone(), current: "/rollouts", wide: true };
     render(&ui, StatusCode::OK, frame, timeline.title.clone(), flash, move || {
         let t = &timeline;
+        let open = matches!(t.status.as_str(), "running" | "paused" | "halted" | "rolling_back");
+        let take_over = (viewer.steer && open).then(|| {
+            let href = format!("/rollouts/new?supersedes={}", t.id);
+            view! { " · " <a href=href>"Let another one take over"</a> }
+        });
         let related: Vec<_> = t
             .related
             .iter()
@@ -44,7 +49,7 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
             <nav class="crumbs" aria-label="Breadcrumb"><ol><li><a href="/rollouts">"Rollouts"</a></li><li aria-current="page">{t.title.clone()}</li></ol></nav>
             <TimelineIsland initial=t.clone() viewer=viewer.clone() />
             {inside(rollout, &known, viewer.steer)}
-            <p class="rollout-foot">"Strategy “" {t.strategy.clone()} "”" {why} {related} " · " <a href=format!("/rollouts/{}/stacks", t.id)>"All stacks as a list"</a></p>
+            <p class="rollout-foot">"Strategy “" {t.strategy.clone()} "”" {why} {related} {take_over} " · " <a href=format!("/rollouts/{}/stacks", t.id)>"All stacks as a list"</a></p>
         }
     })
     .await

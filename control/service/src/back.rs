@@ -51,7 +51,7 @@ pub struct BackPreview {
     /// Stack by stack.
     pub way: WayBack,
     /// The version that is marked as bad with it.
-    pub marks: Option<semver::Version>,
+    pub marks: Option<String>,
     /// Give it to the start.
     pub plan_hash: String,
     /// Why it cannot be done now.
@@ -104,7 +104,7 @@ impl Service {
             scope,
             title: None,
             way: WayBack::default(),
-            marks: marks(&rollout, scope).then(|| rollout.plan.target.version.clone()),
+            marks: marks(&rollout, scope).then(|| rollout.plan.target.version.to_string()),
             plan_hash: String::new(),
             obstacle: None,
         };
@@ -310,9 +310,10 @@ impl Service {
             now.extend(live.map(|live| (latest.id, live)));
             let wanted = before.tiers.get(&latest.id).copied().or(live).unwrap_or(latest.revision);
             let id = latest.id;
-            let tier = match wanted == latest.revision {
-                true => latest,
-                false => self.store.tier(id, Some(wanted)).await?.map_or(latest, |(tier, _)| tier),
+            let tier = if wanted == latest.revision {
+                latest
+            } else {
+                self.store.tier(id, Some(wanted)).await?.map_or(latest, |(tier, _)| tier)
             };
             tiers.insert(id, tier);
         }

@@ -103,7 +103,7 @@ impl From<BackPreview> for RollbackOut {
             tenants,
             waves: waves.collect(),
             left: left.collect(),
-            marks: preview.marks.map(|version| version.to_string()),
+            marks: preview.marks,
             plan_hash: preview.plan_hash,
             obstacle: preview.obstacle.map(|reason| reason.sentence),
         }

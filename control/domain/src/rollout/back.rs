@@ -247,7 +247,7 @@ pub(super) fn take_back(
     let why = if comment.is_empty() { String::new() } else { format!(": “{comment}”") };
     let whole = || {
         let reason =
-            Reason { code: "rolled_back".into(), sentence: format!("{} rolled back it{why}", by.name) };
+            Reason { code: "rolled_back".into(), sentence: format!("{} rolled it back{why}", by.name) };
         let by = Some(by.clone());
         Ok(vec![Event::Settling { reason, then: Then::Rollback, wave: None, by }])
     };
