@@ -42,6 +42,7 @@ const NAV: &[(&str, &str, &str, Permission)] = &[
     ("/tiers", "Tiers", "tiers", Permission::View),
     ("/releases", "Releases", "releases", Permission::View),
     ("/strategies", "Strategies", "strategies", Permission::View),
+    ("/windows", "Windows", "windows", Permission::View),
     ("/activity", "Activity", "activity", Permission::View),
     ("/settings", "Settings", "settings", Permission::View),
 ];

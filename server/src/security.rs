@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Forms that anyone may send, and how often a minute one subscriber may.
-const LIMITED: &[(&str, u32)] = &[("/do/sign_in", 20), ("/do/sign_up", 20)];
+const LIMITED: &[(&str, u32)] = &[("/do/sign_in", 20), ("/do/sign_up", 20), ("/do/choose_window", 20)];
 const MINUTE: Duration = Duration::from_secs(60);
 /// Subscribers that are counted in a minute. Beyond it strangers wait: memory is bounded, whoever was here goes on.
 const COUNTED: usize = 50_000;

@@ -11,6 +11,7 @@ use axum::response::Response;
 use domain::StackId;
 use domain::access::Permission;
 use domain::fleet::{Ends, Why, header, plural};
+use domain::stack::StackKind;
 use http::StatusCode;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -246,6 +247,11 @@ fn row(line: &FleetLine, may: bool) -> AnyView {
         );
         view! { <td class="cell-check">{input}</td> }
     });
+    // Only a tenant's own stack can be held.
+    let hold = (may && row.kind == StackKind::Silo).then(|| {
+        let text = if row.why == Why::Held { "Held…" } else { "Hold…" };
+        view! { <br /><a class="small" href=format!("/stacks/{}#hold", row.stack)>{text}</a> }
+    });
     let since = differs.then(|| {
         let versions = (line.skew.versions > 0).then(|| plural(line.skew.versions.into(), "version"));
         let days = (line.skew.days() > 0).then(|| plural(line.skew.days(), "day"));
@@ -257,7 +263,7 @@ fn row(line: &FleetLine, may: bool) -> AnyView {
     view! {
         <tr data-key=row.stack.to_string() data-state=shape(row.why)>
             {choose}
-            <td class="cell-main" data-label="Stack"><a href=format!("/stacks/{}", row.stack)>{row.name.clone()}</a></td>
+            <td class="cell-main" data-label="Stack"><a href=format!("/stacks/{}", row.stack)>{row.name.clone()}</a>{hold}</td>
             <td data-label="State"><span class="state" data-state=shape(row.why)>{label(row.why)}</span></td>
             <td data-label="Runs"><span class="version" data-rank=rank>{with(&row.version, row.revision, unknown)}</span></td>
             <td data-label="Should run">{with(&row.desired, row.desired_revision, "not said yet")}{other}</td>

@@ -6,10 +6,12 @@ mod approvals;
 mod changes;
 mod drift;
 mod fleet;
+mod holds;
 mod import;
 mod import_rows;
 mod mail;
 mod overview;
+mod portal;
 mod queues;
 mod refusal;
 mod release_form;
@@ -31,6 +33,7 @@ mod tenant_bulk;
 mod tenants;
 mod tier_form;
 mod tiers;
+mod windows;
 
 use crate::session::{Away, Ui, Visitor, failure};
 use crate::shell::{Frame, render_error};
@@ -61,6 +64,9 @@ pub fn router(ui: Ui) -> Router {
         .route("/drift", get(drift::list))
         .route("/fleet", get(fleet::list))
         .route("/fleet/catch-up", get(fleet::confirm))
+        .route("/windows", get(windows::list))
+        .route("/windows/{id}", get(windows::edit))
+        .route("/windows/preview", post(windows::preview))
         .route("/tiers", get(tiers::list))
         .route("/tiers/new", get(tiers::new).post(tiers::new_again))
         .route("/tiers/{id}", get(tiers::edit).post(tiers::edit_again))
@@ -87,6 +93,7 @@ pub fn router(ui: Ui) -> Router {
         .route("/signup/address", get(signup::address))
         .route("/signup/sent", get(signup::sent))
         .route("/welcome/{token}", get(signup::welcome))
+        .route("/portal/{token}", get(portal::show))
         .route("/do/{*name}", post(server_fn))
         .fallback(missing)
         .layer(from_fn_with_state(ui.clone(), refusal::designed))

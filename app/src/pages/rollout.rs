@@ -214,6 +214,7 @@ pub async fn confirm(
             Some(choice) => {
                 let class = if choice.verb == "pause" { "btn" } else { "btn btn-danger" };
                 let part = (choice.verb == "rollback").then(|| view! { <p><a href=format!("{back}/rollback")>"See which stacks, or take back a part"</a></p> });
+                let needs = choice.verb == "override";
                 view! {
                     {part}
                     <form class="form" method="post" action="/do/steer">
@@ -222,7 +223,7 @@ pub async fn confirm(
                         <input type="hidden" name="verb" value=choice.verb />
                         <div class="field"><label for="comment">"Reason"</label>
                             <p class="hint" id="comment-h">"Others read it in the record and on the page of the rollout."</p>
-                            <textarea id="comment" name="comment" rows="2" maxlength="500" aria-describedby="comment-h"></textarea></div>
+                            <textarea id="comment" name="comment" rows="2" maxlength="500" required=needs aria-describedby="comment-h"></textarea></div>
                         <div class="form-actions"><button class=class type="submit">{choice.label}</button><a class="btn" href=back.clone()>"Cancel"</a></div>
                     </form>
                 }
@@ -238,7 +239,7 @@ pub async fn confirm(
     .await
 }
 
-/// Pauses, resumes, stops, retries, rolls back.
+/// Pauses, resumes, stops, retries, rolls back, overrides windows.
 #[server(prefix = "/do", endpoint = "steer")]
 pub async fn steer(
     id: String,
@@ -263,6 +264,7 @@ fn command(verb: &str, comment: &str) -> Result<Command, Error> {
         "retry" => Command::Retry,
         "rollback" => Command::Rollback { comment },
         "stop" => Command::Stop { rollback: false, comment },
-        _ => return Err(Error::field("verb", "must be pause, resume, retry, rollback or stop")),
+        "override" => Command::OverrideWindows { stack: None, comment },
+        _ => return Err(Error::field("verb", "must be pause, resume, retry, rollback, stop or override")),
     })
 }

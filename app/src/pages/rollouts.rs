@@ -312,6 +312,7 @@ fn plan(preview: &Preview, known: &[WaveChanges], wanted: &Wanted) -> impl IntoV
             <p class="live-sentence">{format!("{} changes {} on {} in {}.", preview.title, count(i64::from(preview.radius.tenants), "tenant"), count(i64::from(preview.radius.stacks), "stack"), count(preview.plan.waves.len() as i64, "wave"))}</p>
             {ways(&preview.plan)}
             <ol class="selection">{waves}</ol>
+            {super::windows::waits(&preview.closed)}
             {inside(known, wanted)}
             {start}
         </section>

@@ -14,7 +14,7 @@ use service::{Error, Offer, Progress, Service, SignupForm};
 
 /// What customers know the product by.
 const BRAND: &str = "Orders";
-const FRAME: Frame = Frame::Public { body: "public", refresh: false };
+pub const FRAME: Frame = Frame::Public { body: "public", refresh: false };
 
 pub async fn form(State(ui): State<Ui>, visitor: Visitor) -> Response {
     let offers = match ui.service.offers().await {
@@ -58,11 +58,11 @@ pub async fn form(State(ui): State<Ui>, visitor: Visitor) -> Response {
 }
 
 /// A title under the customers' brand.
-fn titled(title: &str) -> String {
+pub fn titled(title: &str) -> String {
     format!("{title} · {BRAND}")
 }
 
-fn head() -> impl IntoView {
+pub fn head() -> impl IntoView {
     view! { <header class="public-head"><a class="brand" href="/signup">{icon("tidegate")} {BRAND}</a></header> }
 }
 
@@ -73,7 +73,7 @@ fn script() -> impl IntoView {
 }
 
 /// A page for a customer for whom something did not work; it leads to where customers begin.
-async fn sorry(ui: &Ui, error: &Error) -> Response {
+pub async fn sorry(ui: &Ui, error: &Error) -> Response {
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let (title, text) = match error {
         Error::NotFound(reason) => ("This link does not lead anywhere", reason.sentence.clone()),
@@ -251,6 +251,8 @@ fn body(progress: &Progress, token: &str) -> impl IntoView + use<> {
             url.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/').to_owned();
         view! { <p><a class="btn btn-primary btn-large" href=url>"Open " {shown}</a></p> }
     });
+    let portal = (progress.state == "ready")
+        .then(|| view! { <p class="small"><a href=format!("/portal/{token}")>"Your plan, and when you are updated"</a></p> });
     let again = (progress.state == "provisioning")
         .then(|| view! { <p class="small"><a href=format!("/welcome/{token}")>"Look again"</a></p> });
     let anew = (progress.state == "closed")
@@ -259,7 +261,7 @@ fn body(progress: &Progress, token: &str) -> impl IntoView + use<> {
         <h1>{title}</h1><p class="lede">{text}</p>
         <div class="stack">{confirm}{open}{anew}
             {(!steps.is_empty()).then(|| view! { <ol class="steps">{steps}</ol> })}
-            {again}</div>
+            {portal}{again}</div>
     }
 }
 

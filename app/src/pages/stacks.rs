@@ -1,15 +1,15 @@
 //! A stack: what it runs, for whom, and what was done to it. Also as the drawer of the timeline.
 
-use super::{drift, fleet, id, page};
+use super::{drift, fleet, holds, id, page};
 use crate::parts::{post, state, state_as, tone};
-use crate::session::{Member, Ui};
+use crate::session::{Flash, Member, Ui};
 use crate::shell::render;
 use axum::extract::{Path, Query, State};
 use axum::response::{Html, IntoResponse, Response};
-use domain::ProcessId;
 use domain::access::Permission;
 use domain::stack::Stack;
 use domain::timeline::StackInRollout;
+use domain::{ProcessId, StackId};
 use http::StatusCode;
 use leptos::prelude::*;
 use serde::Deserialize;
@@ -19,7 +19,9 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
     let frame = member.frame("/tenants");
     let stack = page!(ui, frame, id(&text, "the stack"));
     let data = page!(ui, frame, ui.service.stack(&member.actor, stack).await);
+    let windows = page!(ui, frame, ui.service.stack_windows(&member.actor, stack).await);
     let flash = member.flash().await;
+    let again = flash.clone();
     let repair = member.actor.may(Permission::Rollouts);
     render(&ui, StatusCode::OK, frame, data.stack.name.clone(), flash, move || {
         let name = data.stack.name.clone();
@@ -27,6 +29,8 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
             <header class="page-head"><div><h1>{name}</h1></div>
                 <div class="actions">{repair.then(|| post("converge", "Catch up", "btn", &[("id", data.stack.id.to_string())]))}</div>
             </header>
+            <div id="stack-windows" data-live="rollout,repair,window,hold">{holds::standing(&windows)}</div>
+            {holds::steering(data.stack.id, &windows, &again, repair)}
             <div id="stack" data-live="rollout,repair,onboarding,offboarding,stack,tenant">
                 {data.standing.as_ref().map(|line| fleet::section(line, repair))}
                 {data.ahead.as_ref().map(|found| ahead(&data.stack, found, false))}
@@ -77,18 +81,19 @@ pub async fn drawer(
     Query(within): Query<Within>,
 ) -> Response {
     let found = async {
-        let stack = id(&text, "the stack")?;
+        let stack: StackId = id(&text, "the stack")?;
+        let windows = ui.service.stack_windows(&member.actor, stack).await?;
         let place = match within.rollout {
             Some(rollout) => {
                 Some((rollout, ui.service.stack_in_rollout(&member.actor, rollout, stack).await?))
             }
             None => None,
         };
-        Ok::<_, service::Error>((ui.service.stack(&member.actor, stack).await?, place))
+        Ok::<_, service::Error>((ui.service.stack(&member.actor, stack).await?, place, windows.waits))
     };
     let steer = member.actor.may(Permission::Rollouts);
     match found.await {
-        Ok((data, found)) => {
+        Ok((data, found, waits)) => {
             let mut data = data;
             if found.is_some() {
                 // Its place in the rollout says why it failed.
@@ -97,7 +102,10 @@ pub async fn drawer(
             let html = Owner::new().with(|| {
                 let place = found.map(|(rollout, found)| place(rollout, &found, steer));
                 let page = format!("/stacks/{}", data.stack.id);
-                view! { {place} {body(&data)} <p><a href=page>"Open the page of this stack"</a></p> }
+                let waits = waits.filter(|_| steer);
+                let over =
+                    waits.map(|what| holds::override_form(data.stack.id, &what, &Flash::default(), "over"));
+                view! { {place} {over} {body(&data)} <p><a href=page>"Open the page of this stack"</a></p> }
                     .to_html()
             });
             ([(http::header::CACHE_CONTROL, "no-store")], Html(html)).into_response()

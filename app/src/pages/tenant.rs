@@ -93,6 +93,7 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
     let frame = member.frame("/tenants");
     let tenant: TenantId = page!(ui, frame, id(&text, "the tenant"));
     let data = page!(ui, frame, ui.service.tenant(&member.actor, tenant).await);
+    let own = page!(ui, frame, ui.service.tenant_window(&member.actor, tenant).await);
     let flash = member.flash().await;
     let may = member.actor.may(Permission::Tenants);
     let roll = member.actor.may(Permission::Rollouts);
@@ -104,6 +105,7 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
         view! {
             <nav class="crumbs" aria-label="Breadcrumb"><ol><li><a href="/tenants">"Tenants"</a></li><li aria-current="page">{data.tenant.name.to_string()}</li></ol></nav>
             <div id="tenant" data-live>{body(&data, may, roll)}</div>
+            {super::portal::section(&data.tenant.id, &own, &again, may && stays)}
             {edit}
             {danger}
         }
@@ -186,7 +188,9 @@ fn stack(s: &domain::stack::Stack) -> impl IntoView + use<> {
         domain::stack::StackKind::Pool => "shared",
         domain::stack::StackKind::Silo => "its own",
     };
-    view! { <li><p class="row"><a href=format!("/stacks/{}", s.id)>{s.name.clone()}</a> {state_as(tone(s.status), s.status.word())} <span class="version">{version}</span> <small class="muted">{kind}</small></p>{outputs}</li> }
+    let hold = (s.kind == domain::stack::StackKind::Silo)
+        .then(|| view! { <a class="small" href=format!("/stacks/{}#hold", s.id)>"Windows and hold"</a> });
+    view! { <li><p class="row"><a href=format!("/stacks/{}", s.id)>{s.name.clone()}</a> {state_as(tone(s.status), s.status.word())} <span class="version">{version}</span> <small class="muted">{kind}</small> {hold}</p>{outputs}</li> }
 }
 
 /// What it has in Cognito; nothing where the application has people sign in by itself.

@@ -43,6 +43,19 @@ pub fn fields(flash: &Flash, edit: &TierEdit) -> impl IntoView + use<> {
             <div class="shared-only">{Field::new(flash, "pool_capacity", "Tenants in one pool stack").hint("A full pool makes the next.").value(&f.pool_capacity).kind("number").view()}</div>
         </div>
         {identity(flash, edit)}
+        {own_windows(flash, edit)}
+    }
+}
+
+/// What tenants may choose as their own maintenance windows; it counts for the stacks that they have for themselves.
+fn own_windows(flash: &Flash, edit: &TierEdit) -> impl IntoView + use<> {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let f = &edit.form;
+    view! {
+        <div class="field-row dedicated-only">
+            {Field::new(flash, "window_length", "Tenants' own windows last").hint("The shortest maintenance window that a tenant may choose, like 2 h. Left empty, tenants choose none.").value(&text(&f.window_length)).most(20).complete("off").view()}
+            {Field::new(flash, "window_weekly", "And leave in each week").hint("In all, like 4 h; left empty, any time is enough.").value(&text(&f.window_weekly)).most(20).complete("off").view()}
+        </div>
     }
 }
 

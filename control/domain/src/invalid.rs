@@ -28,6 +28,9 @@ impl Invalid {
     /// The same problems below `prefix`: `selector` becomes `waves[2].selector`.
     #[must_use]
     pub fn within(mut self, prefix: &str) -> Self {
+        if prefix.is_empty() {
+            return self;
+        }
         for problem in &mut self.problems {
             problem.field = match problem.field.as_str() {
                 "" => prefix.to_owned(),

@@ -4,6 +4,7 @@ use crate::access::words;
 use crate::identity::Identity;
 use crate::invalid::Problems;
 use crate::parameter::{self, Parameter};
+use crate::window::OwnWindows;
 use crate::{DisplayName, Invalid, Region, Slug, Tag, TierId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +82,9 @@ pub struct TierSpec {
     /// How its tenants' people sign in. Tenants keep what they were onboarded with.
     #[serde(default, skip_serializing_if = "Identity::is_invitation")]
     pub identity: Identity,
+    /// What its tenants may choose as their own maintenance windows; `None` for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_windows: Option<OwnWindows>,
     /// Parameters with the tier's values.
     pub parameters: Vec<Parameter>,
 }
@@ -112,6 +116,11 @@ impl TierSpec {
             }
         }
         if let Err(invalid) = self.identity.check(&self.model) {
+            for problem in invalid.problems {
+                problems.note(problem.field, problem.message);
+            }
+        }
+        if let Some(Err(invalid)) = self.own_windows.as_ref().map(OwnWindows::check) {
             for problem in invalid.problems {
                 problems.note(problem.field, problem.message);
             }

@@ -112,7 +112,7 @@ impl BudgetWait {
 /// Something that a person can do with the rollout now.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Choice {
-    /// `pause`, `resume`, `retry`, `rollback`, `stop`; `back` for what has ended.
+    /// `override`, `pause`, `resume`, `retry`, `rollback`, `stop`; `back` for what has ended.
     pub verb: String,
     /// What the button says.
     pub label: String,

@@ -4,7 +4,7 @@
 
 use domain::hold::{Hold, HoldSpec, check_end};
 use domain::window::{
-    Calendar, HORIZON, LocalTime, Rule, Scope, Whereabouts, Window, WindowKind, WindowSpec, Zone,
+    Calendar, HORIZON, LocalTime, OwnWindows, Rule, Scope, Whereabouts, Window, WindowKind, WindowSpec, Zone,
 };
 use domain::{HoldId, Span, StackId, TenantId, Timestamp, WindowId};
 use proptest::prelude::*;
@@ -434,5 +434,80 @@ proptest! {
         let _ = text.parse::<LocalTime>();
         let _ = text.parse::<Zone>();
         let _ = text.parse::<Scope>();
+    }
+}
+
+#[test]
+fn rules_are_read_as_people_say_them() {
+    for (rule, words) in [
+        ("", "1 Nov 2026, 02:00 for 4 h (UTC)"),
+        ("FREQ=DAILY", "every day at 02:00 for 4 h (UTC)"),
+        ("FREQ=DAILY;INTERVAL=3", "every 3 days at 02:00 for 4 h (UTC)"),
+        ("FREQ=WEEKLY", "every Sunday at 02:00 for 4 h (UTC)"),
+        ("FREQ=WEEKLY;BYDAY=SA,SU", "every Saturday and Sunday at 02:00 for 4 h (UTC)"),
+        ("FREQ=WEEKLY;INTERVAL=2;BYDAY=MO", "every 2 weeks on Monday at 02:00 for 4 h (UTC)"),
+        ("FREQ=MONTHLY;BYDAY=1SU", "every month on the 1st Sunday at 02:00 for 4 h (UTC)"),
+        ("FREQ=MONTHLY;BYDAY=-1FR", "every month on the last Friday at 02:00 for 4 h (UTC)"),
+        ("FREQ=MONTHLY;BYMONTHDAY=15,-1", "every month on the 15th and the last day at 02:00 for 4 h (UTC)"),
+        ("FREQ=MONTHLY", "every month on the 1st at 02:00 for 4 h (UTC)"),
+        ("FREQ=YEARLY", "every year on 1 November at 02:00 for 4 h (UTC)"),
+        ("FREQ=DAILY;BYHOUR=1,13;COUNT=6", "every day at 01:00 and 13:00, 6 times for 4 h (UTC)"),
+        ("FREQ=DAILY;UNTIL=20261224", "every day at 02:00, until 24 Dec 2026 for 4 h (UTC)"),
+    ] {
+        assert_eq!(maintenance("2026-11-01T02:00", 4, rule).words(), words, "{rule}");
+    }
+}
+
+#[test]
+fn a_tenants_own_windows_stand_for_the_wider_ones_and_a_freeze_still_counts() {
+    let own = WindowSpec {
+        scope: "tenant:acme".parse().unwrap(),
+        ..maintenance("2026-11-04T20:00", 4, "FREQ=WEEKLY")
+    };
+    let wide = maintenance("2026-11-01T02:00", 4, "FREQ=WEEKLY");
+    let both = calendar(vec![wide.clone(), own.clone()]);
+    let (sunday, wednesday) = (at("2026-11-29T03:00"), at("2026-12-02T21:00"));
+    assert_eq!(both.closed(&stack(Some("acme")), wednesday), None);
+    let closed = both.closed(&stack(Some("acme")), sunday).unwrap();
+    assert_eq!(closed.until, Some(at("2026-12-02T20:00")), "it waits for its own, not for the wide one");
+    assert_eq!(both.closed(&stack(Some("other")), sunday), None, "others go by the wide one");
+    assert!(both.closed(&stack(Some("other")), wednesday).is_some());
+    let frozen = calendar(vec![wide.clone(), own.clone(), freeze("2026-12-02T00:00", 24, "")]);
+    assert_eq!(frozen.closed(&stack(Some("acme")), wednesday).unwrap().reason.code, "frozen");
+    // One that never comes again stands for nothing.
+    let past = WindowSpec { rule: None, ..own };
+    assert_eq!(calendar(vec![wide, past]).closed(&stack(Some("acme")), sunday), None);
+}
+
+#[test]
+fn a_choice_outside_of_the_limits_is_refused_by_name() {
+    let limits = OwnWindows { shortest: Span::hours(2), weekly: Span::hours(6) };
+    assert!(limits.check().is_ok());
+    assert!(
+        OwnWindows { shortest: Span::minutes(5), ..limits }
+            .check()
+            .unwrap_err()
+            .sentence()
+            .contains("window_length")
+    );
+    assert!(
+        OwnWindows { weekly: Span::days(8), ..limits }
+            .check()
+            .unwrap_err()
+            .sentence()
+            .contains("window_weekly")
+    );
+    let choice = |hours, rule| limits.allow(&maintenance("2026-11-01T02:00", hours, rule));
+    assert!(choice(3, "FREQ=WEEKLY;BYDAY=SA,SU").is_ok());
+    for (hours, rule, field) in [
+        (1, "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR,SA,SU", "length"),
+        (25, "FREQ=WEEKLY;BYDAY=SU", "length"),
+        (3, "FREQ=WEEKLY;BYDAY=SU", "days"),
+        (3, "FREQ=WEEKLY;INTERVAL=2;BYDAY=SA,SU", "days"),
+        (3, "FREQ=WEEKLY;BYDAY=SA,SU;COUNT=9", "days"),
+        (3, "FREQ=DAILY", "days"),
+    ] {
+        let refused = choice(hours, rule).unwrap_err();
+        assert!(refused.problems.iter().any(|p| p.field == field), "{rule}: {refused}");
     }
 }

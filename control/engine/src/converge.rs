@@ -13,7 +13,7 @@ use domain::{Actor, ProcessId, Reason, StackId, Timestamp};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use store::{Around, NewEvent, SkewAlarm, Store, StoreError, Tx, begin};
+use store::{Around, NewEvent, SkewAlarm, Store, StoreError, Tx, Waiting, begin};
 use tokio::sync::broadcast::error::RecvError;
 
 const DUTY: &str = "convergence";
@@ -60,7 +60,9 @@ pub(crate) async fn follow(context: Context) {
 }
 
 fn concerns(stream: &str) -> bool {
-    ["fleet", "repair/", "rollout/", "stack/", "tenant/"].iter().any(|prefix| stream.starts_with(prefix))
+    ["calendar", "fleet", "hold/", "repair/", "rollout/", "stack/", "tenant/", "window/"]
+        .iter()
+        .any(|prefix| stream.starts_with(prefix))
 }
 
 async fn look(context: &Context, memory: &mut Memory) -> Result<(), StoreError> {
@@ -74,6 +76,7 @@ async fn look(context: &Context, memory: &mut Memory) -> Result<(), StoreError> 
     }
     if memory.skew_at.is_none_or(|at| at.elapsed() >= FRESH) {
         memory.skew_at = Some(Instant::now());
+        note_closings(context).await?;
         watch_skew(context).await?;
     }
     // A batch that has opened, or a stack that was counted, may let the next one begin.
@@ -137,13 +140,61 @@ fn places(rollout: Option<&Rollout>) -> HashMap<StackId, (&str, usize)> {
         .collect()
 }
 
-/// Stacks on which nothing may start now; `None` where only their records tell.
+/// Stacks on which nothing may start now.
 async fn closed(
     context: &Context,
     now: Timestamp,
 ) -> Result<Option<Arc<BTreeMap<StackId, Closed>>>, StoreError> {
-    let _ = (context, now);
-    Ok(None)
+    context.windows.closed(&context.store, now).await.map(Some)
+}
+
+/// Notes on stacks that are behind which of them are closed now, and which have opened since.
+async fn note_closings(context: &Context) -> Result<(), StoreError> {
+    let closed = context.windows.closed(&context.store, (context.clock)()).await?;
+    let changes = changes(&context.store.waiting_stacks().await?, &closed);
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let now = (context.clock)();
+    let mut tx = context.store.begin().await?;
+    for (reason, stacks) in &changes {
+        tx.note_waiting(stacks, reason).await?;
+        let n = plural(stacks.len() as i64, "stack");
+        let (kind, sentence) = match &*reason.code {
+            OPENED => {
+                ("windows_opened", format!("{n} that had to wait may be brought to what they should run"))
+            }
+            _ => (
+                "windows_closed",
+                format!("{n} that should run something else must wait: {}", reason.sentence),
+            ),
+        };
+        record(&mut tx, kind, sentence, stacks, now).await?;
+    }
+    tx.commit().await
+}
+
+/// What is said of a stack whose time has come: no rollout has reached it, and nothing keeps it.
+const OPENED: &str = "missed";
+
+/// Reasons that rows do not name yet, with the stacks that they are of.
+fn changes(waiting: &[Waiting], closed: &BTreeMap<StackId, Closed>) -> Vec<(Reason, Vec<StackId>)> {
+    let mut changes: BTreeMap<(String, String), Vec<StackId>> = BTreeMap::new();
+    for Waiting { stack, reason } in waiting {
+        let says = reason.as_ref();
+        let wanted = match closed.get(stack) {
+            Some(closed) if says != Some(&closed.reason) => closed.reason.clone(),
+            Some(_) => continue,
+            None if says.is_some_and(|reason| reason.code != OPENED) => Reason::new(
+                OPENED,
+                "it had to wait until it opened; it can be brought to what it should run now",
+            ),
+            None => continue,
+        };
+        changes.entry((wanted.code.to_string(), wanted.sentence)).or_default().push(*stack);
+    }
+    let reason = |(code, sentence): (String, String)| Reason { code: code.into(), sentence };
+    changes.into_iter().map(|(key, stacks)| (reason(key), stacks)).collect()
 }
 
 async fn decide(

@@ -8,10 +8,11 @@ use domain::drift::Drift;
 use domain::fleet::{Ends, Why};
 use domain::rollout::Command;
 use domain::tenant::TenantState;
+use domain::window::{LocalTime, Zone};
 use domain::{Span, StackId, TenantId, Timestamp};
 use drivers::Change;
 use drivers::scripted::Fate;
-use service::{Chosen, FleetLine, RulesForm};
+use service::{Chosen, FleetLine, HoldForm, RulesForm, WindowForm};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -25,6 +26,7 @@ on_both!(
     too_many_failures_stop_the_queue_until_somebody_lets_it_go_on,
     a_stack_is_tried_so_often_and_no_more,
     nobody_is_touched_who_is_held_gone_or_goes_back,
+    who_was_frozen_catches_up_when_the_freeze_is_over,
     two_engines_and_a_crash_double_nothing,
     the_alarm_is_raised_once_and_over_once,
     the_list_comes_by_the_page,
@@ -295,7 +297,10 @@ async fn nobody_is_touched_who_is_held_gone_or_goes_back(db: Db) {
     rolled_out(&app, "1.1.0").await;
     broken.store(false, Ordering::SeqCst);
     let (ada, bob) = (line(&app, "silo-ada").await.row.stack, line(&app, "silo-bob").await.row.stack);
-    raw(&app.url, &format!("update stacks set left_out = '{{\"code\":\"held\",\"sentence\":\"Acme audits until May\"}}', left_code = 'held' where id = '{ada}'")).await;
+    let until = Timestamp(app.clock.load(Ordering::SeqCst)) + Span::days(200);
+    let until = LocalTime::of(&Zone::utc(), until).to_string();
+    let hold = HoldForm { reason: "Acme audits until May".into(), owner: "ben@example.com".into(), until };
+    app.service.hold_stack(&app.admin, ada, &hold).await.unwrap();
     let gone = Ok(Drift { gone: true, resources: vec![] });
     let now = Timestamp(app.clock.load(Ordering::SeqCst));
     let mut tx = app.store.begin().await.unwrap();
@@ -309,7 +314,6 @@ async fn nobody_is_touched_who_is_held_gone_or_goes_back(db: Db) {
     let id = app.rollout("1.2.0", "Tolerant").await;
     app.until(id, "succeeded").await;
     let before = app.driver.history().len();
-    raw(&app.url, &format!("update stacks set left_out = '{{\"code\":\"held\",\"sentence\":\"Acme audits until May\"}}', left_code = 'held', actual = null where id = '{ada}'")).await;
     rules(&app, automatic).await;
     for _ in 0..20 {
         app.pass(86_400_000);
@@ -318,8 +322,10 @@ async fn nobody_is_touched_who_is_held_gone_or_goes_back(db: Db) {
     let touched: BTreeSet<_> = app.driver.history().into_iter().skip(before).map(|(name, _)| name).collect();
     assert!(touched.is_empty(), "{touched:?}");
     let ada = line(&app, "silo-ada").await;
-    assert_eq!((ada.row.why, ada.reason.unwrap().sentence.as_str()), (Why::Held, "Acme audits until May"));
-    assert_eq!(ada.until.unwrap().ends, Ends::Opening);
+    let sentence = ada.reason.unwrap().sentence;
+    assert!(ada.row.why == Why::Held && sentence.contains("Acme audits until May"), "{sentence}");
+    let until = ada.until.unwrap();
+    assert!(until.ends == Ends::Opening && until.at.is_some(), "{until:?}");
     let bob = line(&app, "silo-bob").await;
     assert_eq!((bob.row.why, bob.until.unwrap().ends), (Why::Drifted, Ends::Person));
     let all = Chosen::Filter(FleetFilter::default());
@@ -328,6 +334,44 @@ async fn nobody_is_touched_who_is_held_gone_or_goes_back(db: Db) {
     let codes: BTreeSet<_> = shown.left.iter().map(|(_, reason)| reason.code.to_string()).collect();
     assert_eq!(codes, BTreeSet::from(["gone".to_owned(), "held".to_owned()]));
     assert_eq!(app.service.catch_up(&app.admin, &all, None).await.unwrap_err().code(), "none_can");
+}
+
+async fn who_was_frozen_catches_up_when_the_freeze_is_over(db: Db) {
+    let (app, _) = app(db, &["1.0.0", "1.1.0"], &[]).await;
+    silos(&app, &["ada", "bob"]).await;
+    let now = Timestamp(app.clock.load(Ordering::SeqCst));
+    let freeze = WindowForm {
+        name: "Audit".into(),
+        kind: "freeze".into(),
+        scope: "tenant:ada".into(),
+        begins: LocalTime::of(&Zone::utc(), now).to_string(),
+        length: "6 h".into(),
+        reason: "the auditors look".into(),
+        ..WindowForm::default()
+    };
+    app.service.save_window(&app.admin, None, &freeze, None).await.unwrap();
+    app.strategy("Impatient", &TOLERANT.replacen("\"attempts\":1", "\"attempts\":1,\"patience\":0", 1)).await;
+    let rollout = app.rollout("1.1.0", "Impatient").await;
+    app.until(rollout, "succeeded").await;
+    let ada = line(&app, "silo-ada").await;
+    assert_eq!(ada.row.why, Why::Frozen);
+    let until = ada.until.clone().unwrap();
+    assert_eq!(until.ends, Ends::Opening);
+    assert!(until.at.is_some_and(|at| at > now && at - now <= Span::hours(6)), "{until:?}");
+    assert!(ada.reason.unwrap().sentence.contains("the auditors look"));
+
+    // By itself the queue does not touch it before the freeze is over, and does not forget it then.
+    rules(&app, automatic).await;
+    let before = app.driver.history().len();
+    for _ in 0..10 {
+        app.pass(30 * 60_000);
+        tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+    }
+    assert_eq!(app.driver.history().len(), before, "five hours of the freeze are over, and nothing was done");
+    app.pass(61 * 60_000);
+    in_time(&app, "it is there", async || app.store.count_behind().await.unwrap() == 0).await;
+    assert_eq!(app.versions().await, ["1.1.0"; 2]);
+    assert_eq!(count(&app, "windows_opened").await, 1, "and the record says why it could go");
 }
 
 async fn two_engines_and_a_crash_double_nothing(db: Db) {
@@ -452,17 +496,4 @@ async fn the_list_comes_by_the_page(db: Db) {
         found(FleetFilter { region: text("local"), differs: true, ..FleetFilter::default() }).await.len(),
         2
     );
-}
-
-async fn raw(url: &str, statement: &str) {
-    let statement = sqlx::AssertSqlSafe(statement.to_owned());
-    if url.starts_with("sqlite") {
-        let pool = sqlx::SqlitePool::connect(url).await.unwrap();
-        sqlx::query(statement).execute(&pool).await.unwrap();
-        pool.close().await;
-    } else {
-        let pool = sqlx::PgPool::connect(url).await.unwrap();
-        sqlx::query(statement).execute(&pool).await.unwrap();
-        pool.close().await;
-    }
 }

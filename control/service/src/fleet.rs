@@ -8,7 +8,8 @@ use domain::fleet::{Skew, SkewBudget, Until, Why, default_reason};
 use domain::invalid::Problems;
 use domain::rollout::Rollout;
 use domain::{Actor, Reason, Span, StackId, Timestamp};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use store::{Around, BatchRow, FleetFilter, FleetRow, FleetSkew, Running};
 
 /// A live stack with what follows from its record.
@@ -143,15 +144,12 @@ impl Service {
         let lives = self.store.lives().await?;
         let around = self.around().await?;
         let now = self.now();
-        let line = |mut row: FleetRow| {
+        let line = |row: FleetRow| {
             let candidate = row.candidate(&around);
             let until = candidate.until(&rules.policy, &queue, now);
             let differs = row.why != Why::InSync;
             // What keeps it now says more than what went wrong before.
             let closed = candidate.closed.filter(|_| differs && row.why != Why::Busy);
-            if let Some(closed) = &closed {
-                row.why = Why::of_code(&closed.reason.code);
-            }
             let reason = match (closed, row.why) {
                 (_, Why::InSync) => None,
                 (Some(closed), _) => Some(closed.reason),
@@ -169,11 +167,38 @@ impl Service {
 
     /// What must be known of stacks beside their records.
     async fn around(&self) -> Result<Around> {
-        Ok(Around { planned: self.planned().await?, closed: None })
+        let calendar = self.calendar().await?;
+        let closed = if calendar.is_empty() {
+            BTreeMap::default()
+        } else {
+            let stacks =
+                self.whereabouts.get(&self.store, async { Ok(self.store.whereabouts().await?) }).await?;
+            calendar.closed_now(&stacks, self.now()).closed
+        };
+        Ok(Around { planned: self.planned().await?, closed: Some(Arc::new(closed)) })
     }
 
     /// The stacks that an open rollout has in its plan.
     async fn planned(&self) -> Result<HashSet<StackId>> {
+        let known = self.open_rollout_now().await?;
+        let waves = known.iter().flat_map(|running| &running.process.plan.waves);
+        Ok(waves.flat_map(|wave| &wave.steps).map(|step| step.stack).collect())
+    }
+
+    /// The title of the open rollout, if a step of it waits on this stack until windows open.
+    pub(crate) async fn waits_in_rollout(&self, stack: StackId) -> Result<Option<String>> {
+        let known = self.open_rollout_now().await?;
+        let Some(running) = known.as_ref() else { return Ok(None) };
+        let rollout = &running.process;
+        let waves = rollout.plan.waves.iter().zip(&rollout.waves);
+        let mut steps = waves.flat_map(|(planned, wave)| planned.steps.iter().zip(&wave.steps));
+        let waits =
+            steps.any(|(step, state)| step.stack == stack && state.shut.is_some() && !state.run.has_ended());
+        Ok((waits && !rollout.is_overridden(stack)).then(|| rollout.title.clone()))
+    }
+
+    /// The open rollout with all that its log says, kept for whoever asks next.
+    async fn open_rollout_now(&self) -> Result<tokio::sync::MutexGuard<'_, Option<Running<Rollout>>>> {
         let open = self.store.open_rollout().await?.map(|row| row.id);
         let mut known = self.open.lock().await;
         match (open, known.as_mut()) {
@@ -186,8 +211,7 @@ impl Service {
             }
             (Some(id), _) => *known = Running::<Rollout>::load(&self.store, id).await?,
         }
-        let waves = known.iter().flat_map(|running| &running.process.plan.waves);
-        Ok(waves.flat_map(|wave| &wave.steps).map(|step| step.stack).collect())
+        Ok(known)
     }
 
     /// How the fleet converges: how many stacks stand how, the rules, the queue, the budget.

@@ -44,6 +44,10 @@ pub struct StackWindows {
     pub may_be_held: bool,
     /// The repair that is under way or waits, with its sentence.
     pub repair: Option<(ProcessId, String)>,
+    /// What waits there until windows open and may be let go: a rollout's title, or a repair's sentence.
+    pub waits: Option<String>,
+    /// The windows that cover it.
+    pub windows: Vec<crate::WindowRow>,
 }
 
 impl Service {
@@ -72,12 +76,49 @@ impl Service {
         let stack = self.store.stack(id).await?.ok_or_else(|| Error::not_found("the stack"))?;
         let repair = self.store.open_process_about(&id.to_string()).await?;
         let repair = repair.filter(|p| p.kind == ProcessKind::Repair);
+        let closed = self.closed_now(id).await?;
+        let waits = match (&closed, &repair) {
+            (Some(closed), Some(repair)) if !closed.is_held() => {
+                (repair.summary.status == "waiting").then(|| repair.summary.title.clone())
+            }
+            (Some(closed), None) if !closed.is_held() => self.waits_in_rollout(id).await?,
+            (Some(_) | None, _) => None,
+        };
         Ok(StackWindows {
-            closed: self.closed_now(id).await?,
+            waits,
+            windows: self.windows_of(id).await?,
+            closed,
             hold: self.store.hold_on(id).await?,
             may_be_held: stack.kind == StackKind::Silo && stack.tenants.len() == 1,
             repair: repair.map(|p| (p.id, p.summary.sentence)),
         })
+    }
+
+    /// The stack with an id or a name, or the one that a tenant has for itself, by its short name.
+    ///
+    /// # Errors
+    /// Needs `view`; neither or both are given; there is none.
+    pub async fn stack_named(&self, actor: &Actor, stack: &str, tenant: &str) -> Result<StackId> {
+        actor.require(Permission::View)?;
+        match (stack.trim(), tenant.trim()) {
+            ("", "") => Err(Error::field("stack", "is missing; write its id or name, or name the tenant")),
+            (name, "") => {
+                let all = self.facts().await?;
+                let found = all.iter().find(|s| s.name == name || s.id.to_string() == name);
+                found
+                    .map(|s| s.id)
+                    .ok_or_else(|| Error::field("stack", "is not on record; look at its spelling"))
+            }
+            ("", slug) => {
+                let unknown = || Error::field("tenant", "is not on record; write its short name");
+                let slug = slug.parse().map_err(|_| unknown())?;
+                let tenant = self.store.tenant_by_slug(&slug).await?.ok_or_else(unknown)?;
+                let stacks = self.store.stacks_of(tenant.id).await?;
+                let own = stacks.iter().find(|s| s.kind == StackKind::Silo).or(stacks.first());
+                own.map(|s| s.id).ok_or_else(|| Error::field("tenant", "has no stack yet"))
+            }
+            (_, _) => Err(Error::field("tenant", "is given beside a stack; give one of them")),
+        }
     }
 
     /// Holds a tenant's own stack where it is.
@@ -121,11 +162,12 @@ impl Service {
         Ok(hold.id)
     }
 
-    /// Lets a hold end later, or sooner; its reason and owner may be said anew, and stay where they are empty.
+    /// Lets a hold end later, or sooner; its reason and owner may be said anew, and stay where they are empty. Says which
+    /// stack it is on.
     ///
     /// # Errors
     /// Needs `rollouts`; the field that is wrong; it has ended.
-    pub async fn extend_hold(&self, actor: &Actor, id: HoldId, form: &HoldForm) -> Result<()> {
+    pub async fn extend_hold(&self, actor: &Actor, id: HoldId, form: &HoldForm) -> Result<StackId> {
         actor.require(Permission::Rollouts)?;
         let now = self.now();
         let mut tx = self.store.begin().await?;
@@ -143,14 +185,15 @@ impl Service {
         let sentence =
             format!("{} lets a hold end on {} UTC: {}", actor.name, until.human(), hold.spec.reason);
         self.note(&mut tx, actor, &hold, "hold_extended", sentence).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        Ok(hold.stack)
     }
 
-    /// Ends a hold before its time; its stack is an ordinary one again.
+    /// Ends a hold before its time; its stack, which it says, is an ordinary one again.
     ///
     /// # Errors
     /// Needs `rollouts`; it has ended.
-    pub async fn lift_hold(&self, actor: &Actor, id: HoldId) -> Result<()> {
+    pub async fn lift_hold(&self, actor: &Actor, id: HoldId) -> Result<StackId> {
         actor.require(Permission::Rollouts)?;
         let hold = self.open_hold(id).await?;
         let mut tx = self.store.begin().await?;
@@ -160,7 +203,8 @@ impl Service {
         }
         let sentence = format!("{} lifted a hold: {}", actor.name, hold.spec.reason);
         self.note(&mut tx, actor, &hold, "hold_lifted", sentence).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        Ok(hold.stack)
     }
 
     async fn open_hold(&self, id: HoldId) -> Result<Hold> {
@@ -193,7 +237,9 @@ fn over() -> Error {
 impl HoldForm {
     fn read(&self, actor: &Actor, now: Timestamp) -> std::result::Result<(HoldSpec, Timestamp), Invalid> {
         let mut problems = Problems::default();
-        let owner = if self.owner.trim().is_empty() { &actor.name } else { &self.owner };
+        // A token is named behind its owner's address.
+        let maker = actor.name.split(' ').next().unwrap_or_default();
+        let owner = if self.owner.trim().is_empty() { maker } else { self.owner.as_str() };
         let owner = problems.take("owner", owner.parse());
         let until = problems.take("until", end(&self.until));
         if let Some(until) = until {

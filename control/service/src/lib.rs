@@ -18,6 +18,7 @@ mod intake;
 mod kept;
 mod lists;
 mod people;
+mod portal;
 mod ports;
 mod preview;
 mod queues;
@@ -34,6 +35,7 @@ mod tier_edit;
 mod tiers;
 mod timeline;
 mod views;
+mod window_form;
 mod windows;
 
 pub use access::{SessionUser, hash_token};
@@ -50,6 +52,7 @@ pub use import_form::{ImportForm, ImportSource};
 pub use intake::Taken;
 pub use lists::Page;
 pub use people::{NewPassword, NewToken, NewUser, TokenRow};
+pub use portal::{OwnWindow, OwnWindowForm, OwnWindowState, Portal};
 pub use ports::{Drivers, Pressure, Row, TakesAll, TargetCard, TierNeeds, Update};
 pub use preview::{PreviewStanding, WaveChanges};
 pub use queues::{CountsFor, QueueCard, QueueHealth, QueueRole, QueueSetup, QueueView};
@@ -65,11 +68,15 @@ pub use tier_edit::{ParameterRow, TierEdit, TierPreview};
 pub use tiers::{TierCard, TierForm, default_parameters};
 pub use timeline::{StackFilter, StackList, cell_states};
 pub use views::{Checklist, Overview, Settings};
-pub use windows::{AGENDA_DAYS, AgendaDay, AgendaEntry, ClosedStack, WindowForm, WindowPreview, WindowRow};
+pub use window_form::{WEEKDAYS, WindowChoices};
+pub use windows::{
+    AGENDA_DAYS, AgendaDay, AgendaEntry, ClosedGroup, ClosedStack, WindowForm, WindowPreview, WindowRow,
+};
 
 use domain::plan::StackFacts;
 use domain::process::Process;
 use domain::rollout::Rollout;
+use domain::window::Whereabouts;
 use domain::{Actor, ProcessId, Timestamp};
 use std::sync::Arc;
 use store::{NewEvent, OpenGate, Running, Store};
@@ -87,6 +94,8 @@ pub struct Service {
     tenant_url: Arc<str>,
     attempts: Arc<access::Attempts>,
     facts: kept::Kept<Vec<StackFacts>>,
+    /// What windows look at of every stack.
+    whereabouts: kept::Kept<Vec<Whereabouts>>,
     overview: kept::Kept<Overview>,
     /// Gates that ask, with their rollouts: the first page and the inbox tell everybody how they stand to each.
     asking: kept::Kept<Vec<(OpenGate, Rollout)>>,
@@ -107,6 +116,7 @@ impl Service {
             tenant_url: tenant_url.into(),
             attempts: Arc::default(),
             facts: kept::Kept::default(),
+            whereabouts: kept::Kept::default(),
             overview: kept::Kept::default(),
             asking: kept::Kept::default(),
             queues: Arc::default(),

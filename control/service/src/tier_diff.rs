@@ -43,6 +43,8 @@ pub fn differences(before: &TierSpec, after: &TierSpec) -> Vec<Difference> {
     let ([pool_was, client_was], [pool_is, client_is]) = (ids(before), ids(after));
     note("User pool", pool_was, pool_is);
     note("App client", client_was, client_is);
+    let own = |spec: &TierSpec| spec.own_windows.map(|own| own.words()).unwrap_or_default();
+    note("Windows that tenants choose", own(before), own(after));
     for p in &after.parameters {
         let was = before.parameters.iter().find(|q| q.name == p.name);
         note(&p.name, was.map(value).unwrap_or_default(), value(p));

@@ -1,5 +1,6 @@
 //! The tier editor: rows of parameters as a person types them, what an edit would change, and saving it.
 
+use crate::window_form::written;
 use crate::{Difference, Error, Result, Service, TierForm, tier_diff};
 use domain::access::Permission;
 use domain::identity::Located;
@@ -81,6 +82,13 @@ impl TierEdit {
             identity: spec.identity.kind().word().to_owned(),
             user_pool: text(spec.identity.places().0),
             app_client: text(spec.identity.places().1),
+            window_length: Some(spec.own_windows.map(|own| written(own.shortest)).unwrap_or_default()),
+            window_weekly: Some(
+                spec.own_windows
+                    .filter(|own| own.weekly > domain::Span::ZERO)
+                    .map(|own| written(own.weekly))
+                    .unwrap_or_default(),
+            ),
             ..TierForm::default()
         };
         Self {

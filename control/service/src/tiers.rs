@@ -6,7 +6,8 @@ use domain::identity::{Identity, IdentityKind, Located};
 use domain::invalid::Problems;
 use domain::parameter::{Kind, Parameter, Value};
 use domain::tier::{DeploymentModel, SignupPolicy, Tier, TierSpec};
-use domain::{Actor, DisplayName, Region, Slug, TierId};
+use domain::window::OwnWindows;
+use domain::{Actor, DisplayName, Region, Slug, Span, TierId};
 
 /// What a form or an API says of a tier.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -46,6 +47,13 @@ pub struct TierForm {
     /// The app client in it: its id, or `output:NAME`; may be empty.
     #[serde(default)]
     pub app_client: String,
+    /// How long each opening of a window that a tenant chooses must last: `2 h`; empty lets nobody choose one, `None`
+    /// keeps what the tier says.
+    #[serde(default)]
+    pub window_length: Option<String>,
+    /// How much time such a window must leave in each week: `4 h`; empty for any.
+    #[serde(default)]
+    pub window_weekly: Option<String>,
     /// Values by parameter name, as texts; parameters that are left out keep their values.
     #[serde(default)]
     pub values: std::collections::BTreeMap<String, String>,
@@ -231,6 +239,7 @@ impl TierForm {
             },
         };
         let identity = self.identity(before, problems);
+        let own_windows = self.own_windows(before, problems);
         let mut parameters = self
             .parameters
             .unwrap_or_else(|| before.map_or_else(default_parameters, |b| b.parameters.clone()));
@@ -253,12 +262,27 @@ impl TierForm {
             regions,
             pool_capacity: capacity,
             identity: identity?,
+            own_windows: own_windows?,
             parameters,
         })
     }
 }
 
 impl TierForm {
+    /// What tenants may choose; `None` if that is wrong.
+    fn own_windows(&self, before: Option<&TierSpec>, problems: &mut Problems) -> Option<Option<OwnWindows>> {
+        let known = before.and_then(|b| b.own_windows);
+        let mut read =
+            |field: &str, text: &Option<String>, known: Option<Span>| match text.as_deref().map(str::trim) {
+                None => Some(known),
+                Some("") => Some(None),
+                Some(text) => problems.take(field, text.parse::<Span>()).map(Some),
+            };
+        let shortest = read("window_length", &self.window_length, known.map(|k| k.shortest))?;
+        let weekly = read("window_weekly", &self.window_weekly, known.map(|k| k.weekly))?;
+        Some(shortest.map(|shortest| OwnWindows { shortest, weekly: weekly.unwrap_or_default() }))
+    }
+
     fn identity(&self, before: Option<&TierSpec>, problems: &mut Problems) -> Option<Identity> {
         let kind = match self.identity.trim() {
             "" => return Some(before.map(|b| b.identity.clone()).unwrap_or_default()),

@@ -10,7 +10,7 @@ use domain::window::{Calendar, LocalTime, Rule, Scope, Whereabouts, Window, Wind
 use domain::work::{self, Repair};
 use domain::{Actor, Invalid, Span, StackId, Timestamp, WindowId};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// How many openings a preview shows.
 const NEXT: usize = 5;
@@ -55,7 +55,7 @@ impl WindowForm {
             scope: spec.scope.to_string(),
             zone: spec.zone.to_string(),
             begins: spec.begins.to_string(),
-            length: spec.length.to_string(),
+            length: crate::window_form::written(spec.length),
             rule: spec.rule.as_ref().map(ToString::to_string).unwrap_or_default(),
             reason: spec.reason.clone(),
             owner: spec.owner.clone(),
@@ -63,7 +63,7 @@ impl WindowForm {
         }
     }
 
-    fn spec(&self, actor: &Actor) -> std::result::Result<WindowSpec, Invalid> {
+    pub(crate) fn spec(&self, actor: &Actor) -> std::result::Result<WindowSpec, Invalid> {
         let mut problems = Problems::default();
         let name = problems.take("name", self.name.parse());
         let kind = problems.take("kind", self.kind.parse::<WindowKind>());
@@ -115,6 +115,15 @@ pub struct WindowPreview {
     pub stacks: u32,
 }
 
+/// Stacks that are closed for one reason.
+#[derive(Clone, Debug)]
+pub struct ClosedGroup {
+    /// Why, and until when.
+    pub closed: Closed,
+    /// Which, by name.
+    pub stacks: Vec<(StackId, String)>,
+}
+
 /// A stack that is closed.
 #[derive(Clone, Debug)]
 pub struct ClosedStack {
@@ -162,12 +171,7 @@ impl Service {
     pub async fn windows(&self, actor: &Actor) -> Result<Vec<WindowRow>> {
         actor.require(Permission::View)?;
         let (now, stacks) = (self.now(), self.store.whereabouts().await?);
-        let rows = self.store.windows().await?.into_iter().map(|window| WindowRow {
-            on_until: window.spec.lasts_until(now),
-            next: window.spec.next_after(now),
-            stacks: covered(&stacks, &window.spec.scope),
-            window,
-        });
+        let rows = self.store.windows().await?.into_iter().map(|window| row(window, &stacks, now));
         Ok(rows.collect())
     }
 
@@ -311,6 +315,20 @@ impl Service {
         Ok(all)
     }
 
+    /// The same by reason: what opens first comes first.
+    ///
+    /// # Errors
+    /// Needs `view`.
+    pub async fn closed_groups(&self, actor: &Actor) -> Result<Vec<ClosedGroup>> {
+        let mut groups: BTreeMap<(i64, String), ClosedGroup> = BTreeMap::new();
+        for ClosedStack { stack, name, closed } in self.closed_stacks(actor).await? {
+            let key = (closed.until.map_or(i64::MAX, |at| at.0), closed.reason.to_string());
+            let group = groups.entry(key).or_insert_with(|| ClosedGroup { closed, stacks: vec![] });
+            group.stacks.push((stack, name));
+        }
+        Ok(groups.into_values().collect())
+    }
+
     /// Stacks that a plan updates and that are closed now, in the order of the plan.
     pub(crate) async fn closed_in(&self, plan: &Plan) -> Result<Vec<ClosedStack>> {
         let calendar = self.calendar().await?;
@@ -366,7 +384,16 @@ impl Service {
         }
     }
 
-    async fn calendar(&self) -> Result<Calendar> {
+    /// The windows that cover a stack, with how they stand.
+    pub(crate) async fn windows_of(&self, id: StackId) -> Result<Vec<WindowRow>> {
+        let (now, stacks) = (self.now(), self.store.whereabouts().await?);
+        let Some(stack) = stacks.iter().find(|s| s.stack == id) else { return Ok(vec![]) };
+        let all = self.store.windows().await?.into_iter();
+        let fits = all.filter(|w| w.spec.enabled && w.spec.scope.covers(stack) && !w.spec.is_over(now));
+        Ok(fits.map(|window| row(window, &stacks, now)).collect())
+    }
+
+    pub(crate) async fn calendar(&self) -> Result<Calendar> {
         Ok(Calendar::new(self.store.windows().await?, self.store.holds().await?))
     }
 
@@ -385,12 +412,15 @@ impl Service {
     }
 }
 
+fn row(window: Window, stacks: &[Whereabouts], now: Timestamp) -> WindowRow {
+    WindowRow {
+        on_until: window.spec.lasts_until(now),
+        next: window.spec.next_after(now),
+        stacks: covered(stacks, &window.spec.scope),
+        window,
+    }
+}
+
 fn covered(stacks: &[Whereabouts], scope: &Scope) -> u32 {
-    let covers = |s: &&Whereabouts| match scope {
-        Scope::Everyone => true,
-        Scope::Tier(key) => s.tier == *key,
-        Scope::Region(region) => s.region == *region,
-        Scope::Tenant(slug) => s.owner.as_ref() == Some(slug),
-    };
-    u32::try_from(stacks.iter().filter(covers).count()).unwrap_or(u32::MAX)
+    u32::try_from(stacks.iter().filter(|stack| scope.covers(stack)).count()).unwrap_or(u32::MAX)
 }

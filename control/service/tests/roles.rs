@@ -11,7 +11,8 @@ use domain::{
 };
 use service::{
     BulkChange, BulkVerb, Chosen, DriftFilter, Error, HoldForm, ImportForm, NewRelease, NewTenant, NewToken,
-    NewUser, RulesForm, Service, StackFilter, StartRollout, TenantEdit, TierEdit, TierForm, WindowForm,
+    NewUser, OwnWindowForm, RulesForm, Service, StackFilter, StartRollout, TenantEdit, TierEdit, TierForm,
+    WindowChoices, WindowForm,
 };
 use std::sync::Arc;
 use store::{ActivityFilter, FleetFilter, Store, TenantFilter};
@@ -21,6 +22,7 @@ use uuid::Uuid;
 const NEEDED: &[(&str, Permission)] = &[
     ("activity", Permission::View),
     ("agenda", Permission::View),
+    ("closed_groups", Permission::View),
     ("closed_stacks", Permission::View),
     ("delete_window", Permission::Rollouts),
     ("extend_hold", Permission::Rollouts),
@@ -29,7 +31,10 @@ const NEEDED: &[(&str, Permission)] = &[
     ("lift_hold", Permission::Rollouts),
     ("override_windows", Permission::Rollouts),
     ("preview_window", Permission::View),
+    ("preview_window_choices", Permission::View),
     ("save_window", Permission::Rollouts),
+    ("save_window_choices", Permission::Rollouts),
+    ("stack_named", Permission::View),
     ("stack_windows", Permission::View),
     ("window", Permission::View),
     ("windows", Permission::View),
@@ -113,6 +118,10 @@ const NEEDED: &[(&str, Permission)] = &[
     ("rollouts_before", Permission::View),
     ("save_strategy_seen", Permission::Strategies),
     ("save_tier_edit", Permission::Tiers),
+    ("clear_tenant_window", Permission::Tenants),
+    ("send_portal_link", Permission::Tenants),
+    ("set_tenant_window", Permission::Tenants),
+    ("tenant_window", Permission::View),
     ("send_again", Permission::Settings),
     ("set_suspended", Permission::Tenants),
     ("stack_in_rollout", Permission::View),
@@ -132,15 +141,23 @@ async fn call(s: &Service, actor: &Actor, name: &str) -> Result<(), Error> {
     let (window, hold) = (WindowId(Uuid::from_u128(13)), HoldId(Uuid::from_u128(14)));
     match name {
         "agenda" => s.agenda(actor).await.map(drop),
+        "closed_groups" => s.closed_groups(actor).await.map(drop),
         "closed_stacks" => s.closed_stacks(actor).await.map(drop),
         "delete_window" => s.delete_window(actor, window).await,
-        "extend_hold" => s.extend_hold(actor, hold, &HoldForm::default()).await,
+        "extend_hold" => s.extend_hold(actor, hold, &HoldForm::default()).await.map(drop),
         "hold_stack" => s.hold_stack(actor, stack, &HoldForm::default()).await.map(drop),
         "holds" => s.holds(actor).await.map(drop),
-        "lift_hold" => s.lift_hold(actor, hold).await,
+        "lift_hold" => s.lift_hold(actor, hold).await.map(drop),
         "override_windows" => s.override_windows(actor, stack, "").await,
         "preview_window" => s.preview_window(actor, &WindowForm::default()).await.map(drop),
+        "preview_window_choices" => {
+            s.preview_window_choices(actor, &WindowChoices::default()).await.map(drop)
+        }
+        "save_window_choices" => {
+            s.save_window_choices(actor, None, &WindowChoices::default(), None).await.map(drop)
+        }
         "save_window" => s.save_window(actor, None, &WindowForm::default(), None).await.map(drop),
+        "stack_named" => s.stack_named(actor, "x", "").await.map(drop),
         "stack_windows" => s.stack_windows(actor, stack).await.map(drop),
         "window" => s.window(actor, window).await.map(drop),
         "windows" => s.windows(actor).await.map(drop),
@@ -225,6 +242,10 @@ async fn call(s: &Service, actor: &Actor, name: &str) -> Result<(), Error> {
         "rollouts_before" => s.rollouts_before(actor, None, 1).await.map(drop),
         "save_strategy_seen" => s.save_strategy_seen(actor, None, spec(), None).await.map(drop),
         "save_tier_edit" => s.save_tier_edit(actor, None, TierEdit::default()).await.map(drop),
+        "clear_tenant_window" => s.clear_tenant_window(actor, tenant).await,
+        "send_portal_link" => s.send_portal_link(actor, tenant).await.map(drop),
+        "set_tenant_window" => s.set_tenant_window(actor, tenant, &OwnWindowForm::default()).await,
+        "tenant_window" => s.tenant_window(actor, tenant).await.map(drop),
         "send_again" => s.send_again(actor, MailId(Uuid::from_u128(8))).await,
         "set_suspended" => s.set_suspended(actor, tenant, true, "").await,
         "stack_in_rollout" => s.stack_in_rollout(actor, process, stack).await.map(drop),

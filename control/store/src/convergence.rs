@@ -91,7 +91,7 @@ pub struct Queued {
 }
 
 // What a failed stack runs is not known, whatever it ran before.
-const BEHIND: &str = "(s.status = 'failed' or s.status = 'live'
+pub(crate) const BEHIND: &str = "(s.status = 'failed' or s.status = 'live'
     and (s.down is not null or s.actual is null or s.desired is null or s.actual <> s.desired
          or exists (select 1 from drifts d where d.stack = s.id and d.state = 'drifted')))";
 

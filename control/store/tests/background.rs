@@ -133,6 +133,7 @@ async fn stack(store: &Store, n: u128, name: &str) -> StackId {
             regions: vec!["eu".parse().unwrap()],
             pool_capacity: 10,
             identity: domain::identity::Identity::Invitation,
+            own_windows: None,
             parameters: vec![],
         };
         let key = "basic".parse().unwrap();

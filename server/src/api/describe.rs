@@ -81,8 +81,19 @@ pub struct TierSpec {
     pool_capacity: u32,
     /// How its tenants' people sign in; absent for `invitation`.
     identity: Option<Identity>,
+    /// What its tenants may choose as their own maintenance windows; absent for nothing.
+    own_windows: Option<OwnWindows>,
     /// Parameters with the tier's values.
     parameters: Vec<Parameter>,
+}
+
+/// What tenants may choose as their own maintenance windows.
+#[derive(Serialize, ToSchema)]
+pub struct OwnWindows {
+    /// The shortest opening, in milliseconds.
+    shortest: i64,
+    /// How much time there must be in each week, in milliseconds.
+    weekly: i64,
 }
 
 /// How the people of a tier's tenants sign in. Ids are written as they are, or `output:NAME` for an output of a stack.

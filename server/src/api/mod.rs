@@ -6,8 +6,10 @@ mod drift;
 mod events;
 mod extract;
 mod fleet;
+mod holds;
 mod imports;
 mod once;
+mod portal;
 mod problem;
 mod queues;
 mod releases;
@@ -21,6 +23,7 @@ mod targets;
 mod tasks;
 mod tenants;
 mod tiers;
+mod windows;
 
 pub use problem::{problem, problems};
 
@@ -81,6 +84,8 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
         .routes(routes!(tenants::reactivate))
         .routes(routes!(tenants::retry))
         .routes(routes!(tenants::offboard))
+        .routes(routes!(portal::show, portal::change, portal::clear))
+        .routes(routes!(portal::link))
         .routes(routes!(imports::save))
         .routes(routes!(imports::preview))
         .routes(routes!(releases::list, releases::add))
@@ -109,6 +114,16 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
         .routes(routes!(fleet::catch_up))
         .routes(routes!(fleet::resume))
         .routes(routes!(fleet::show, fleet::change))
+        .routes(routes!(holds::list, holds::add))
+        .routes(routes!(holds::extend))
+        .routes(routes!(holds::lift))
+        .routes(routes!(windows::list, windows::add))
+        .routes(routes!(windows::show, windows::change, windows::delete))
+        .routes(routes!(windows::preview))
+        .routes(routes!(windows::agenda))
+        .routes(routes!(windows::closed))
+        .routes(routes!(windows::of_stack))
+        .routes(routes!(windows::override_windows))
         .routes(routes!(rollouts::gates))
         .routes(routes!(rollouts::gate))
         .routes(routes!(rollouts::decide))

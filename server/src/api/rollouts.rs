@@ -62,6 +62,7 @@ pub async fn preview(
         obstacle: preview.obstacle,
         paths: preview.plan.paths().into_iter().map(Into::into).collect(),
         tiers: preview.plan.tier_changes().into_iter().map(Into::into).collect(),
+        closed: preview.closed.into_iter().map(super::windows::ClosedStackOut::from).collect(),
     }))
 }
 

@@ -115,6 +115,13 @@ pub struct TierIn {
     /// The app client in it: its id, or `output:NAME`.
     #[serde(default)]
     pub app_client: String,
+    /// The shortest maintenance window that a tenant may choose for its own stack, in milliseconds; 0 lets none choose one,
+    /// absent keeps what the tier says.
+    #[serde(default)]
+    pub window_length: Option<i64>,
+    /// How much time such a window must leave in each week, in milliseconds; absent keeps what the tier says.
+    #[serde(default)]
+    pub window_weekly: Option<i64>,
     /// Values by parameter name; others keep theirs.
     #[serde(default)]
     pub values: BTreeMap<String, String>,
@@ -140,10 +147,17 @@ impl From<TierIn> for service::TierForm {
             identity: t.identity,
             user_pool: t.user_pool,
             app_client: t.app_client,
+            window_length: t.window_length.map(span),
+            window_weekly: t.window_weekly.map(span),
             values: t.values,
             parameters: t.parameters,
         }
     }
+}
+
+/// Milliseconds as a form writes them.
+fn span(ms: i64) -> String {
+    if ms == 0 { String::new() } else { format!("{} s", ms / 1000) }
 }
 
 /// A tenant with where it lives.
@@ -426,6 +440,8 @@ pub struct PreviewOut {
     pub plan_hash: String,
     /// Why it cannot be started now.
     pub obstacle: Option<String>,
+    /// Stacks that it would change and that would have to wait, with the reason and the next opening.
+    pub closed: Vec<super::windows::ClosedStackOut>,
     /// In order.
     pub waves: Vec<WaveOut>,
     /// Which versions stacks leave.

@@ -64,6 +64,10 @@ impl Client {
         self.send(self.http.post(self.at(path)).json(body)).await
     }
 
+    pub async fn delete(&self, path: &str) -> Result<Value> {
+        self.send(self.http.delete(self.at(path))).await
+    }
+
     fn at(&self, path: &str) -> String {
         format!("{}/api/v1{path}", self.base)
     }

@@ -2,7 +2,9 @@
 
 mod client;
 mod gate;
+mod table;
 mod watch;
+mod windows;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
@@ -49,6 +51,25 @@ pub enum Command {
     Gate {
         #[command(subcommand)]
         verb: gate::Gate,
+        #[command(flatten)]
+        to: To,
+    },
+    /// List freezes and maintenance windows.
+    Windows {
+        #[command(flatten)]
+        to: To,
+    },
+    /// One freeze or maintenance window.
+    Window {
+        #[command(subcommand)]
+        verb: windows::Window,
+        #[command(flatten)]
+        to: To,
+    },
+    /// Holds: stacks that stay where they are.
+    Hold {
+        #[command(subcommand)]
+        verb: windows::Hold,
         #[command(flatten)]
         to: To,
     },
@@ -201,6 +222,9 @@ pub async fn run(command: Command) -> Result<ExitCode> {
         Command::Release { verb, to } => release(&Client::new(&to)?, verb).await,
         Command::Rollout { verb, to } => rollout(&Client::new(&to)?, verb).await,
         Command::Gate { verb, to } => gate::run(&Client::new(&to)?, verb).await,
+        Command::Windows { to } => windows::list(&Client::new(&to)?).await,
+        Command::Window { verb, to } => windows::window(&Client::new(&to)?, verb).await,
+        Command::Hold { verb, to } => windows::hold(&Client::new(&to)?, verb).await,
         Command::Tenant { verb, to } => tenant(&Client::new(&to)?, verb).await,
         Command::Tenants { tier, state, search, to } => {
             let filters = [("tier", tier), ("state", state), ("search", search)];
@@ -314,20 +338,6 @@ async fn tenants(client: &Client, filters: [(&str, Option<String>); 3]) -> Resul
         println!("{}", serde_json::to_string_pretty(&rows)?);
         return Ok(ExitCode::SUCCESS);
     }
-    let columns = ["slug", "name", "tier", "state", "version", "region", "url"];
-    let text = |row: &Value, column: &str| row[column].as_str().unwrap_or("–").to_owned();
-    let width = |column: &&str| {
-        let longest = rows.iter().map(|r| text(r, column).chars().count()).max().unwrap_or(0);
-        longest.max(column.len())
-    };
-    let widths: Vec<_> = columns.iter().map(width).collect();
-    let line = |cells: Vec<String>| {
-        let padded = cells.iter().zip(&widths).map(|(cell, w)| format!("{cell:<w$}"));
-        println!("{}", padded.collect::<Vec<_>>().join("  ").trim_end());
-    };
-    line(columns.iter().map(|c| c.to_uppercase()).collect());
-    for row in &rows {
-        line(columns.iter().map(|c| text(row, c)).collect());
-    }
+    table::print(&["slug", "name", "tier", "state", "version", "region", "url"], &rows);
     Ok(ExitCode::SUCCESS)
 }

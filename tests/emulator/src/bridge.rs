@@ -5,7 +5,7 @@ use crate::{Call, Emulator};
 use aws::{Account, Queue};
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::config::{Credentials, SharedCredentialsProvider};
-use aws_sdk_cloudformation::types::StackEvent;
+use aws_sdk_cloudformation::types::{StackEvent, StackSummary};
 use serde_json::json;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -66,11 +66,18 @@ pub async fn events_queue(emulator: &Emulator) -> Queue {
 }
 
 impl Bridge {
-    /// Looks for news again after each pause.
+    /// Looks for news again after each pause. What happened before is no news, as it is none of a new topic.
     pub async fn over(emulator: &Emulator, queue: &Queue, form: Form, pause: Duration) -> Self {
         let (somebody, to) = (Client::new(&account(emulator).config().await), queue.clone());
+        let there = somebody.list_stacks().send().await.unwrap();
+        let mut settled: HashSet<_> = there.stack_summaries().iter().filter_map(settlement).collect();
+        let mut sent = HashSet::new();
+        for stack in there.stack_summaries().iter().filter(|s| s.stack_name() != Some(NAME)) {
+            let read = somebody.describe_stack_events().stack_name(stack.stack_id().unwrap());
+            let known = read.send().await.unwrap();
+            sent.extend(known.stack_events().iter().map(|event| event.event_id().unwrap().to_owned()));
+        }
         let forwarding = tokio::spawn(async move {
-            let (mut sent, mut settled) = (HashSet::new(), HashSet::new());
             loop {
                 forward(&somebody, &to, form, &mut sent, &mut settled).await;
                 tokio::time::sleep(pause).await;
@@ -96,11 +103,10 @@ async fn forward(
 ) {
     let Ok(stacks) = somebody.list_stacks().send().await else { return };
     for stack in stacks.stack_summaries().iter().filter(|s| s.stack_name() != Some(NAME)) {
-        let (id, status) = (stack.stack_id().unwrap(), stack.stack_status().unwrap().as_str());
-        let ended = !status.ends_with("_IN_PROGRESS");
-        if ended && !settled.insert(format!("{id} {status} {:?}", stack.last_updated_time())) {
+        if settlement(stack).is_some_and(|state| !settled.insert(state)) {
             continue;
         }
+        let id = stack.stack_id().unwrap();
         let Ok(read) = somebody.describe_stack_events().stack_name(id).send().await else { continue };
         let mut news: Vec<_> = read.stack_events().iter().collect();
         news.retain(|event| sent.insert(event.event_id().unwrap().to_owned()));
@@ -113,6 +119,13 @@ async fn forward(
             to.send(&message(event, form)).await.unwrap();
         }
     }
+}
+
+/// The state of a stack in which nothing works.
+fn settlement(stack: &StackSummary) -> Option<String> {
+    let (id, status) = (stack.stack_id().unwrap(), stack.stack_status().unwrap().as_str());
+    let settled = !status.ends_with("_IN_PROGRESS");
+    settled.then(|| format!("{id} {status} {:?}", stack.last_updated_time()))
 }
 
 fn message(event: &StackEvent, form: Form) -> String {

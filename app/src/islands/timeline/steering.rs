@@ -8,14 +8,14 @@ use leptos::prelude::*;
 
 /// Whether a verb asks before it acts.
 pub(super) fn asks(verb: &str) -> bool {
-    matches!(verb, "pause" | "rollback" | "stop")
+    matches!(verb, "override" | "pause" | "rollback" | "stop")
 }
 
 /// How a button of this verb looks.
 pub(super) fn class(verb: &str) -> &'static str {
     match verb {
         "resume" => "btn btn-primary",
-        "rollback" | "stop" => "btn btn-danger",
+        "override" | "rollback" | "stop" => "btn btn-danger",
         _ => "btn",
     }
 }
@@ -111,7 +111,7 @@ pub(super) fn dialog(page: Page) -> impl IntoView {
                         <div class="field">
                             <label for="confirm-comment">"Reason"</label>
                             <p class="hint" id="confirm-hint">"Others read it in the record and on this page."</p>
-                            <textarea id="confirm-comment" name="comment" rows="2" maxlength="500" aria-describedby="confirm-hint"></textarea>
+                            <textarea id="confirm-comment" name="comment" rows="2" maxlength="500" required=move || verb.get() == "override" aria-describedby="confirm-hint"></textarea>
                         </div>
                     </div>
                     <footer class="dialog-foot">

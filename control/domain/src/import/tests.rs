@@ -29,6 +29,7 @@ fn tier(n: u128, key: &str, model: DeploymentModel, memory: i64) -> Tier {
         regions: vec!["eu".parse().unwrap(), "eu-west-1".parse().unwrap()],
         pool_capacity: 10,
         identity: crate::identity::Identity::Invitation,
+        own_windows: None,
         parameters: vec![memory],
     };
     let key = key.parse().unwrap();

@@ -111,6 +111,9 @@ pub(crate) fn waits_for(rollout: &Rollout, wave: usize, now: Timestamp) -> Strin
             let done = format!("{ended} of {} done", plural(steps.len(), "stack"));
             match closing::waits(rollout, wave) {
                 None => done,
+                Some((n, closed)) if ended + n == steps.len() => {
+                    format!("{done} · all that is left waits: {}", closed.reason.sentence)
+                }
                 Some((1, closed)) => format!("{done} · 1 waits: {}", closed.reason.sentence),
                 Some((n, closed)) => format!("{done} · {n} wait: {}", closed.reason.sentence),
             }

@@ -11,7 +11,9 @@ pub(super) fn choices(rollout: &Rollout, now: Timestamp) -> Vec<Choice> {
     let comment = String::new;
     let settling = matches!(rollout.state, State::Settling { .. });
     // What comes and goes stands first: at the right end of a row nothing moves under a finger.
+    let shut = count(rollout, |s| s.shut.is_some()).0 > 0;
     let all = [
+        ("override", Command::OverrideWindows { stack: None, comment: "a reason".to_owned() }, shut),
         ("rollback", Command::Rollback { comment: comment() }, anything_to_take_back(rollout)),
         ("retry", Command::Retry, true),
         ("pause", Command::Pause { comment: comment() }, !settling),
@@ -45,6 +47,14 @@ fn choice(rollout: &Rollout, verb: &str) -> Choice {
     };
     let (label, effect) = match verb {
         "pause" => ("Pause", format!("Nothing new is started until somebody resumes it.{flying}")),
+        "override" => {
+            let n = count(rollout, |s| s.shut.is_some()).0;
+            let who =
+                if n == 1 { "The stack that waits".to_owned() } else { format!("The {n} stacks that wait") };
+            let rest =
+                "freezes and maintenance windows count no more for the rest of this rollout. Holds still do.";
+            ("Override windows", format!("{who} may start at once, and {rest}"))
+        }
         "resume" => ("Resume", "It goes on from where it was paused.".to_owned()),
         "retry" => match count(rollout, |s| matches!(s.run, Run::Failed { .. })).0 {
             0 => ("Retry", "The gate of the wave that stopped it is watched anew.".to_owned()),

@@ -130,7 +130,10 @@ impl Calendar {
             return State::Frozen { by, until };
         }
         let mut opens: Option<Timestamp> = None;
-        for window in all().filter(|w| w.spec.kind == WindowKind::Maintenance) {
+        let maintenance = || all().filter(|w| w.spec.kind == WindowKind::Maintenance);
+        // What a tenant has chosen for itself stands for the wider windows.
+        let own = maintenance().any(|w| w.is_own() && !w.spec.is_over(at));
+        for window in maintenance().filter(|w| !own || w.is_own()) {
             if window.spec.lasts_until(at).is_some() {
                 return State::Open;
             }

@@ -1,14 +1,17 @@
 //! Freezes and maintenance windows: when operations may start on which stacks.
 //!
 //! A freeze denies, a maintenance window allows, and a denial counts more. Where any maintenance window covers a stack,
-//! operations start only inside of one. A shared stack moves as one, so a tenant's window counts for the stack that the
+//! operations start only inside of one; where a tenant has chosen its own, these stand for the wider ones. A shared stack moves as one, so a tenant's window counts for the stack that the
 //! tenant has for itself and for no other.
 
 mod calendar;
+mod own;
 mod rule;
+mod sentence;
 mod zone;
 
 pub use calendar::{Calendar, ClosedNow, Whereabouts};
+pub use own::OwnWindows;
 pub use rule::Rule;
 pub use zone::{LocalTime, Zone};
 
@@ -47,6 +50,19 @@ pub enum Scope {
     Region(Region),
     /// The stack that a tenant has for itself, by the tenant's short name.
     Tenant(Slug),
+}
+
+impl Scope {
+    /// Whether it is one of these stacks.
+    #[must_use]
+    pub fn covers(&self, stack: &Whereabouts) -> bool {
+        match self {
+            Self::Everyone => true,
+            Self::Tier(key) => stack.tier == *key,
+            Self::Region(region) => stack.region == *region,
+            Self::Tenant(slug) => stack.owner.as_ref() == Some(slug),
+        }
+    }
 }
 
 impl FromStr for Scope {
@@ -126,6 +142,13 @@ pub struct Window {
     pub saved_at: Timestamp,
     /// By whom.
     pub saved_by: String,
+}
+
+impl Window {
+    /// Whether it is for a single tenant's stack.
+    fn is_own(&self) -> bool {
+        matches!(self.spec.scope, Scope::Tenant(_))
+    }
 }
 
 impl WindowSpec {

@@ -15,7 +15,7 @@ const LONGEST: usize = 500;
 
 /// How often.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Every {
+pub(super) enum Every {
     Day,
     Week,
     Month,
@@ -24,7 +24,7 @@ enum Every {
 
 /// When a rule ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Until {
+pub(super) enum Until {
     /// With this day.
     Day(Date),
     /// At this instant.
@@ -37,16 +37,16 @@ enum Until {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Rule {
-    every: Every,
-    interval: u16,
-    count: Option<u16>,
-    until: Option<Until>,
+    pub(super) every: Every,
+    pub(super) interval: u16,
+    pub(super) count: Option<u16>,
+    pub(super) until: Option<Until>,
     /// Weekdays, with their place in the month or year; 0 for each.
-    weekdays: Vec<(i8, Weekday)>,
-    month_days: Vec<i8>,
-    months: Vec<i8>,
-    hours: Vec<i8>,
-    places: Vec<i16>,
+    pub(super) weekdays: Vec<(i8, Weekday)>,
+    pub(super) month_days: Vec<i8>,
+    pub(super) months: Vec<i8>,
+    pub(super) hours: Vec<i8>,
+    pub(super) places: Vec<i16>,
     week_starts: Weekday,
 }
 
@@ -76,6 +76,13 @@ impl Rule {
             places: vec![],
             week_starts: Weekday::Monday,
         }
+    }
+
+    /// How many days it takes of each week; `None` for a rule that is not simply weekly, or ends.
+    #[must_use]
+    pub fn days_of_each_week(&self) -> Option<usize> {
+        let days: Vec<_> = self.weekdays.iter().map(|(_, day)| *day).collect();
+        (!days.is_empty() && *self == Self::weekly(&days, 1)).then_some(days.len())
     }
 
     /// The local times of a rule that begins at `begins`, from the day `from` on and not after the day `to`, in order.
@@ -112,7 +119,7 @@ impl Rule {
         found
     }
 
-    fn hours_at(&self, begins: DateTime) -> Vec<i8> {
+    pub(super) fn hours_at(&self, begins: DateTime) -> Vec<i8> {
         if self.hours.is_empty() { vec![begins.hour()] } else { self.hours.clone() }
     }
 

@@ -20,6 +20,7 @@ pub fn tier() -> Tier {
             regions: vec!["local".parse().unwrap()],
             pool_capacity: 10,
             identity: domain::identity::Identity::Invitation,
+            own_windows: None,
             parameters: vec![],
         },
         saved_at: Timestamp(0),

@@ -36,11 +36,21 @@ pub struct Schedule {
     news_at: Option<Timestamp>,
     /// About how long an operation takes, once one has ended.
     expected: Option<Span>,
+    /// What those took that were found to have ended since the last look.
+    took: Vec<Span>,
 }
 
 impl Schedule {
     pub const fn new(now: Timestamp) -> Self {
-        Self { credit: FIRST, counted_at: now, looked_at: now, pause: SHORT, news_at: None, expected: None }
+        Self {
+            credit: FIRST,
+            counted_at: now,
+            looked_at: now,
+            pause: SHORT,
+            news_at: None,
+            expected: None,
+            took: vec![],
+        }
     }
 
     /// An operation was sent.
@@ -53,17 +63,13 @@ impl Schedule {
 
     /// An operation had ended when it was looked at, so long after it was sent.
     pub fn ended(&mut self, took: Span) {
-        self.expected = Some(match self.expected {
-            Some(expected) if took > expected => {
-                Span(expected.0 + scaled(Span(took.0 - expected.0), SLOWLY).0)
-            }
-            Some(_) | None => took,
-        });
+        self.took.push(took);
     }
 
     /// Stacks were looked at, with so many calls, and something had happened or not.
     pub fn looked(&mut self, calls: usize, something_happened: bool, now: Timestamp) {
         self.count(now);
+        self.learn();
         self.credit -= calls as f64;
         self.looked_at = now;
         self.news_at = None;
@@ -89,6 +95,18 @@ impl Schedule {
         let early = scaled(expected, EARLY).max(SHORT);
         let ends = sent.map(|at| at + early).map(|end| if end > self.looked_at { end } else { rhythm });
         ends.min().unwrap_or(rhythm)
+    }
+
+    /// One look teaches once, however many had ended: a look that came late makes all of them seem long.
+    fn learn(&mut self) {
+        let took = std::mem::take(&mut self.took);
+        let Some(mean) = took.iter().map(|t| t.0).sum::<i64>().checked_div(took.len() as i64) else { return };
+        self.expected = Some(match self.expected {
+            Some(expected) if mean > expected.0 => {
+                Span(expected.0 + scaled(Span(mean - expected.0), SLOWLY).0)
+            }
+            Some(_) | None => Span(mean),
+        });
     }
 
     fn short(&self) -> Span {
@@ -160,6 +178,20 @@ mod tests {
             let (time, calls) = rollout(at_once, |_| takes);
             assert!(time <= 1.15 && calls <= 1.7, "{takes}: {time:.2} x the time, {calls:.2} calls a stack");
         }
+    }
+
+    #[test]
+    fn a_look_that_came_late_makes_the_next_ones_late_only_for_a_while() {
+        let mut schedule = Schedule::new(BEGIN);
+        let late = |schedule: &mut Schedule, took: i64, many: usize| {
+            (0..many).for_each(|_| schedule.ended(Span(took)));
+            schedule.looked(1, true, BEGIN);
+            schedule.expected.unwrap().0
+        };
+        assert_eq!(late(&mut schedule, 5_800, 5), 5_800);
+        let after = late(&mut schedule, 8_300, 15);
+        assert!((6_400..6_700).contains(&after), "fifteen that were seen together count once: {after}");
+        assert_eq!(late(&mut schedule, 6_000, 20), 6_000);
     }
 
     #[test]
