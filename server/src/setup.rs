@@ -1,5 +1,9 @@
 //! The set-up file: the targets that stacks are made in, and the queues that Tidegate listens to.
 
+mod hooks;
+
+pub use hooks::HookSetup;
+
 use anyhow::{Context as _, Result, bail};
 use aws::{Account, Role};
 use axum::http::Uri;
@@ -24,6 +28,9 @@ pub struct Setup {
     pub targets: Vec<TargetSetup>,
     /// Messages to and from other systems.
     pub queues: Option<QueuesSetup>,
+    /// What this installation does itself at steps of sagas, in the order in which it is called.
+    #[serde(default, rename = "hook")]
+    pub hooks: Vec<HookSetup>,
 }
 
 /// One target.
@@ -244,6 +251,7 @@ impl Setup {
                 );
             }
         }
+        hooks::check(&self.hooks)?;
         self.queues.as_ref().map_or(Ok(()), |queues| queues.check().context("queues"))
     }
 }

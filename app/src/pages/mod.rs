@@ -9,6 +9,7 @@ mod fleet;
 mod import;
 mod import_rows;
 mod mail;
+mod offboarding;
 mod overview;
 mod queues;
 mod refusal;
@@ -28,6 +29,7 @@ mod tasks;
 mod tenant;
 mod tenant_bulk;
 mod tenants;
+mod tier_change;
 mod tier_form;
 mod tiers;
 
@@ -55,6 +57,8 @@ pub fn router(ui: Ui) -> Router {
         .route("/tenants/new", get(tenant::new))
         .route("/tenants/bulk", get(tenant_bulk::show))
         .route("/tenants/{id}", get(tenant::show))
+        .route("/tenants/{id}/tier", get(tier_change::show))
+        .route("/tenants/{id}/certificate", get(offboarding::certificate))
         .route("/stacks/{id}", get(stacks::show))
         .route("/stacks/{id}/drawer", get(stacks::drawer))
         .route("/drift", get(drift::list))

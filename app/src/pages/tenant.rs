@@ -112,15 +112,11 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
 
 fn body(data: &TenantDetail, may: bool) -> impl IntoView + use<> {
     let t = &data.tenant;
-    let steps: Vec<_> = data
-        .progress
-        .iter()
-        .map(|s| {
-            let (state, current) = crate::parts::step(&s.state);
-            view! { <li data-state=state aria-current=current><h3>{s.label.clone()}</h3><p>{s.detail.clone()}</p></li> }
-        })
-        .collect();
-    let progress = (!steps.is_empty()).then(|| view! { <section class="section"><header class="section-head"><h2>"Onboarding"</h2></header><ol class="steps">{steps}</ol></section> });
+    let progress = match &data.tier_change {
+        Some(view) => Some(super::tier_change::section(view, may)),
+        None if data.progress.is_empty() => None,
+        None => Some(view! { <section class="section"><header class="section-head"><h2>"Onboarding"</h2></header>{super::tier_change::steps(&data.progress)}</section> }.into_any()),
+    };
     let process = data.process.as_ref().map(|p| {
         let retry = (may && p.summary.waits_for_person).then(|| view! { <div class="actions">{post("tenant_verb", "Retry", "btn btn-small", &[("id", t.id.to_string()), ("verb", "retry".into())])}</div> });
         let class = if p.summary.waits_for_person { "alert alert-error" } else { "alert alert-info" };
@@ -140,6 +136,8 @@ fn body(data: &TenantDetail, may: bool) -> impl IntoView + use<> {
         view! { {url.clone()} " " <small>"not served now"</small> }.into_any()
     };
     let open = (t.state == TenantState::Active).then(|| view! { <div class="actions"><a class="btn" href=url.clone()>{icon("external")} " Open"</a></div> });
+    let moves = may && data.process.is_none() && matches!(t.state, TenantState::Active | TenantState::Suspended);
+    let change = moves.then(|| view! { " " <a href=format!("/tenants/{}/tier", t.id)>"Change tier"</a> });
     let tags: Vec<_> = t.tags.iter().map(|tag| view! { <a class="badge" href=format!("/tenants?tag={}", encoded(tag.as_str()))>{tag.to_string()}</a> " " }).collect();
     let tags = if tags.is_empty() {
         view! { <span class="muted">"none"</span> }.into_any()
@@ -156,13 +154,14 @@ fn body(data: &TenantDetail, may: bool) -> impl IntoView + use<> {
                 <dl class="facts">
                     <div><dt>"Address"</dt><dd>{address}</dd></div>
                     <div><dt>"Administrator"</dt><dd>{t.email.to_string()}</dd></div>
-                    <div><dt>"Tier"</dt><dd><a href=format!("/tiers/{}", data.tier.id)>{data.tier.spec.name.to_string()}</a> " " <small>{data.tier.spec.model.word()}</small></dd></div>
+                    <div><dt>"Tier"</dt><dd><a href=format!("/tiers/{}", data.tier.id)>{data.tier.spec.name.to_string()}</a> " " <small>{data.tier.spec.model.word()}</small>{change}</dd></div>
                     <div><dt>"Region"</dt><dd>{t.region.to_string()}</dd></div>
                     <div><dt>"Tags"</dt><dd>{tags}</dd></div>
                     <div><dt>"Since"</dt><dd>{time(t.created_at)}</dd></div>
                 </dl>
             </section>
             {progress}
+            {data.offboarding.as_ref().map(|view| super::offboarding::section(view, may))}
             <section class="section"><header class="section-head"><h2>"Stacks"</h2></header>{stacks}</section>
             {sign_in(data)}
             <section class="section"><header class="section-head"><h2>"Parameters"</h2></header>{parameters(data)}</section>

@@ -272,7 +272,11 @@ impl World {
                         Effect::Probe { wave, stacks } => {
                             self.probe = Some((wave, stacks.into_iter().map(|(id, ..)| id).collect()));
                         }
-                        Effect::Place | Effect::Serve(_) | Effect::Preview { .. } | Effect::Identify(_) => {
+                        Effect::Place
+                        | Effect::Serve(_)
+                        | Effect::Preview { .. }
+                        | Effect::Hook(_)
+                        | Effect::Identify(_) => {
                             panic!("a rollout asks for no place, and for no preview of local stacks")
                         }
                     }

@@ -10,6 +10,7 @@ mod drive;
 mod health;
 mod hold;
 mod holds;
+mod hooks;
 mod identity;
 mod log;
 mod mailer;
@@ -23,6 +24,7 @@ mod suspend;
 mod targets;
 mod windows;
 
+pub use hooks::{Call, Hook, Hooks};
 pub use mailer::{MailConfig, Mailer};
 pub use targets::{Setup, Targets};
 

@@ -3,6 +3,10 @@
 //! Found, written and enrolled in one transaction in which nobody else appends: a pool is never overfull, a stack
 //! is in the running rollout's plan or it is not, and what is decided on is still true when it is written.
 
+mod moving;
+
+pub(crate) use moving::place_move;
+
 use crate::Context;
 use crate::questions::Answer;
 use domain::configuration::render;
@@ -97,6 +101,8 @@ struct Placement {
     release: Release,
     tier: Tier,
     target: StackTarget,
+    /// Number and name of the stack that would be its own.
+    silo: (u32, String),
 }
 
 /// Stacks, and what the running rollout is told of them; or why there is no place now.
@@ -104,11 +110,15 @@ type Found = Result<(Vec<PlacedStack>, Vec<rollout::Event>), Reason>;
 
 impl Placement {
     async fn of(context: &Context, onboarding: &Onboarding) -> Result<Result<Self, Reason>, StoreError> {
+        match context.store.tenant(onboarding.tenant).await? {
+            Some(tenant) => Self::of_tenant(context, tenant).await,
+            None => Ok(Err(Reason::new("no_tenant", "the tenant is not on record"))),
+        }
+    }
+
+    async fn of_tenant(context: &Context, tenant: Tenant) -> Result<Result<Self, Reason>, StoreError> {
         let store = &context.store;
         let refuse = |code, sentence: &str| Ok(Err(Reason::new(code, sentence)));
-        let Some(tenant) = store.tenant(onboarding.tenant).await? else {
-            return refuse("no_tenant", "the tenant is not on record");
-        };
         let Some(release) = store.live_release().await? else {
             return refuse("no_release", "no release is live yet; register one and roll it out");
         };
@@ -124,7 +134,8 @@ impl Placement {
                 format!("no target takes tier {} in region {}; set one up", tier.key, tenant.region);
             return refuse("no_target", &sentence);
         };
-        Ok(Ok(Self { tenant, release, tier, target }))
+        let silo = (0, silo_name(&tenant.slug));
+        Ok(Ok(Self { tenant, release, tier, target, silo }))
     }
 
     /// What the tenant shall have in Cognito: in the account and region of its stacks.
@@ -142,7 +153,8 @@ impl Placement {
         };
         let (mut stacks, mut joins) = (vec![], vec![]);
         if let Some(components) = own {
-            let facts = self.facts(0, 0, silo_name(&self.tenant.slug), StackKind::Silo, components);
+            let (n, name) = self.silo.clone();
+            let facts = self.facts(0, n, name, StackKind::Silo, components);
             match self.born(store, rollout, facts).await? {
                 Ok((stack, event)) => {
                     stacks.push(stack);

@@ -8,6 +8,7 @@ use crate::{Context, preview};
 use domain::onboarding::Onboarding;
 use domain::process::{Effect, Next, Process, ProcessKind, Seen, Surroundings};
 use domain::rollout::Rollout;
+use domain::tier_change::TierChange;
 use domain::work::{Offboarding, Repair};
 use domain::{Actor, Digest, OperationId, ProcessId, Span, StackId, Timestamp};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -32,6 +33,7 @@ pub(crate) async fn run(
     match kind {
         ProcessKind::Rollout => drive_to_end::<Rollout>(context, id, news).await,
         ProcessKind::Onboarding => drive_to_end::<Onboarding>(context, id, news).await,
+        ProcessKind::TierChange => drive_to_end::<TierChange>(context, id, news).await,
         ProcessKind::Offboarding => drive_to_end::<Offboarding>(context, id, news).await,
         ProcessKind::Repair => drive_to_end::<Repair>(context, id, news).await,
     }
@@ -227,7 +229,7 @@ fn sleeps<P: Process>(next: &Next<P::Event>, memory: &Memory, now: Timestamp) ->
 
 const fn is_question(effect: &Effect) -> bool {
     match effect {
-        Effect::Place | Effect::Serve(_) | Effect::Identify(_) => true,
+        Effect::Place | Effect::Serve(_) | Effect::Identify(_) | Effect::Hook(_) => true,
         Effect::Drive(_) | Effect::Probe { .. } | Effect::Preview { .. } => false,
     }
 }
@@ -281,7 +283,7 @@ fn act<P: Asks>(
                     let _ = reports.send(Report::Probed { wave, samples }).await;
                 });
             }
-            Effect::Place | Effect::Serve(_) | Effect::Identify(_)
+            Effect::Place | Effect::Serve(_) | Effect::Identify(_) | Effect::Hook(_)
                 if !memory.asking && memory.ask_at <= now =>
             {
                 memory.asking = true;
@@ -307,6 +309,7 @@ fn act<P: Asks>(
             | Effect::Place
             | Effect::Serve(_)
             | Effect::Identify(_)
+            | Effect::Hook(_)
             | Effect::Preview { .. } => {}
         }
     }

@@ -17,6 +17,7 @@ pub(crate) const SQLITE: Steps = &[
     include_str!("../../../migrations/sqlite/0010_replicas.sql"),
     include_str!("../../../migrations/sqlite/0011_convergence.sql"),
     include_str!("../../../migrations/sqlite/0013_windows.sql"),
+    include_str!("../../../migrations/sqlite/0015_sagas.sql"),
 ];
 pub(crate) const POSTGRES: Steps = &[
     include_str!("../../../migrations/postgres/0001_start.sql"),
@@ -30,6 +31,7 @@ pub(crate) const POSTGRES: Steps = &[
     include_str!("../../../migrations/postgres/0010_replicas.sql"),
     include_str!("../../../migrations/postgres/0011_convergence.sql"),
     include_str!("../../../migrations/postgres/0013_windows.sql"),
+    include_str!("../../../migrations/postgres/0015_sagas.sql"),
 ];
 
 pub(crate) async fn run(store: &Store, steps: Steps) -> Result<(), StoreError> {

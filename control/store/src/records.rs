@@ -245,6 +245,7 @@ impl Tx {
                 let sql = "delete from tenant_stacks where tenant = $1";
                 self.execute(sql, args![tenant.to_string()]).await.map(drop)
             }
+            Record::Moved(moved) => self.moved(*moved).await,
             Record::Desired { stack, configuration, reason } => {
                 self.configuration(configuration).await?;
                 let sql = "update stacks set desired = $2, left_out = $3, left_code = $4 where id = $1";

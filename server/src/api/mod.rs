@@ -7,6 +7,7 @@ mod events;
 mod extract;
 mod fleet;
 mod imports;
+mod offboardings;
 mod once;
 mod problem;
 mod queues;
@@ -19,6 +20,7 @@ mod strategies;
 mod targets;
 mod tasks;
 mod tenants;
+mod tier_changes;
 mod tiers;
 
 pub use problem::{problem, problems};
@@ -80,6 +82,14 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
         .routes(routes!(tenants::reactivate))
         .routes(routes!(tenants::retry))
         .routes(routes!(tenants::offboard))
+        .routes(routes!(tier_changes::show, tier_changes::start))
+        .routes(routes!(tier_changes::preview))
+        .routes(routes!(tier_changes::undo))
+        .routes(routes!(tier_changes::finish))
+        .routes(routes!(tier_changes::skip))
+        .routes(routes!(offboardings::certificate))
+        .routes(routes!(offboardings::show))
+        .routes(routes!(offboardings::keep))
         .routes(routes!(imports::save))
         .routes(routes!(imports::preview))
         .routes(routes!(releases::list, releases::add))

@@ -2,6 +2,7 @@
 
 mod client;
 mod gate;
+mod saga;
 mod watch;
 
 use anyhow::{Context as _, Result};
@@ -151,6 +152,8 @@ pub enum Tenant {
         #[arg(long)]
         tag: Vec<String>,
     },
+    #[command(flatten)]
+    Saga(saga::Saga),
 }
 
 /// Runs a command: 0 if it did what was asked, 1 if not.
@@ -205,7 +208,10 @@ async fn rollout(client: &Client, verb: Rollout) -> Result<ExitCode> {
 }
 
 async fn tenant(client: &Client, verb: Tenant) -> Result<ExitCode> {
-    let Tenant::Add { name, tier, email, slug, region, tag } = verb;
+    let (name, tier, email, slug, region, tag) = match verb {
+        Tenant::Add { name, tier, email, slug, region, tag } => (name, tier, email, slug, region, tag),
+        Tenant::Saga(verb) => return saga::run(client, verb).await,
+    };
     let body =
         json!({ "name": name, "tier": tier, "email": email, "slug": slug, "region": region, "tags": tag });
     let made = client.post("/tenants", &body).await?;
