@@ -17,3 +17,6 @@ create table hook_runs (
     artifact text,
     primary key (process, point, hook, attempt)
 );
+
+-- What visitors of a suspended tenant's address read.
+alter table tenants add column notice text;

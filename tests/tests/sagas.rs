@@ -140,9 +140,9 @@ async fn a_tenant_moves_there_and_back_and_leaves(db: Db) {
     assert_eq!(late["code"], "no_tier_change");
 
     // Suspended, served again, and gone.
-    world.cli(&["tenant", "suspend", "bob", "--comment", "unpaid"]);
+    world.cli(&["tenant", "suspend", "bob", "--comment", "unpaid", "--notice", "Back <b>on Monday.</b>"]);
     let (status, text) = world.visit("bob").await;
-    assert!(status == StatusCode::SERVICE_UNAVAILABLE && text.contains("paused"), "{status} {text}");
+    assert!(status == StatusCode::SERVICE_UNAVAILABLE && text.contains("paused") && text.contains("Back &lt;b&gt;on Monday.") && !text.contains("unpaid"), "{status} {text}");
     world.cli(&["tenant", "reactivate", "bob"]);
     until("it is served again", || async { world.visit("bob").await.0 == StatusCode::OK }).await;
     let path = format!("/tenants/{bob}/certificate");

@@ -292,6 +292,7 @@ fn danger(data: &TenantDetail, flash: &Flash) -> impl IntoView + use<> {
                 <form class="form" method="post" action="/do/suspend_tenant">
                     <input type="hidden" name="form[id]" value=t.id.to_string() />
                     {Field::new(&notes, "comment", "Reason").hint("For the record and for your colleagues.").required().most(500).complete("off").view()}
+                    {Field::new(&notes, "notice", "What visitors read").hint("At its address, while it is paused. A general sentence if left empty.").most(300).complete("off").view()}
                     <button class="btn" type="submit">"Suspend"</button>
                 </form></div> }.into_any()),
         TenantState::Suspended => Some(view! { <div class="danger-row"><div><h3>"Reactivate"</h3><p>"Serves the tenant again."</p></div>{verb("reactivate", "Reactivate")}</div> }.into_any()),
@@ -379,6 +380,8 @@ pub struct Suspending {
     id: String,
     #[serde(default)]
     comment: String,
+    #[serde(default)]
+    notice: String,
 }
 
 /// Suspends a tenant; the reason is for the record.
@@ -387,7 +390,7 @@ pub async fn suspend_tenant(form: Suspending) -> Result<(), ServerFnError> {
     let doing = async {
         let (service, actor) = actor().await?;
         let tenant: TenantId = super::id(&form.id, "the tenant")?;
-        service.suspend_with_reason(&actor, tenant, &form.comment).await?;
+        service.suspend_with_notice(&actor, tenant, &form.comment, &form.notice).await?;
         Ok((format!("/tenants/{tenant}"), Some("Suspended.".to_owned())))
     };
     answer(doing.await, &form).await

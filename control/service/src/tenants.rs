@@ -227,7 +227,23 @@ impl Service {
         suspended: bool,
         comment: &str,
     ) -> Result<()> {
+        self.set_suspended_with(actor, id, suspended, comment, "").await
+    }
+
+    /// The same; `notice` is what visitors of the tenant's address read meanwhile, where it is not empty.
+    ///
+    /// # Errors
+    /// As [`Service::set_suspended`]; the notice is longer than 300 characters.
+    pub async fn set_suspended_with(
+        &self,
+        actor: &Actor,
+        id: TenantId,
+        suspended: bool,
+        comment: &str,
+        notice: &str,
+    ) -> Result<()> {
         actor.require(Permission::Tenants)?;
+        let notice = domain::fields::bounded_text(notice, 300).map_err(|e| e.within("notice"))?;
         let comment = domain::fields::bounded_text(comment, 500).map_err(|e| e.within("comment"))?;
         let tenant = self.store.tenant(id).await?.ok_or_else(|| Error::not_found("the tenant"))?;
         let (from, to, verb) = if suspended {
@@ -244,6 +260,7 @@ impl Service {
             let sentence = format!("{} is {}, not {from}", tenant.name, tenant.state);
             return Err(Error::refused("wrong_state", sentence));
         }
+        tx.set_notice(id, Some(notice.as_str()).filter(|text| suspended && !text.is_empty())).await?;
         // The engine hears of it, and tells the tenant's stacks whom they serve.
         let event = self.event("tenant_changed", format!("{} {verb} {}", actor.name, tenant.name), &comment);
         tx.record(&format!("tenant/{id}"), Some(id.to_string()), actor, event).await?;

@@ -120,6 +120,8 @@ const NEEDED: &[(&str, Permission)] = &[
     ("targets", Permission::View),
     ("tenant_tags", Permission::View),
     ("tier_change", Permission::View),
+    ("set_suspended_with", Permission::Tenants),
+    ("suspend_with_notice", Permission::Tenants),
     ("offboarding", Permission::View),
     ("certificate", Permission::View),
     ("tiers_for_change", Permission::View),
@@ -142,6 +144,8 @@ async fn call(s: &Service, actor: &Actor, name: &str) -> Result<(), Error> {
     match name {
         "offboarding" => s.offboarding(actor, tenant).await.map(drop),
         "certificate" => s.certificate(actor, tenant).await.map(drop),
+        "set_suspended_with" => s.set_suspended_with(actor, tenant, true, "", "").await,
+        "suspend_with_notice" => s.suspend_with_notice(actor, tenant, "x", "").await,
         "tier_change" => s.tier_change(actor, tenant).await.map(drop),
         "tiers_for_change" => s.tiers_for_change(actor, tenant).await.map(drop),
         "preview_tier_change" => {

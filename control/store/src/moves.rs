@@ -36,6 +36,17 @@ impl Tx {
     }
 }
 
+impl Tx {
+    /// What visitors of a tenant's address read while it is suspended.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn set_notice(&mut self, tenant: TenantId, notice: Option<&str>) -> Result<(), StoreError> {
+        let sql = "update tenants set notice = $2 where id = $1";
+        self.execute(sql, args![tenant.to_string(), notice.map(str::to_owned)]).await.map(drop)
+    }
+}
+
 impl Store {
     /// Every stack that has to do with a tenant, and what it is to it.
     ///

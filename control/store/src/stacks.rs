@@ -65,6 +65,8 @@ pub struct Route {
     pub state: TenantState,
     /// What people call it.
     pub name: String,
+    /// What its visitors read while it is suspended, if anything was said for them.
+    pub notice: Option<String>,
     /// What answers; `None` while there is nothing.
     pub served: Option<ServedBy>,
 }
@@ -304,7 +306,7 @@ impl Store {
     /// The database failed.
     pub async fn route(&self, slug: &str) -> Result<Option<Route>, StoreError> {
         let sql =
-            "select t.state, t.name, s.name, s.driver, s.outputs from tenants t left join stacks s on s.id =
+            "select t.state, t.name, s.name, s.driver, s.outputs, t.notice from tenants t left join stacks s on s.id =
                     (select ts.stack from tenant_stacks ts join stacks o on o.id = ts.stack
                      where ts.tenant = t.id and ts.part = 'serving' order by o.kind desc limit 1) where t.slug = $1";
         let row = self.fetch_one(sql, args![slug]).await?;
@@ -320,7 +322,7 @@ impl Store {
                 }
                 None => None,
             };
-            Ok(Route { state: r.parse(0)?, name: r.text(1)?, served })
+            Ok(Route { state: r.parse(0)?, name: r.text(1)?, notice: r.text_or_null(5)?, served })
         })
         .transpose()
     }

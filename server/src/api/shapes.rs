@@ -265,6 +265,16 @@ pub struct Comment {
     pub comment: String,
 }
 
+/// Why a tenant is suspended.
+#[derive(Deserialize, Default, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SuspendIn {
+    /// For the record and for colleagues; at most 500 characters.
+    pub comment: String,
+    /// What visitors of its address read meanwhile; at most 300 characters. A general sentence if empty.
+    pub notice: String,
+}
+
 /// How a tenant is off-boarded.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -82,9 +82,12 @@ pub enum Saga {
     Suspend {
         /// Its slug or id.
         tenant: String,
-        /// Why.
+        /// Why, for the record.
         #[arg(long)]
         comment: String,
+        /// What visitors of its address read meanwhile.
+        #[arg(long, default_value = "")]
+        notice: String,
     },
     /// Serve it again.
     Reactivate {
@@ -145,8 +148,9 @@ pub async fn run(client: &Client, verb: Saga) -> Result<ExitCode> {
             println!("{}", serde_json::to_string_pretty(&certificate)?);
         }
         Saga::Retry { tenant } => ask(client, &tenant, "retry", &json!({}), "it is tried again").await?,
-        Saga::Suspend { tenant, comment } => {
-            ask(client, &tenant, "suspend", &json!({ "comment": comment }), "it is suspended").await?;
+        Saga::Suspend { tenant, comment, notice } => {
+            let body = json!({ "comment": comment, "notice": notice });
+            ask(client, &tenant, "suspend", &body, "it is suspended").await?;
         }
         Saga::Reactivate { tenant } => {
             ask(client, &tenant, "reactivate", &json!({}), "it is served again").await?;
