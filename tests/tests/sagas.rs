@@ -19,7 +19,8 @@ fn setup(folder: &Path) -> String {
     );
     std::fs::write(&script, text).unwrap();
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let steps = r#"["copy", "verify", "copy_back", "export", "before_delete", "delete_share", "verify_gone"]"#;
+    let steps =
+        r#"["copy", "verify", "copy_back", "export", "before_delete", "delete_share", "verify_gone"]"#;
     let text = format!(
         "[[target]]\ndriver = 'local'\n[[hook]]\nname = 'ours'\nsteps = {steps}\ncommand = '{}'\ntimeout = '20 s'\n",
         script.display()
@@ -43,26 +44,34 @@ impl World {
 
     async fn ready(&self) {
         for (key, model) in [("basic", "pool"), ("premium", "silo")] {
-            let tier = json!({ "key": key, "name": key, "model": model, "signup": "closed", "regions": ["local"] });
+            let tier =
+                json!({ "key": key, "name": key, "model": model, "signup": "closed", "regions": ["local"] });
             self.call("POST", "/tiers", tier, StatusCode::CREATED).await;
         }
-        let release = json!({ "version": "1.0.0", "artifacts": { "local": { "app": "orders", "build": "1.0.0" } } });
+        let release =
+            json!({ "version": "1.0.0", "artifacts": { "local": { "app": "orders", "build": "1.0.0" } } });
         self.call("POST", "/releases", release, StatusCode::CREATED).await;
         let gate = json!({ "bake": 0, "checks": [], "grace": 0, "approval": null });
         let waves = json!([{ "name": "All", "selector": "everyone", "concurrency": "100%", "tolerance": "0", "mode": "soft", "attempts": 1, "gate": gate }]);
         let strategy = json!({ "name": "Once", "on_halt": "stay", "waves": waves });
         self.call("POST", "/strategies", strategy, StatusCode::CREATED).await;
         let start = json!({ "version": "1.0.0", "strategy": "Once" });
-        let id = self.call("POST", "/rollouts", start, StatusCode::CREATED).await["id"].as_str().unwrap().to_owned();
+        let id = self.call("POST", "/rollouts", start, StatusCode::CREATED).await["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         until("the release is live", || async {
-            self.call("GET", &format!("/rollouts/{id}"), Value::Null, StatusCode::OK).await["status"] == "succeeded"
+            self.call("GET", &format!("/rollouts/{id}"), Value::Null, StatusCode::OK).await["status"]
+                == "succeeded"
         })
         .await;
     }
 
     async fn tenant(&self, slug: &str, tier: &str) -> String {
-        let body = json!({ "name": slug, "slug": slug, "email": format!("{slug}@example.com"), "tier": tier });
-        let id = self.call("POST", "/tenants", body, StatusCode::CREATED).await["id"].as_str().unwrap().to_owned();
+        let body =
+            json!({ "name": slug, "slug": slug, "email": format!("{slug}@example.com"), "tier": tier });
+        let id =
+            self.call("POST", "/tenants", body, StatusCode::CREATED).await["id"].as_str().unwrap().to_owned();
         self.until(&id, "state", "active").await;
         id
     }
@@ -88,7 +97,8 @@ impl World {
 
     /// What a visitor of its address sees.
     async fn visit(&self, slug: &str) -> (StatusCode, String) {
-        let request = http().get(&self.server.base).header("host", format!("{slug}.localhost:{}", self.server.port));
+        let request =
+            http().get(&self.server.base).header("host", format!("{slug}.localhost:{}", self.server.port));
         let response = request.send().await.unwrap();
         (response.status(), response.text().await.unwrap())
     }
@@ -114,7 +124,10 @@ async fn a_tenant_moves_there_and_back_and_leaves(db: Db) {
     assert!(told.contains("A stack of its own is created"), "{told}");
     world.cli(&["tenant", "move", "ada", "--tier", "premium", "--hold", "1 h"]);
     world.stage(&ada, "holding").await;
-    assert_eq!((world.field(&ada, "tier").await.as_str(), world.field(&ada, "stack").await.as_str()), ("premium", "silo-ada"));
+    assert_eq!(
+        (world.field(&ada, "tier").await.as_str(), world.field(&ada, "stack").await.as_str()),
+        ("premium", "silo-ada")
+    );
     assert_eq!(world.visit("ada").await.0, StatusCode::OK);
     let page = world.server.admin().await.open(&format!("/tenants/{ada}")).await.text().await.unwrap();
     assert!(page.contains("Tier change") && page.contains("Undo") && page.contains("Holding"), "{page}");
@@ -129,20 +142,33 @@ async fn a_tenant_moves_there_and_back_and_leaves(db: Db) {
     // From its own stack to the pool, for good.
     let bob = world.tenant("bob", "premium").await;
     let form = json!({ "tier": "basic" });
-    let preview = world.call("POST", &format!("/tenants/{bob}/tier-change/preview"), form.clone(), StatusCode::OK).await;
-    assert_eq!((&preview["from"], &preview["to"], &preview["in_place"]), (&"premium".into(), &"basic".into(), &false.into()));
+    let preview = world
+        .call("POST", &format!("/tenants/{bob}/tier-change/preview"), form.clone(), StatusCode::OK)
+        .await;
+    assert_eq!(
+        (&preview["from"], &preview["to"], &preview["in_place"]),
+        (&"premium".into(), &"basic".into(), &false.into())
+    );
     world.call("POST", &format!("/tenants/{bob}/tier-change"), form, StatusCode::ACCEPTED).await;
     world.stage(&bob, "holding").await;
     world.call("POST", &format!("/tenants/{bob}/tier-change/finish"), json!({}), StatusCode::ACCEPTED).await;
     world.stage(&bob, "completed").await;
     assert_eq!(world.visit("bob").await.0, StatusCode::OK);
-    let late = world.call("POST", &format!("/tenants/{bob}/tier-change/undo"), json!({}), StatusCode::CONFLICT).await;
+    let late = world
+        .call("POST", &format!("/tenants/{bob}/tier-change/undo"), json!({}), StatusCode::CONFLICT)
+        .await;
     assert_eq!(late["code"], "no_tier_change");
 
     // Suspended, served again, and gone.
     world.cli(&["tenant", "suspend", "bob", "--comment", "unpaid", "--notice", "Back <b>on Monday.</b>"]);
     let (status, text) = world.visit("bob").await;
-    assert!(status == StatusCode::SERVICE_UNAVAILABLE && text.contains("paused") && text.contains("Back &lt;b&gt;on Monday.") && !text.contains("unpaid"), "{status} {text}");
+    assert!(
+        status == StatusCode::SERVICE_UNAVAILABLE
+            && text.contains("paused")
+            && text.contains("Back &lt;b&gt;on Monday.")
+            && !text.contains("unpaid"),
+        "{status} {text}"
+    );
     world.cli(&["tenant", "reactivate", "bob"]);
     until("it is served again", || async { world.visit("bob").await.0 == StatusCode::OK }).await;
     let path = format!("/tenants/{bob}/certificate");
@@ -150,7 +176,8 @@ async fn a_tenant_moves_there_and_back_and_leaves(db: Db) {
     world.cli(&["tenant", "offboard", "bob", "--confirm", "bob", "--grace-hours", "1"]);
     assert_eq!(world.visit("bob").await.0, StatusCode::GONE);
     until("its data are exported before anything goes", || async {
-        let view = world.call("GET", &format!("/tenants/{bob}/offboarding"), Value::Null, StatusCode::OK).await;
+        let view =
+            world.call("GET", &format!("/tenants/{bob}/offboarding"), Value::Null, StatusCode::OK).await;
         view["status"] == "waiting" && view["evidence"][0]["artifact"] == "file:///exports/bob.zip"
     })
     .await;
@@ -161,7 +188,8 @@ async fn a_tenant_moves_there_and_back_and_leaves(db: Db) {
     let url = format!("{}/api/v1{path}", world.server.base);
     let text = http().get(url).bearer_auth(&world.token).send().await.unwrap().text().await.unwrap();
     let certificate: Value = serde_json::from_str(&text).unwrap();
-    let steps: Vec<_> = certificate["evidence"].as_array().unwrap().iter().map(|e| e["step"].as_str().unwrap()).collect();
+    let steps: Vec<_> =
+        certificate["evidence"].as_array().unwrap().iter().map(|e| e["step"].as_str().unwrap()).collect();
     assert_eq!(
         steps,
         [
@@ -182,8 +210,16 @@ async fn a_tenant_moves_there_and_back_and_leaves(db: Db) {
     assert_eq!(
         calls,
         [
-            "copy ada", "verify ada", "copy_back ada", "copy bob", "verify bob", "before_delete bob", "export bob",
-            "export bob", "delete_share bob", "verify_gone bob"
+            "copy ada",
+            "verify ada",
+            "copy_back ada",
+            "copy bob",
+            "verify bob",
+            "before_delete bob",
+            "export bob",
+            "export bob",
+            "delete_share bob",
+            "verify_gone bob"
         ]
     );
 }

@@ -52,5 +52,6 @@ pub async fn certificate(State(ui): State<Ui>, member: Member, Path(text): Path<
     let certificate = page!(ui, frame, ui.service.certificate(&member.actor, tenant).await);
     let name = format!("attachment; filename=\"certificate-{}.json\"", certificate.slug);
     let json = serde_json::to_string(&certificate).unwrap_or_default();
-    ([(header::CONTENT_TYPE, "application/json".to_owned()), (header::CONTENT_DISPOSITION, name)], json).into_response()
+    ([(header::CONTENT_TYPE, "application/json".to_owned()), (header::CONTENT_DISPOSITION, name)], json)
+        .into_response()
 }

@@ -136,7 +136,8 @@ fn body(data: &TenantDetail, may: bool) -> impl IntoView + use<> {
         view! { {url.clone()} " " <small>"not served now"</small> }.into_any()
     };
     let open = (t.state == TenantState::Active).then(|| view! { <div class="actions"><a class="btn" href=url.clone()>{icon("external")} " Open"</a></div> });
-    let moves = may && data.process.is_none() && matches!(t.state, TenantState::Active | TenantState::Suspended);
+    let moves =
+        may && data.process.is_none() && matches!(t.state, TenantState::Active | TenantState::Suspended);
     let change = moves.then(|| view! { " " <a href=format!("/tenants/{}/tier", t.id)>"Change tier"</a> });
     let tags: Vec<_> = t.tags.iter().map(|tag| view! { <a class="badge" href=format!("/tenants?tag={}", encoded(tag.as_str()))>{tag.to_string()}</a> " " }).collect();
     let tags = if tags.is_empty() {

@@ -32,7 +32,10 @@ pub async fn show(
     let wanted = TierChangeForm { tier: word("tier"), hold: word("hold"), comment: word("comment") };
     let preview = match wanted.tier.as_str() {
         "" => None,
-        _ => Some(ui.service.preview_tier_change(&member.actor, tenant, &wanted).await),
+        _ => {
+            let preview = ui.service.preview_tier_change(&member.actor, tenant, &wanted).await;
+            Some(preview.map_err(|error| sentence_of(&error)))
+        }
     };
     let again = flash.clone();
     let name = data.tenant.name.to_string();
@@ -45,9 +48,9 @@ pub async fn show(
             view! { <div class="empty">{icon("tiers")}<h2>"No other tier here"</h2><p>{format!("No other tier lives in {}. Let one live there, or make one.", data.tenant.region)}</p><div class="actions"><a class="btn" href="/tiers">"Tiers"</a></div></div> }.into_any()
         } else {
             let path = format!("/tenants/{tenant}/tier");
-            let shown = preview.map(|preview| match preview {
-                Ok(preview) => shown(&preview, &wanted).into_any(),
-                Err(error) => view! { <p class="alert alert-error section" role="alert">{sentence_of(&error)}</p> }.into_any(),
+            let shown = preview.as_ref().map(|preview| match preview {
+                Ok(preview) => shown(preview, &wanted).into_any(),
+                Err(error) => view! { <p class="alert alert-error section" role="alert">{error.clone()}</p> }.into_any(),
             });
             let hold = if wanted.hold.is_empty() { "24 h" } else { &wanted.hold };
             view! {
@@ -77,7 +80,8 @@ fn shown(preview: &TierChangePreview, wanted: &TierChangeForm) -> impl IntoView 
         .iter()
         .map(|w| view! { <p class="alert alert-warning">{format!("{}.", capital(w))}</p> })
         .collect();
-    let hidden = [("tier", wanted.tier.clone()), ("hold", wanted.hold.clone()), ("comment", wanted.comment.clone())];
+    let hidden =
+        [("tier", wanted.tier.clone()), ("hold", wanted.hold.clone()), ("comment", wanted.comment.clone())];
     let hidden: Vec<_> = hidden
         .into_iter()
         .map(|(name, value)| view! { <input type="hidden" name=format!("form[{name}]") value=value /> })
@@ -105,9 +109,8 @@ pub fn section(view: &TierChangeView, may: bool) -> AnyView {
         let until = view.undo_until.map(|until| view! { <small class="muted">"until " {time(until)} " UTC"</small> });
         view! { <div class="row">{post("undo_tier_change", "Undo", "btn", &[("id", tenant.clone())])}{until}</div> }
     });
-    let finish = (may && view.may_finish()).then(|| {
-        post("finish_tier_change", "End the hold now", "btn", &[("id", tenant.clone())])
-    });
+    let finish = (may && view.may_finish())
+        .then(|| post("finish_tier_change", "End the hold now", "btn", &[("id", tenant.clone())]));
     let skip = (may && skippable && change.failed.is_some()).then(|| skip(&tenant));
     let head = format!("From {} to {}", change.brief.from_name, change.brief.to_name);
     view! {

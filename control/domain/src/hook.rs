@@ -283,10 +283,14 @@ impl Event {
         match self {
             Self::Started { attempt: 1, .. } => format!("{name}: {label}"),
             Self::Started { attempt, .. } => format!("{name}: {label} (attempt {attempt})"),
-            Self::Done { note, artifact: Some(artifact), .. } => format!("{name}: {label}: {note} ({artifact})"),
+            Self::Done { note, artifact: Some(artifact), .. } => {
+                format!("{name}: {label}: {note} ({artifact})")
+            }
             Self::Done { note, artifact: None, .. } => format!("{name}: {label}: {note}"),
             Self::Refused { reason, .. } => format!("{name}: {label} failed, {}", reason.sentence),
-            Self::Skipped { by, comment, .. } => format!("{by} goes on without “{label}” for {name}: “{comment}”"),
+            Self::Skipped { by, comment, .. } => {
+                format!("{by} goes on without “{label}” for {name}: “{comment}”")
+            }
         }
     }
 }

@@ -3,7 +3,9 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use domain::hook::{self, Point, Refusal};
-use domain::process::{Effect, Moved, OperationKind, Outcome, PlacedStack, Process, Record, Sample, Seen, Surroundings};
+use domain::process::{
+    Effect, Moved, OperationKind, Outcome, PlacedStack, Process, Record, Sample, Seen, Surroundings,
+};
 use domain::stack::{StackKind, StackTarget};
 use domain::tier_change::{Brief, Command, Event, Former, Membership, Stage, TierChange};
 use domain::{
@@ -246,7 +248,10 @@ impl Run {
                 assert_eq!(Some(order.point), self.process.due());
                 self.hooks.push(order.point);
                 let answer = if fails {
-                    Err(Refusal { reason: Reason::new("scripted", "it failed"), passes: order.attempt % 2 == 1 })
+                    Err(Refusal {
+                        reason: Reason::new("scripted", "it failed"),
+                        passes: order.attempt % 2 == 1,
+                    })
                 } else {
                     Ok(hook::Done { note: "done".into(), artifact: None })
                 };

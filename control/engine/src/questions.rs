@@ -1,8 +1,8 @@
 //! What processes ask beside operations, and what the answers mean to them.
 
 use crate::{Context, hooks, identity, members, place};
-use domain::identity::{Access, Order, Refusal, Task};
 use domain::hook;
+use domain::identity::{Access, Order, Refusal, Task};
 use domain::onboarding::{self, Onboarding};
 use domain::preview::WavePreview;
 use domain::process::{Effect, Process};

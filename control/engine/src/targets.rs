@@ -54,7 +54,14 @@ impl Targets {
     #[must_use]
     pub fn one(driver: Arc<dyn Driver>) -> Self {
         let target = StackTarget { driver: driver.kind(), name: String::new() };
-        Self::new(vec![Setup { target, regions: vec![], tiers: vec![], drift_every: None, driver, users: None }])
+        Self::new(vec![Setup {
+            target,
+            regions: vec![],
+            tiers: vec![],
+            drift_every: None,
+            driver,
+            users: None,
+        }])
     }
 
     /// The driver of a stack.

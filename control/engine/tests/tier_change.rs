@@ -43,7 +43,12 @@ async fn until(app: &TestApp, id: TenantId, wanted: Stage) {
         if view.change.stage == wanted {
             return;
         }
-        assert!(begin.elapsed() < Duration::from_secs(30), "{wanted}: {} ({:?})", view.sentence, view.change.stage);
+        assert!(
+            begin.elapsed() < Duration::from_secs(30),
+            "{wanted}: {} ({:?})",
+            view.sentence,
+            view.change.stage
+        );
         app.pass(200);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -68,7 +73,10 @@ async fn from_a_pool_to_its_own_stack_and_back(db: Db) {
     assert!(preview.warnings.iter().any(|w| w.contains("begins empty")), "{:?}", preview.warnings);
     app.service.change_tier(&app.admin, ada, &to("premium")).await.unwrap();
     until(&app, ada, Stage::Holding).await;
-    assert_eq!((serving(&app, "ada").await.as_str(), tier_of(&app, ada).await.as_str()), ("silo-ada", "premium"));
+    assert_eq!(
+        (serving(&app, "ada").await.as_str(), tier_of(&app, ada).await.as_str()),
+        ("silo-ada", "premium")
+    );
     assert_eq!(app.driver.served(pool), ["bob"], "the former stack serves it no more");
     assert_eq!(app.driver.served("silo-ada"), ["ada"]);
     let again = app.service.change_tier(&app.admin, ada, &to("basic")).await.unwrap_err();
@@ -97,7 +105,10 @@ async fn from_its_own_stack_to_a_pool_for_good(db: Db) {
     app.pass(Span::hours(2).0);
     until(&app, ada, Stage::Completed).await;
     assert!(!app.driver.running().contains_key("silo-ada"));
-    assert_eq!((serving(&app, "ada").await.as_str(), tier_of(&app, ada).await.as_str()), ("pool-basic-local-1", "basic"));
+    assert_eq!(
+        (serving(&app, "ada").await.as_str(), tier_of(&app, ada).await.as_str()),
+        ("pool-basic-local-1", "basic")
+    );
     assert_eq!(app.store.memberships_of(ada).await.unwrap().len(), 1);
 }
 
@@ -112,7 +123,10 @@ async fn its_own_stack_is_updated_where_it_is(db: Db) {
         app.service.change_tier(&app.admin, ada, &to("gold")).await.unwrap();
         until(&app, ada, Stage::Holding).await;
         assert_ne!(app.driver.running()["silo-ada"], before, "it runs with other parameters");
-        assert_eq!((serving(&app, "ada").await.as_str(), tier_of(&app, ada).await.as_str()), ("silo-ada", "gold"));
+        assert_eq!(
+            (serving(&app, "ada").await.as_str(), tier_of(&app, ada).await.as_str()),
+            ("silo-ada", "gold")
+        );
         if undo {
             app.service.undo_tier_change(&app.admin, ada, "").await.unwrap();
             until(&app, ada, Stage::Undone).await;
@@ -178,7 +192,9 @@ async fn a_tenant_moves_back_and_forth(db: Db) {
     let app = TestApp::with(db, &["1.0.0"], |_| Fate::Succeed).await;
     let ada = app.tenant("ada", "premium").await;
     app.active(ada).await;
-    for (tier, stack) in [("basic", "pool-basic-local-1"), ("premium", "silo-ada--2"), ("basic", "pool-basic-local-1")] {
+    for (tier, stack) in
+        [("basic", "pool-basic-local-1"), ("premium", "silo-ada--2"), ("basic", "pool-basic-local-1")]
+    {
         app.service.change_tier(&app.admin, ada, &to(tier)).await.unwrap();
         until(&app, ada, Stage::Holding).await;
         app.service.finish_tier_change(&app.admin, ada).await.unwrap();
@@ -230,7 +246,8 @@ fn hook(name: &str, points: &[Point], call: Call) -> Hook {
 async fn hooks_are_programs(db: Db) {
     let mut app = TestApp::with(db, &["1.0.0"], |_| Fate::Succeed).await;
     let folder = tempfile::tempdir().unwrap();
-    let (script, told, broken) = (folder.path().join("copy"), folder.path().join("told"), folder.path().join("broken"));
+    let (script, told, broken) =
+        (folder.path().join("copy"), folder.path().join("told"), folder.path().join("broken"));
     let text = format!(
         "#!/bin/sh\nif [ -e {broken} ]; then echo the disk is full >&2; exit 1; fi\n\
          echo \"$1 $TIDEGATE_KEY $TIDEGATE_SLUG ${{TIDEGATE_TOKEN:-nothing}}\" >> {told}\ncat \"$TIDEGATE_INPUT\"\n\
@@ -269,7 +286,10 @@ async fn hooks_are_programs(db: Db) {
     assert_eq!(view.hooks[1].artifact.as_deref(), Some("s3://copies/ada"));
     let input: serde_json::Value = serde_json::from_str(view.hooks[1].log.trim()).unwrap();
     assert_eq!(input["tenant"]["slug"], "ada");
-    assert_eq!((&input["from"][0]["name"], &input["to"][0]["name"]), (&"pool-basic-local-1".into(), &"silo-ada".into()));
+    assert_eq!(
+        (&input["from"][0]["name"], &input["to"][0]["name"]),
+        (&"pool-basic-local-1".into(), &"silo-ada".into())
+    );
     assert!(view.change.progress().iter().any(|p| p.detail.contains("7 rows copied")));
 }
 
@@ -282,12 +302,15 @@ async fn hooks_are_addresses(db: Db) {
     let asked: Asked = Arc::default();
     async fn note(State(asked): State<Asked>, headers: HeaderMap, body: String) -> axum::response::Response {
         let text = |name: &str| headers.get(name).map_or("", |v| v.to_str().unwrap()).to_owned();
-        assert!(text("x-tidegate-signature").starts_with("sha256=") && !text("x-tidegate-timestamp").is_empty());
+        assert!(
+            text("x-tidegate-signature").starts_with("sha256=") && !text("x-tidegate-timestamp").is_empty()
+        );
         let mut asked = asked.lock().unwrap();
         asked.push((text("idempotency-key"), body));
         match asked.len() {
             1 => (StatusCode::SERVICE_UNAVAILABLE, "come again").into_response(),
-            _ => (StatusCode::ACCEPTED, [(header::LOCATION, "/jobs/1"), (header::RETRY_AFTER, "0")]).into_response(),
+            _ => (StatusCode::ACCEPTED, [(header::LOCATION, "/jobs/1"), (header::RETRY_AFTER, "0")])
+                .into_response(),
         }
     }
     let polls = Arc::new(Mutex::new(0));
@@ -296,11 +319,13 @@ async fn hooks_are_addresses(db: Db) {
         let mut n = polled.lock().unwrap();
         *n += 1;
         match *n {
-            1 => (StatusCode::ACCEPTED, [(header::LOCATION, "/jobs/1"), (header::RETRY_AFTER, "0")]).into_response(),
+            1 => (StatusCode::ACCEPTED, [(header::LOCATION, "/jobs/1"), (header::RETRY_AFTER, "0")])
+                .into_response(),
             _ => (StatusCode::OK, r#"{"note":"all rows are there"}"#).into_response(),
         }
     };
-    let router = axum::Router::new().route("/copy", post(note)).route("/jobs/1", get(poll)).with_state(asked.clone());
+    let router =
+        axum::Router::new().route("/copy", post(note)).route("/jobs/1", get(poll)).with_state(asked.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/copy", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -324,5 +349,8 @@ async fn hooks_are_addresses(db: Db) {
     let last = asked.lock().unwrap().last().unwrap().clone();
     let body: serde_json::Value = serde_json::from_str(&last.1).unwrap();
     assert_eq!(body["point"], "copy_back");
-    assert_eq!((&body["from"][0]["name"], &body["to"][0]["name"]), (&"silo-ada".into(), &"pool-basic-local-1".into()));
+    assert_eq!(
+        (&body["from"][0]["name"], &body["to"][0]["name"]),
+        (&"silo-ada".into(), &"pool-basic-local-1".into())
+    );
 }

@@ -1,6 +1,6 @@
 //! Tenants: registering, changing, suspending, off-boarding.
 
-use crate::{Error, Result, Service, OffboardingView, TierChangeView, new_id};
+use crate::{Error, OffboardingView, Result, Service, TierChangeView, new_id};
 use domain::access::Permission;
 use domain::invalid::Problems;
 use domain::onboarding::{self, Onboarding};
@@ -104,6 +104,14 @@ impl Service {
             Some(_) => self.budget_waits(&stacks.iter().map(|stack| &stack.target).collect()),
             None => vec![],
         };
+        let offboarding = match tenant.state {
+            TenantState::Offboarding | TenantState::Offboarded => self.offboarding(actor, id).await?,
+            TenantState::Pending
+            | TenantState::Provisioning
+            | TenantState::Active
+            | TenantState::Suspended
+            | TenantState::Failed => None,
+        };
         Ok(TenantDetail {
             url: self.tenant_url(tenant.slug.as_str()),
             stacks,
@@ -114,14 +122,7 @@ impl Service {
             tier,
             progress,
             tier_change,
-            offboarding: match tenant.state {
-                TenantState::Offboarding | TenantState::Offboarded => self.offboarding(actor, id).await?,
-                TenantState::Pending
-                | TenantState::Provisioning
-                | TenantState::Active
-                | TenantState::Suspended
-                | TenantState::Failed => None,
-            },
+            offboarding,
             process,
         })
     }
@@ -282,7 +283,10 @@ impl Service {
         }
         if let Some(process) = self.process_of(id).await? {
             if process.kind == ProcessKind::TierChange {
-                let sentence = format!("{} is on its way to another tier; undo that first, or wait until it has ended", tenant.name);
+                let sentence = format!(
+                    "{} is on its way to another tier; undo that first, or wait until it has ended",
+                    tenant.name
+                );
                 return Err(Error::refused("tier_change_runs", sentence));
             }
             if process.kind == ProcessKind::Onboarding {

@@ -104,14 +104,16 @@ impl Service {
         }
         if !in_place && !has(Point::CopyBack) {
             warnings.push(
-                "no hook copies data back: what is written after the cut is lost if the change is undone".to_owned(),
+                "no hook copies data back: what is written after the cut is lost if the change is undone"
+                    .to_owned(),
             );
         }
         let lost: Vec<_> = tenant
             .overrides
             .iter()
             .filter(|(name, value)| {
-                let fits = |p: &&domain::parameter::Parameter| p.name == **name && p.kind.check(value).is_ok();
+                let fits =
+                    |p: &&domain::parameter::Parameter| p.name == **name && p.kind.check(value).is_ok();
                 !to.spec.model.has_dedicated() || !to.spec.parameters.iter().any(|p| fits(&p))
             })
             .map(|(name, _)| name.as_str())
@@ -130,7 +132,8 @@ impl Service {
     async fn check_change(&self, tenant: &Tenant, from: &Tier, to: &Tier, former: &[Stack]) -> Result<()> {
         let name = &tenant.name;
         if !matches!(tenant.state, TenantState::Active | TenantState::Suspended) {
-            let sentence = format!("{name} is {}; only a tenant that is active or suspended can move", tenant.state);
+            let sentence =
+                format!("{name} is {}; only a tenant that is active or suspended can move", tenant.state);
             return Err(Error::refused("wrong_state", sentence));
         }
         if from.id == to.id {
@@ -144,7 +147,10 @@ impl Service {
             return Err(Error::field("tier", text));
         }
         if former.is_empty() {
-            return Err(Error::refused("no_stack", format!("nothing runs for {name}, so there is nothing to move")));
+            return Err(Error::refused(
+                "no_stack",
+                format!("nothing runs for {name}, so there is nothing to move"),
+            ));
         }
         if self.store.live_release().await?.is_none() {
             return Err(Error::refused("no_release", "no release is live yet; register one and roll it out"));
@@ -186,20 +192,15 @@ impl Service {
     /// Needs `tenants`; the field that is wrong; the tenant cannot move now, and why.
     pub async fn change_tier(&self, actor: &Actor, id: TenantId, form: &TierChangeForm) -> Result<ProcessId> {
         actor.require(Permission::Tenants)?;
-        let comment =
-            domain::fields::bounded_text(&form.comment, 500).map_err(|e| e.within("comment"))?;
+        let comment = domain::fields::bounded_text(&form.comment, 500).map_err(|e| e.within("comment"))?;
         let preview = self.preview_tier_change(actor, id, form).await?;
         let process = new_id();
         let mut tx = self.store.begin().await?;
         tx.take_turn().await?;
         let TierChangePreview { tenant, from, to, .. } = preview;
         let former = self.store.stacks_of(id).await?;
-        let former = former.into_iter().map(|s| Former {
-            stack: s.id,
-            name: s.name,
-            kind: s.kind,
-            target: s.target,
-        });
+        let former =
+            former.into_iter().map(|s| Former { stack: s.id, name: s.name, kind: s.kind, target: s.target });
         let brief = Brief {
             tenant: id,
             slug: tenant.slug,
@@ -252,7 +253,8 @@ impl Service {
             && change.may_undo()
         {
             // What the rollout has planned for it is for the tier that it leaves.
-            let reason = domain::Reason::new("tier_changed", format!("{} goes back to its tier", change.brief.name));
+            let reason =
+                domain::Reason::new("tier_changed", format!("{} goes back to its tier", change.brief.name));
             let command = domain::rollout::Command::Withdraw { stack: stack.id, reason };
             match self.command::<domain::rollout::Rollout>(&Actor::engine(), rollout, command).await {
                 Ok(()) | Err(Error::Refused(_)) => {}
@@ -310,7 +312,9 @@ impl Service {
             Some(p) if p.kind == ProcessKind::Offboarding => {
                 self.command::<Offboarding>(actor, p.id, work::Command::Skip { comment }).await
             }
-            Some(_) | None => Err(Error::refused("no_failed_hook", "nothing of this tenant waits for a hook")),
+            Some(_) | None => {
+                Err(Error::refused("no_failed_hook", "nothing of this tenant waits for a hook"))
+            }
         }
     }
 
@@ -347,16 +351,22 @@ fn steps(tenant: &Tenant, to: &Tier, former: &[Stack], in_place: bool, hold: Spa
         let all: Vec<_> = former.iter().filter(|s| s.kind == kind).map(|s| s.name.as_str()).collect();
         all.join(", ")
     };
-    let mut steps = vec![format!("It stays in {}: a tier change never moves data to another region", tenant.region)];
+    let mut steps =
+        vec![format!("It stays in {}: a tier change never moves data to another region", tenant.region)];
     if in_place {
-        steps.push(format!("{} is updated to the parameters of {}, where it is", names(StackKind::Silo), to.spec.name));
+        steps.push(format!(
+            "{} is updated to the parameters of {}, where it is",
+            names(StackKind::Silo),
+            to.spec.name
+        ));
         steps.push("It is verified, then the tenant has the new tier".to_owned());
     } else {
         if to.spec.model.has_dedicated() {
             steps.push("A stack of its own is created on the live release".to_owned());
         }
         if to.spec.model.has_shared() {
-            steps.push(format!("It joins a shared stack of {}, which is made if none has room", to.spec.name));
+            steps
+                .push(format!("It joins a shared stack of {}, which is made if none has room", to.spec.name));
         }
         steps.push("Its data are copied, and the new place is verified".to_owned());
         steps.push("Its address is cut over in one step: at no time do two places serve it".to_owned());

@@ -11,7 +11,8 @@ use domain::{
 };
 use service::{
     BulkChange, BulkVerb, Chosen, DriftFilter, Error, HoldForm, ImportForm, NewRelease, NewTenant, NewToken,
-    NewUser, RulesForm, Service, StackFilter, StartRollout, TenantEdit, TierChangeForm, TierEdit, TierForm, WindowForm,
+    NewUser, RulesForm, Service, StackFilter, StartRollout, TenantEdit, TierChangeForm, TierEdit, TierForm,
+    WindowForm,
 };
 use std::sync::Arc;
 use store::{ActivityFilter, FleetFilter, Store, TenantFilter};

@@ -101,11 +101,15 @@ impl Tx {
         self.set_setting(REVISION, &uuid::Uuid::now_v7().to_string()).await?;
         let sql = "update processes set wake_at = null
                    where ended_at is null and wake_at is not null and status = 'waiting' and kind in ($1, $2, $3)";
-        self.execute(sql, args![
-            ProcessKind::Repair.word(),
-            ProcessKind::Offboarding.word(),
-            ProcessKind::TierChange.word()
-        ]).await?;
+        self.execute(
+            sql,
+            args![
+                ProcessKind::Repair.word(),
+                ProcessKind::Offboarding.word(),
+                ProcessKind::TierChange.word()
+            ],
+        )
+        .await?;
         self.tell(REVISION);
         Ok(())
     }

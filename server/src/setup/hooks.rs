@@ -90,7 +90,9 @@ impl HookSetup {
             }
             (None, Some(command)) => {
                 if !command.starts_with('/') {
-                    bail!("command: “{command}” is not a whole path; write it like /usr/local/bin/copy-tenant");
+                    bail!(
+                        "command: “{command}” is not a whole path; write it like /usr/local/bin/copy-tenant"
+                    );
                 }
                 if self.secret.is_some() {
                     bail!("secret: is for an address; leave it out");

@@ -39,9 +39,7 @@ impl TierChange {
                 "retired",
                 "the former stacks are being taken away, so it cannot be undone; change the tier back instead",
             )),
-            Command::Finish if self.stage == Stage::Holding => {
-                Ok(vec![Event::HoldEnded { by: Some(by) }])
-            }
+            Command::Finish if self.stage == Stage::Holding => Ok(vec![Event::HoldEnded { by: Some(by) }]),
             Command::Finish => {
                 Err(Reason::new("not_holding", "it is not in its hold, so there is nothing to end"))
             }

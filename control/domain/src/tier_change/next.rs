@@ -27,7 +27,9 @@ impl TierChange {
             Stage::Copying | Stage::Returning => self.call(now, &mut next),
             Stage::Verifying => match &self.health {
                 Health::Unknown(_, Some((at, _))) if *at > now => next.wake(*at),
-                Health::Unknown(..) => next.effects.push(Effect::Probe { wave: 0, stacks: self.new_stacks() }),
+                Health::Unknown(..) => {
+                    next.effects.push(Effect::Probe { wave: 0, stacks: self.new_stacks() })
+                }
                 Health::Good => self.call(now, &mut next),
             },
             Stage::Announcing | Stage::Leaving => {

@@ -12,7 +12,11 @@ impl TierChange {
         let moves = !self.in_place;
         let there = [
             (Stage::Placing, true, "Finding a place"),
-            (Stage::Provisioning, true, if moves { "Building the new environment" } else { "Updating its stack" }),
+            (
+                Stage::Provisioning,
+                true,
+                if moves { "Building the new environment" } else { "Updating its stack" },
+            ),
             (Stage::Copying, moves, "Copying data"),
             (Stage::Verifying, true, "Verifying"),
             (Stage::Telling, true, "Cutting over"),
@@ -70,9 +74,7 @@ impl TierChange {
                 Some(closed) => format!("waits: {}", closed.reason.sentence),
                 None => self.stacks.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", "),
             },
-            Stage::Provisioning => {
-                self.stacks.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ")
-            }
+            Stage::Provisioning => self.stacks.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", "),
             Stage::Copying => noted(&[Point::Copy]),
             Stage::Verifying => noted(&[Point::Verify]),
             Stage::Returning => noted(&[Point::CopyBack]),

@@ -114,8 +114,7 @@ impl TierChange {
     }
 
     fn placed(&self, placed: &PlacedStack, at: Timestamp) -> Vec<Record> {
-        let part =
-            moved(Moved::Part { tenant: self.brief.tenant, stack: placed.id, part: Membership::Next });
+        let part = moved(Moved::Part { tenant: self.brief.tenant, stack: placed.id, part: Membership::Next });
         if placed.create.is_none() {
             return vec![part];
         }

@@ -101,9 +101,10 @@ impl TierChange {
                 ("waiting", reason.unwrap_or_default())
             }
             (None, None, Stage::Holding) => match self.hold_until {
-                Some(until) if until > now => {
-                    ("waiting", format!("served as {}; can be undone until {} UTC", self.brief.to_name, until.human()))
-                }
+                Some(until) if until > now => (
+                    "waiting",
+                    format!("served as {}; can be undone until {} UTC", self.brief.to_name, until.human()),
+                ),
                 Some(_) | None => ("running", "its hold is over".to_owned()),
             },
             (None, None, Stage::Verifying) => match &self.health {

@@ -170,7 +170,12 @@ impl<const OFFBOARDING: bool> Work<OFFBOARDING> {
 
     pub(super) fn note_removal(&mut self, at: Timestamp) {
         if self.removal == Step::Done {
-            self.note(at, "Sign-in", "its users and what was made for them in Cognito are gone".to_owned(), None);
+            self.note(
+                at,
+                "Sign-in",
+                "its users and what was made for them in Cognito are gone".to_owned(),
+                None,
+            );
         }
     }
 
@@ -196,7 +201,10 @@ impl<const OFFBOARDING: bool> Work<OFFBOARDING> {
         let sample = samples.iter().find(|sample| sample.stack == piece.stack);
         match sample {
             Some(sample) if sample.down.is_none() => {
-                let sentence = format!("{} still answers though it is deleted; look what runs there, then retry", piece.name);
+                let sentence = format!(
+                    "{} still answers though it is deleted; look what runs there, then retry",
+                    piece.name
+                );
                 vec![Event::Failed { reason: Reason::new("still_there", sentence) }]
             }
             Some(_) | None => vec![Event::SeenGone],

@@ -25,7 +25,12 @@ pub(super) async fn call(url: &str, secret: &str, input: &Input, timeout: Durati
 
 async fn ask(url: &str, secret: &str, input: &Input) -> Told {
     let (Some(client), Ok(mut at)) = (client(), url.parse::<Url>()) else {
-        return Told::failed("hook_not_set_up", "its address cannot be used".to_owned(), false, String::new());
+        return Told::failed(
+            "hook_not_set_up",
+            "its address cannot be used".to_owned(),
+            false,
+            String::new(),
+        );
     };
     let origin = at.origin();
     let first = client.post(at.clone()).header(header::CONTENT_TYPE, "application/json");
@@ -46,8 +51,10 @@ async fn ask(url: &str, secret: &str, input: &Input) -> Told {
         log = format!("{log}{status}\n{text}\n");
         match status {
             StatusCode::ACCEPTED => {
-                let Some(next) = location.and_then(|to| at.join(&to).ok()).filter(|to| to.origin() == origin) else {
-                    let sentence = "answered 202 without a Location on the same server to ask again".to_owned();
+                let Some(next) = location.and_then(|to| at.join(&to).ok()).filter(|to| to.origin() == origin)
+                else {
+                    let sentence =
+                        "answered 202 without a Location on the same server to ask again".to_owned();
                     return Told::failed("hook_no_location", sentence, false, log);
                 };
                 at = next;

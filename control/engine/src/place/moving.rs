@@ -52,7 +52,8 @@ async fn in_turn(
     let (stacks, joins, in_place) = match place.stays_in(&own) {
         // What the rollout has planned for the stack is for its former tier.
         Some(_) if latest.is_some() => {
-            let sentence = "a rollout is on its way; the tenant's own stack changes its tier when that has ended";
+            let sentence =
+                "a rollout is on its way; the tenant's own stack changes its tier when that has ended";
             return Ok(Answer::Refused(Reason::new("rollout_open", sentence)));
         }
         Some(stack) => (vec![place.updated(stack)], vec![], true),
