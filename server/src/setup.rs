@@ -1,6 +1,10 @@
 //! The set-up file: the targets that stacks are made in, the queues that Tidegate listens to, and where checks of gates
 //! are measured.
 
+mod hooks;
+
+pub use hooks::HookSetup;
+
 use crate::check_setup::{CheckHookSetup, ChecksSetup, PrometheusSetup, sources};
 use anyhow::{Context as _, Result, bail};
 use aws::{Account, Role};
@@ -27,6 +31,9 @@ pub struct Setup {
     pub targets: Vec<TargetSetup>,
     /// Messages to and from other systems.
     pub queues: Option<QueuesSetup>,
+    /// What this installation does itself at steps of sagas, in the order in which it is called.
+    #[serde(default, rename = "hook")]
+    pub hooks: Vec<HookSetup>,
     /// What gates may ask for numbers.
     #[serde(default)]
     pub prometheus: Vec<PrometheusSetup>,
@@ -262,6 +269,7 @@ impl Setup {
                 );
             }
         }
+        hooks::check(&self.hooks)?;
         self.queues.as_ref().map_or(Ok(()), |queues| queues.check().context("queues"))
     }
 }

@@ -1,7 +1,9 @@
-//! What a person runs: `cargo xtask serve`, `test`, `check`, `build`, `bench`.
+//! What a person runs: `cargo xtask serve`, `test`, `simulate`, `removals`, `check`, `build`, `bench`.
 
 mod packages;
 mod postgres;
+mod removals;
+mod simulate;
 mod site;
 mod steps;
 
@@ -36,10 +38,14 @@ enum Task {
     },
     /// Install what tests need, then run them all.
     Test {
-        /// Only these: `unit`, `system`, `browser`.
-        #[arg(long, value_parser = ["unit", "system", "browser"])]
+        /// Only these: `unit`, `simulate`, `system`, `browser`.
+        #[arg(long, value_parser = ["unit", "simulate", "system", "browser"])]
         only: Option<String>,
     },
+    /// Run the engine against everything that may go wrong, from seeds.
+    Simulate(simulate::Simulate),
+    /// Take out the code that keeps each law, and see that tests notice; slow.
+    Removals(removals::Removals),
     /// Formatting and lints.
     Check,
     /// Measure, and print what README says.
@@ -67,6 +73,8 @@ fn main() -> Result<()> {
             Ok(())
         }
         Task::Test { only } => test(only.as_deref()),
+        Task::Simulate(what) => simulate::simulate(&what),
+        Task::Removals(which) => removals::removals(&which),
         Task::Check => check(),
         Task::Bench { only } => bench(only.as_deref()),
     }
@@ -103,6 +111,10 @@ fn test(only: Option<&str>) -> Result<()> {
         packages::python()?;
         let all = ["app", "aws", "domain", "store", "service", "drivers", "engine", "sample", "server"];
         run("Running the unit tests", &mut suite(&all))?;
+    }
+    if wants("simulate") {
+        run("Testing the simulator", &mut suite(&["simulator"]))?;
+        simulate::simulate(&simulate::Simulate::default())?;
     }
     if wants("system") {
         run("Running the whole-system tests", &mut suite(&["system-tests"]))?;
@@ -151,6 +163,7 @@ fn check() -> Result<()> {
         "engine",
         "sample",
         "server",
+        "simulator",
         "system-tests",
         "xtask",
     ];

@@ -196,7 +196,7 @@ fn decision(said: &Decision) -> impl IntoView + use<> {
         Verdict::Reject => ("failed", "rejected"),
     };
     let groups =
-        (!said.groups.is_empty()).then(|| format!(" for {}", said.groups.join(", "))).unwrap_or_default();
+        if said.groups.is_empty() { String::new() } else { format!(" for {}", said.groups.join(", ")) };
     let comment = (!said.comment.is_empty()).then(|| view! { <small>"“" {said.comment.clone()} "”"</small> });
     let seen: Vec<_> = said.evidence.iter().map(|e| view! { <small>{e.sentence()}</small> }).collect();
     let at = said.at;

@@ -11,6 +11,7 @@ mod holds;
 mod import;
 mod import_rows;
 mod mail;
+mod offboarding;
 mod overview;
 mod pools;
 mod portal;
@@ -19,6 +20,7 @@ mod refusal;
 mod release_form;
 mod releases;
 mod replicas;
+mod rollback;
 mod rollout;
 mod rollouts;
 mod settings;
@@ -32,6 +34,7 @@ mod tasks;
 mod tenant;
 mod tenant_bulk;
 mod tenants;
+mod tier_change;
 mod tier_form;
 mod tiers;
 mod windows;
@@ -60,6 +63,8 @@ pub fn router(ui: Ui) -> Router {
         .route("/tenants/new", get(tenant::new))
         .route("/tenants/bulk", get(tenant_bulk::show))
         .route("/tenants/{id}", get(tenant::show))
+        .route("/tenants/{id}/tier", get(tier_change::show))
+        .route("/tenants/{id}/certificate", get(offboarding::certificate))
         .route("/stacks/{id}", get(stacks::show))
         .route("/stacks/{id}/drawer", get(stacks::drawer))
         .route("/drift", get(drift::list))
@@ -82,6 +87,7 @@ pub fn router(ui: Ui) -> Router {
         .route("/rollouts/{id}", get(rollout::show))
         .route("/rollouts/{id}/stacks", get(rollout::stacks))
         .route("/rollouts/{id}/steer", get(rollout::confirm))
+        .route("/rollouts/{id}/rollback", get(rollback::show))
         .route("/gates/{rollout}/{wave}", get(approvals::gate))
         .route("/approvals", get(approvals::list))
         .route("/activity", get(activity::list))

@@ -8,6 +8,7 @@ mod steering;
 
 pub use cells::{CELL_STATES, StackInRollout, cells, rank, stack_in_rollout, state_label};
 
+use crate::course::Former;
 use crate::operation::Run;
 use crate::rollout::{
     Rollout, Seats, State, StepState, WaveState, asked_groups, tenants_reached, time_left, waits_for,
@@ -67,9 +68,23 @@ pub struct Timeline {
     /// What waits for a provider, not for a person; only known to a server whose drivers do the work.
     #[serde(default)]
     pub budget: Vec<BudgetWait>,
+    /// Rollouts that it has to do with.
+    #[serde(default)]
+    pub related: Vec<Related>,
     /// What happened, newest first; from the log, so empty where only the state is known.
     #[serde(default)]
     pub activity: Vec<Line>,
+}
+
+/// Another rollout that this one has to do with.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Related {
+    /// Which.
+    pub rollout: ProcessId,
+    /// What it is called.
+    pub title: String,
+    /// How they stand to each other: `leads back from`, `took over from`, `superseded by`.
+    pub says: String,
 }
 
 /// Calls that wait for the rate budget of an account and region.
@@ -99,7 +114,7 @@ impl BudgetWait {
 /// Something that a person can do with the rollout now.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Choice {
-    /// `override`, `pause`, `resume`, `retry`, `enter`, `rollback`, `stop`.
+    /// `override`, `pause`, `resume`, `retry`, `enter`, `rollback`, `stop`; `back` for what has ended.
     pub verb: String,
     /// What the button says.
     pub label: String,
@@ -322,6 +337,7 @@ impl Timeline {
             steering: steering::choices(rollout, now),
             failures: cells::failures(rollout, FAILURES),
             budget: vec![],
+            related: related(rollout),
             activity: vec![],
         }
     }
@@ -404,6 +420,30 @@ fn asks(rollout: &Rollout, wave: usize) -> Option<Asks> {
             .map(|d| d.by.name.clone())
             .collect(),
     })
+}
+
+fn related(rollout: &Rollout) -> Vec<Related> {
+    let course = &rollout.plan.course;
+    let by = match &rollout.state {
+        State::Superseded { by, .. } => Some(by),
+        State::Running
+        | State::Settling { .. }
+        | State::Halted { .. }
+        | State::RollingBack { .. }
+        | State::RolledBack { .. }
+        | State::Succeeded { .. }
+        | State::Aborted { .. } => None,
+    };
+    let all = [
+        ("leads back from", course.back.as_ref().map(|back| &back.from)),
+        ("took over from", course.supersedes.as_ref()),
+        ("superseded by", by),
+    ];
+    let tell = |(says, former): (&str, Option<&Former>)| {
+        let former = former?;
+        Some(Related { rollout: former.rollout, title: former.title.clone(), says: says.to_owned() })
+    };
+    all.into_iter().filter_map(tell).collect()
 }
 
 fn is_there(state: &StepState) -> bool {

@@ -5,10 +5,11 @@ mod common;
 
 use common::{release, tier};
 use domain::access::{Channel, Role};
-use domain::check::{Found, Measure, Measured, Measurement, Reading, Scope};
+use domain::check::{Found, Measure, Measured, Measurement, Reading};
+use domain::course::Scope;
 use domain::operation::Run;
 use domain::parameter::Values;
-use domain::plan::{Change, StackFacts, check, plan};
+use domain::plan::{Change, StackFacts, Step, check, plan};
 use domain::process::{Closed, Effect, Outcome, Process, Record, Sample, Seen, Surroundings};
 use domain::rollout::{Command, Event, Person, Phase, Rollout, State, StepState, Verdict, WaveState};
 use domain::stack::{StackKind, StackTarget};
@@ -79,7 +80,7 @@ fn outside() -> impl Strategy<Value = Check> {
         |(interval, grace, min_samples, tolerated, patience, entry, whole)| {
             Check::Measured(Box::new(Measured {
                 name: "outside".parse().unwrap(),
-                scope: if whole { Scope::Wave } else { Scope::Stack },
+                scope: if whole { domain::check::Scope::Wave } else { domain::check::Scope::Stack },
                 interval: Span::seconds(interval),
                 grace: Span::seconds(grace * 8),
                 min_samples,
@@ -318,7 +319,11 @@ impl World {
                             self.probe = Some((wave, stacks.into_iter().map(|(id, ..)| id).collect()));
                         }
                         Effect::Measure(of) => drop(self.measures.insert(of.check, *of)),
-                        Effect::Place | Effect::Serve(_) | Effect::Preview { .. } | Effect::Identify(_) => {
+                        Effect::Place
+                        | Effect::Serve(_)
+                        | Effect::Preview { .. }
+                        | Effect::Hook(_)
+                        | Effect::Identify(_) => {
                             panic!("a rollout asks for no place, and for no preview of local stacks")
                         }
                     }
@@ -403,6 +408,16 @@ impl World {
             10 | 11 => self.ask(Command::Resume, 1),
             12 => self.ask(Command::Retry, 1),
             13 if more < 40 => self.ask(Command::Rollback { comment: String::new() }, 1),
+            13 if more < 160 => {
+                let wave = more % self.rollout.waves.len();
+                let all = self.rollout.plan.waves.iter().flat_map(|w| &w.steps).map(|s| s.stack);
+                let one = all.clone().nth(more % all.count().max(1));
+                let scope = match one {
+                    Some(stack) if more > 70 => Scope::Stack(stack),
+                    Some(_) | None => Scope::Wave(wave),
+                };
+                self.ask(Command::TakeBack { scope, comment: String::new() }, 1);
+            }
             16 => self.join(more),
             17 => {
                 let all: Vec<_> =
@@ -608,7 +623,11 @@ fn laws(world: &World) {
         }
         match event {
             Event::OperationStarted { operation, wave, step, phase, .. } => {
-                assert!(before.paused.is_none(), "it starts something while it is paused");
+                let asked = before.waves[*wave].steps[*step].recalled.is_some();
+                assert!(before.paused.is_none() || asked, "it starts something while it is paused");
+                if *phase == Phase::Back {
+                    newest_first(&before, *wave);
+                }
                 assert!(tokens.insert(*operation), "a token is used twice (laws 3, 7)");
                 let stack = stack_of(*wave, *step);
                 assert!(flying.insert(stack, *operation).is_none(), "two operations on one stack (law 3)");
@@ -759,6 +778,9 @@ fn laws(world: &World) {
         for (planned, wave) in rollout.plan.waves.iter().zip(&rollout.waves) {
             for (step, state) in planned.steps.iter().zip(&wave.steps) {
                 match &state.run {
+                    _ if matches!(state.undo, Run::Succeeded { .. } | Run::Failed { .. }) => {
+                        assert!(state.recalled.is_some(), "{} went back though nobody asked", step.name);
+                    }
                     Run::Succeeded { .. } | Run::Unchanged if world.deleted.contains(&step.stack) => {}
                     Run::Succeeded { .. } | Run::Unchanged => {
                         assert_eq!(
@@ -788,6 +810,22 @@ fn laws(world: &World) {
                 assert!(back, "{} is not back where it was: {runs:?}", step.name);
             }
         }
+    }
+}
+
+/// Where all goes back, nothing of an older wave does before the newer ones have ended; and a stack goes back alone only
+/// where a person said so.
+fn newest_first(before: &Rollout, wave: usize) {
+    let steps = |wave: usize| before.plan.waves[wave].steps.iter().zip(&before.waves[wave].steps);
+    if matches!(before.state, State::RollingBack { .. }) {
+        let waits =
+            |(step, state): (&Step, &StepState)| before.is_away(step, state) && !state.undo.has_ended();
+        assert!(
+            !(wave + 1..before.waves.len()).any(|later| steps(later).any(waits)),
+            "an older wave goes first"
+        );
+    } else {
+        assert!(steps(wave).any(|(_, s)| s.recalled.is_some()), "it goes back though nobody said so");
     }
 }
 

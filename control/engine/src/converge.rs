@@ -3,7 +3,7 @@
 //! One server at a time has the duty; what it decides is written in turn, with the repairs that it begins, so that a
 //! server which has lost the duty without knowing it doubles nothing (DESIGN §3, laws 3 and 7).
 
-use crate::{Context, LEASE, place};
+use crate::{Context, LEASE, place, time};
 use domain::catchup::{Candidate, Member, MemberState, Mode, Move, Policy, Queue, mend_of, repair};
 use domain::fleet::plural;
 use domain::process::{Closed, Mail, Recipient};
@@ -12,7 +12,7 @@ use domain::work::{Mend, Repair};
 use domain::{Actor, ProcessId, Reason, StackId, Timestamp};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use store::{Around, NewEvent, SkewAlarm, Store, StoreError, Tx, Waiting, begin};
 use tokio::sync::broadcast::error::RecvError;
 
@@ -29,20 +29,21 @@ struct Memory {
     /// Until when this server has the duty.
     until: Timestamp,
     /// When the alarm's figures were looked at.
-    skew_at: Option<Instant>,
+    skew_at: Option<Duration>,
 }
 
 /// Follows the fleet until the engine ends.
 pub(crate) async fn follow(context: Context) {
     let mut hints = context.store.subscribe();
-    let mut round = tokio::time::interval(LOOK);
+    let mut round = time::Rounds::new(LOOK);
     let mut memory = Memory { until: Timestamp(0), skew_at: None };
     loop {
         tokio::select! {
+            biased;
             () = context.shutdown.cancelled() => break,
             _ = round.tick() => {}
             hint = hints.recv() => match hint {
-                Ok(hint) if hint.streams.iter().any(|s| concerns(s)) => tokio::time::sleep(BREATH).await,
+                Ok(hint) if hint.streams.iter().any(|s| concerns(s)) => time::sleep(BREATH).await,
                 Ok(_) => continue,
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
@@ -74,8 +75,8 @@ async fn look(context: &Context, memory: &mut Memory) -> Result<(), StoreError> 
         }
         memory.until = until;
     }
-    if memory.skew_at.is_none_or(|at| at.elapsed() >= FRESH) {
-        memory.skew_at = Some(Instant::now());
+    if memory.skew_at.is_none_or(|at| time::now() - at >= FRESH) {
+        memory.skew_at = Some(time::now());
         note_closings(context).await?;
         watch_skew(context).await?;
     }
@@ -98,6 +99,11 @@ async fn advance(context: &Context) -> Result<bool, StoreError> {
     let now = (context.clock)();
     let queue = store.catchup_queue(policy.pause).await?;
     let leftovers = store.catchup_leftovers().await?;
+    // Nobody is brought to a version that somebody warns of; a batch that runs comes to its end.
+    let release = store.live_release().await?;
+    if queue.batch.is_none() && leftovers.is_empty() && release.is_some_and(|r| r.usable().is_err()) {
+        return Ok(false);
+    }
     let around = Around { planned: planned(context).await?, closed: closed(context, now).await? };
     if decide(store, &queue, &leftovers, &policy, &around, now).await?.is_empty() {
         return Ok(false);
@@ -300,7 +306,7 @@ async fn begin_repair(
     if store.open_process_about(&stack.to_string()).await?.is_some() {
         return tx.end_catchup(stack, Some(now + policy.back_off), false).await;
     }
-    let id = ProcessId(uuid::Uuid::now_v7());
+    let id = ProcessId(store::ids::fresh());
     begin::<Repair>(tx, id, &Actor::engine(), &event, now).await?;
     if mend != Mend::Nothing {
         // Looked at again once the repair has ended: until then it counts as drifted.
@@ -390,5 +396,5 @@ async fn tell(
         subject: subject.to_owned(),
         body: format!("{sentence}.\n\n{{base}}/fleet\n"),
     };
-    tx.mail(&uuid::Uuid::now_v7().to_string(), &mail, at).await
+    tx.mail(&store::ids::fresh().to_string(), &mail, at).await
 }

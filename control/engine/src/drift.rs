@@ -4,7 +4,7 @@
 //! asks: it is changed by us then. A stack that was repaired is checked again as soon as the repair has ended.
 
 use crate::hold::{HOLD, hold};
-use crate::{Context, Setup, place};
+use crate::{Context, Setup, place, time};
 use domain::drift::{Drift, DriftState};
 use domain::rollout::State;
 use domain::{Actor, Reason, Span, StackId, Timestamp};
@@ -43,9 +43,10 @@ async fn watch(context: &Context, setup: Setup) {
             std::future::pending().await
         };
         tokio::select! {
+            biased;
             () = context.shutdown.cancelled() => return,
-            () = tokio::time::sleep(LOOK) => {}
-            () = heard => tokio::time::sleep(Duration::from_millis(200)).await,
+            () = time::sleep(LOOK) => {}
+            () = heard => time::sleep(Duration::from_millis(200)).await,
         }
     }
 }
@@ -90,6 +91,7 @@ async fn check_some(context: &Context, setup: &Setup) -> Result<bool, StoreError
         Ok(true)
     };
     let found = tokio::select! {
+        biased;
         () = context.shutdown.cancelled() => return Ok(false),
         found = hold(setup.driver.drift(&ours), renew) => found,
     };

@@ -1,6 +1,7 @@
 //! Tells a hold's owner a day before it ends, and ends it on its time.
 
 use crate::Context;
+use crate::time::Rounds;
 use domain::hold::{Hold, NOTICE};
 use domain::process::{Mail, Recipient};
 use domain::{Actor, Reason};
@@ -11,10 +12,10 @@ const ROUND: Duration = Duration::from_secs(1);
 
 /// Follows holds until the engine ends.
 pub(crate) async fn follow(context: Context) {
-    let mut round = tokio::time::interval(ROUND);
-    round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut round = Rounds::new(ROUND);
     loop {
         tokio::select! {
+            biased;
             () = context.shutdown.cancelled() => return,
             _ = round.tick() => {}
         }
@@ -70,7 +71,7 @@ async fn tell(context: &Context, hold: &Hold) -> Result<(), StoreError> {
             hold.stack
         ),
     };
-    tx.mail(&uuid::Uuid::now_v7().to_string(), &mail, now).await?;
+    tx.mail(&store::ids::fresh().to_string(), &mail, now).await?;
     let sentence = format!("{} is told that the hold on {name} ends on {until} UTC", hold.spec.owner);
     record(&mut tx, hold, "hold_ends_soon", sentence, now).await?;
     tx.commit().await

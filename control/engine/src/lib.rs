@@ -11,6 +11,7 @@ mod ground;
 mod health;
 mod hold;
 mod holds;
+mod hooks;
 mod identity;
 mod log;
 mod mailer;
@@ -24,8 +25,10 @@ mod right;
 mod runner;
 mod suspend;
 mod targets;
+pub mod time;
 mod windows;
 
+pub use hooks::{Call, Hook, Hooks};
 pub use mailer::{MailConfig, Mailer};
 pub use measure::{CheckHook, Prometheus, Sources};
 pub use targets::{Setup, Targets};
@@ -33,7 +36,7 @@ pub use targets::{Setup, Targets};
 use domain::process::ProcessKind;
 use domain::{OperationId, ProcessId, Timestamp};
 use drivers::DriverEvent;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
@@ -89,7 +92,7 @@ pub async fn run_as(
     let (rollout, windows) = (Arc::default(), Arc::default());
     let context = Context { store, targets, clock, owner, shutdown: shutdown.clone(), rollout, windows };
     let tasks = TaskTracker::new();
-    let mut running: HashMap<ProcessId, mpsc::Sender<OperationId>> = HashMap::new();
+    let mut running: BTreeMap<ProcessId, mpsc::Sender<OperationId>> = BTreeMap::new();
     let mut hints = context.store.subscribe();
     if let Err(error) = context.store.forget_leases().await {
         tracing::warn!(%error, "what a server that died worked on is taken over when its lease has lapsed");
@@ -109,12 +112,13 @@ pub async fn run_as(
     for setup in context.targets.iter() {
         tasks.spawn(forward(setup.driver.events(), news_in.clone(), shutdown.clone()));
     }
-    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    let mut tick = time::Rounds::new(Duration::from_secs(1));
     let mut log = log::Log::default();
     let mut unnoted = health::Unnoted::default();
     let mut away = false;
     loop {
         let look = tokio::select! {
+            biased;
             () = shutdown.cancelled() => break,
             _ = tick.tick() => {
                 let writing = async {
@@ -184,17 +188,17 @@ pub async fn run_as(
         log.flush(&context.store).await;
         unnoted.note(&context).await;
     };
-    let _ = tokio::time::timeout(LAST_WORDS, last).await;
+    let _ = time::within(LAST_WORDS, last).await;
     tasks.close();
-    let _ = tokio::time::timeout(Duration::from_secs(10), tasks.wait()).await;
-    let released = tokio::time::timeout(LAST_WORDS, context.store.release_leases(&context.owner)).await;
-    if !matches!(released, Ok(Ok(()))) {
+    let _ = time::within(Duration::from_secs(10), tasks.wait()).await;
+    let released = time::within(LAST_WORDS, context.store.release_leases(&context.owner)).await;
+    if !matches!(released, Some(Ok(()))) {
         tracing::warn!("another server goes on when the leases of this one have lapsed");
     }
 }
 
 /// Whether a stream is of a process that nobody runs here: one that is new, or was asleep.
-fn begins(stream: &str, running: &HashMap<ProcessId, mpsc::Sender<OperationId>>) -> bool {
+fn begins(stream: &str, running: &BTreeMap<ProcessId, mpsc::Sender<OperationId>>) -> bool {
     let Some((kind, id)) = stream.split_once('/') else { return false };
     kind.parse::<ProcessKind>().is_ok() && id.parse::<ProcessId>().is_ok_and(|id| !running.contains_key(&id))
 }
@@ -214,6 +218,7 @@ async fn forward(
     use tokio::sync::broadcast::error::RecvError;
     loop {
         let event = tokio::select! {
+            biased;
             () = shutdown.cancelled() => return,
             event = from.recv() => event,
         };

@@ -2,10 +2,11 @@
 //! nothing that was missed stays so.
 
 use crate::Context;
+use crate::time::Rounds;
 use domain::tenant::TenantState;
 use domain::{StackId, TenantId};
 use drivers::Served;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 use store::StoreError;
@@ -17,10 +18,11 @@ const ROUND: Duration = Duration::from_secs(60);
 /// Follows tenants that people suspend, reactivate and keep, until the engine ends.
 pub(crate) async fn follow(context: Context) {
     let mut hints = context.store.subscribe();
-    let mut round = tokio::time::interval(ROUND);
+    let mut round = Rounds::new(ROUND);
     let mut told = HashMap::new();
     loop {
         let done = tokio::select! {
+            biased;
             () = context.shutdown.cancelled() => return,
             _ = round.tick() => all(&context, &mut told).await,
             hint = hints.recv() => match hint {
@@ -41,9 +43,12 @@ async fn changed(context: &Context, streams: &[String]) -> Result<(), StoreError
         let Some(tenant) = stream.strip_prefix("tenant/").and_then(|id| id.parse::<TenantId>().ok()) else {
             continue;
         };
-        let stacks = context.store.stacks_of(tenant).await?;
-        let live: Vec<_> = stacks.iter().filter(|s| s.actual.is_some()).map(|s| s.id).collect();
-        serve(context, &live).await?;
+        for (stack, _) in context.store.memberships_of(tenant).await? {
+            let live = context.store.stack(stack).await?.is_some_and(|s| s.actual.is_some());
+            if live {
+                serve(context, &[stack]).await?;
+            }
+        }
     }
     Ok(())
 }
@@ -67,7 +72,7 @@ pub(crate) async fn serve(context: &Context, stacks: &[StackId]) -> Result<(), S
 
 /// Tells every stack whose list is another than the one it was told in the last round.
 async fn all(context: &Context, told: &mut HashMap<StackId, u64>) -> Result<(), StoreError> {
-    let mut lists: HashMap<StackId, DefaultHasher> = HashMap::new();
+    let mut lists: BTreeMap<StackId, DefaultHasher> = BTreeMap::new();
     for (stack, tenant) in context.store.memberships().await? {
         let list = lists.entry(stack).or_default();
         tenant.hash(list);

@@ -36,8 +36,9 @@ pub(crate) async fn follow(context: Context) {
             std::future::pending().await
         };
         tokio::select! {
+            biased;
             () = context.shutdown.cancelled() => return,
-            () = tokio::time::sleep(LOOK) => {}
+            () = crate::time::sleep(LOOK) => {}
             () = heard => {}
         }
     }
@@ -72,6 +73,7 @@ async fn next(context: &Context) -> Result<bool, StoreError> {
     let claimed = context.store.claim_preview(&context.owner, now, until(now)).await?;
     let Some(request) = claimed else { return Ok(false) };
     tokio::select! {
+        biased;
         // What was begun is begun anew by whoever comes next; its change sets are taken away then.
         () = context.shutdown.cancelled() => Ok(false),
         done = find_out(context, &request) => done.map(|()| true),

@@ -4,10 +4,11 @@ use crate::drive::{self, Report};
 use crate::hold::hold;
 use crate::questions::{self, Answer, Asks};
 use crate::right::Right;
-use crate::{Context, measure, preview};
+use crate::{Context, measure, preview, time};
 use domain::onboarding::Onboarding;
 use domain::process::{Effect, Next, Process, ProcessKind, Seen, Surroundings};
 use domain::rollout::Rollout;
+use domain::tier_change::TierChange;
 use domain::work::{Offboarding, Repair};
 use domain::{Actor, Digest, OperationId, ProcessId, Span, StackId, Timestamp};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -32,6 +33,7 @@ pub(crate) async fn run(
     match kind {
         ProcessKind::Rollout => drive_to_end::<Rollout>(context, id, news).await,
         ProcessKind::Onboarding => drive_to_end::<Onboarding>(context, id, news).await,
+        ProcessKind::TierChange => drive_to_end::<TierChange>(context, id, news).await,
         ProcessKind::Offboarding => drive_to_end::<Offboarding>(context, id, news).await,
         ProcessKind::Repair => drive_to_end::<Repair>(context, id, news).await,
     }
@@ -60,8 +62,9 @@ where
                 };
                 let pause = Duration::from_millis(500 << attempt.min(most));
                 tokio::select! {
+                    biased;
                     () = context.shutdown.cancelled() => return,
-                    () = tokio::time::sleep(pause) => {}
+                    () = time::sleep(pause) => {}
                 }
             }
         }
@@ -182,8 +185,9 @@ where
         let until = wake_at.map_or(SWEEP, |at| (at.0 - now.0).clamp(1, SWEEP));
         let mut seen: Vec<Report> = vec![];
         tokio::select! {
+            biased;
             () = context.shutdown.cancelled() => return Ok(()),
-            () = tokio::time::sleep(Duration::from_millis(u64::try_from(until).unwrap_or(1))) => {}
+            () = time::sleep(Duration::from_millis(u64::try_from(until).unwrap_or(1))) => {}
             Some(report) = reports.recv() => {
                 seen.push(report);
             }
@@ -230,7 +234,7 @@ fn sleeps<P: Process>(next: &Next<P::Event>, memory: &Memory, now: Timestamp) ->
 
 const fn is_question(effect: &Effect) -> bool {
     match effect {
-        Effect::Place | Effect::Serve(_) | Effect::Identify(_) => true,
+        Effect::Place | Effect::Serve(_) | Effect::Identify(_) | Effect::Hook(_) => true,
         Effect::Drive(_) | Effect::Probe { .. } | Effect::Measure(_) | Effect::Preview { .. } => false,
     }
 }
@@ -291,7 +295,7 @@ fn act<P: Asks>(
                     let _ = reports.send(Report::Measured(of, reading)).await;
                 });
             }
-            Effect::Place | Effect::Serve(_) | Effect::Identify(_)
+            Effect::Place | Effect::Serve(_) | Effect::Identify(_) | Effect::Hook(_)
                 if !memory.asking && memory.ask_at <= now =>
             {
                 memory.asking = true;
@@ -318,6 +322,7 @@ fn act<P: Asks>(
             | Effect::Place
             | Effect::Serve(_)
             | Effect::Identify(_)
+            | Effect::Hook(_)
             | Effect::Preview { .. } => {}
         }
     }
@@ -440,7 +445,7 @@ where
         Err(StoreError::Conflict(conflict)) => {
             if conflict != Conflict::Stale {
                 // Whoever is in the way needs a moment.
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                time::sleep(Duration::from_millis(200)).await;
             }
             Ok(false)
         }

@@ -6,6 +6,7 @@
 use crate::Context;
 use crate::hold::{HOLD, hold};
 use crate::identity::{no_account, refusal, share};
+use crate::time::Rounds;
 use domain::identity::Refusal;
 use domain::operation::back_off;
 use domain::tenant::TenantState;
@@ -20,9 +21,10 @@ const ROUND: Duration = Duration::from_secs(5);
 /// Follows suspensions until the engine ends.
 pub(crate) async fn follow(context: Context) {
     let mut hints = context.store.subscribe();
-    let mut round = tokio::time::interval(ROUND);
+    let mut round = Rounds::new(ROUND);
     loop {
         tokio::select! {
+            biased;
             () = context.shutdown.cancelled() => return,
             _ = round.tick() => {}
             hint = hints.recv() => match hint {

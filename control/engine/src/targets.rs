@@ -1,5 +1,6 @@
 //! The targets of this installation: which driver makes a stack, and where new ones go.
 
+use crate::hooks::Hooks;
 use crate::measure::Sources;
 use domain::release::DriverKind;
 use domain::stack::StackTarget;
@@ -24,10 +25,12 @@ pub struct Setup {
     pub users: Option<aws::Users>,
 }
 
-/// Every set-up, in the order in which they are asked for a place, and where checks of gates are measured.
+/// Every set-up, in the order in which they are asked for a place; the hooks beside them, and where checks of gates are
+/// measured.
 #[derive(Clone, Default)]
 pub struct Targets {
     setups: Vec<Setup>,
+    hooks: Hooks,
     sources: Sources,
 }
 
@@ -35,7 +38,19 @@ impl Targets {
     /// These, first match first.
     #[must_use]
     pub fn new(setups: Vec<Setup>) -> Self {
-        Self { setups, sources: Sources::default() }
+        Self { setups, hooks: Hooks::default(), sources: Sources::default() }
+    }
+
+    /// With these hooks at the steps of sagas.
+    #[must_use]
+    pub fn with_hooks(self, hooks: Hooks) -> Self {
+        Self { hooks, ..self }
+    }
+
+    /// The hooks.
+    #[must_use]
+    pub const fn hooks(&self) -> &Hooks {
+        &self.hooks
     }
 
     /// With these places to measure checks of gates.

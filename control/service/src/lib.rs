@@ -3,7 +3,9 @@
 //! Every method takes the actor first. A rule that lives in a door is a bug; SQL stands in `store` alone.
 
 mod access;
+mod ahead;
 mod answers;
+mod back;
 mod drift;
 mod error;
 mod fleet;
@@ -15,6 +17,7 @@ mod import_form;
 mod intake;
 mod kept;
 mod lists;
+mod offboarding;
 mod people;
 mod pools;
 mod portal;
@@ -29,6 +32,7 @@ mod strategies;
 mod tasks;
 mod tenant_edit;
 mod tenants;
+mod tier_change;
 mod tier_diff;
 mod tier_edit;
 mod tiers;
@@ -38,7 +42,9 @@ mod window_form;
 mod windows;
 
 pub use access::{SessionUser, hash_token};
+pub use ahead::Ahead;
 pub use answers::Repeatable;
+pub use back::{BackPreview, RollBack, TakenBack};
 pub use drift::{DriftFilter, DriftList};
 pub use error::{Error, Result};
 pub use fleet::{CatchUpPreview, Chosen, Convergence, FleetLine, FleetList, RulesForm};
@@ -48,10 +54,11 @@ pub use import::Imported;
 pub use import_form::{ImportForm, ImportSource};
 pub use intake::Taken;
 pub use lists::Page;
+pub use offboarding::OffboardingView;
 pub use people::{NewPassword, NewToken, NewUser, TokenRow};
 pub use pools::{PoolAlarm, PoolCard, PoolForm, PoolGroup};
 pub use portal::{OwnWindow, OwnWindowForm, OwnWindowState, Portal};
-pub use ports::{Drivers, Pressure, Row, TakesAll, TargetCard, TierNeeds, Update};
+pub use ports::{Drivers, HookCard, Pressure, Row, TakesAll, TargetCard, TierNeeds, Update};
 pub use preview::{PreviewStanding, WaveChanges};
 pub use queues::{CountsFor, QueueCard, QueueHealth, QueueRole, QueueSetup, QueueView};
 pub use releases::NewRelease;
@@ -61,6 +68,7 @@ pub use signup::{Offer, Progress, SignupForm};
 pub use strategies::{CheckSources, StrategyPreview, WavePreview};
 pub use tenant_edit::{BulkChange, BulkPreview, BulkVerb, TenantEdit};
 pub use tenants::{NewTenant, TenantDetail};
+pub use tier_change::{TierChangeForm, TierChangePreview, TierChangeView};
 pub use tier_diff::{Difference, differences};
 pub use tier_edit::{ParameterRow, TierEdit, TierPreview};
 pub use tiers::{TierCard, TierForm, default_parameters};
@@ -185,5 +193,5 @@ impl Service {
 }
 
 fn new_id<T: From<uuid::Uuid>>() -> T {
-    uuid::Uuid::now_v7().into()
+    store::ids::fresh().into()
 }

@@ -106,7 +106,7 @@ impl Service {
                 "{sentence}: another system's pipeline goes on or ends by it.\n\nDecide here:\n{{base}}/approvals\n"
             ),
         };
-        tx.mail(&uuid::Uuid::now_v7().to_string(), &mail, task.received_at).await?;
+        tx.mail(&store::ids::fresh().to_string(), &mail, task.received_at).await?;
         tx.record(&format!("task/{id}"), None, &actor, self.event("task_asked", sentence, &task.wave))
             .await?;
         tx.commit().await?;

@@ -82,7 +82,7 @@ impl Tx {
         let Announcement { key, rollout, wave, plan_hash, .. } = announcement;
         let sql = "insert into announcements (id, key, rollout, wave, plan_hash, body, created_at, state, at)
                    values ($1,$2,$3,$4,$5,$6,$7,'waiting',$7) on conflict (key) do nothing";
-        let id = uuid::Uuid::now_v7().to_string();
+        let id = crate::ids::fresh().to_string();
         let (rollout, wave, body) = (rollout.to_string(), *wave, announcement.json());
         let bound = args![id.as_str(), key.as_str(), rollout.as_str(), wave, plan_hash.as_str(), body, at];
         if self.execute(sql, bound).await? == 1 {

@@ -152,7 +152,7 @@ impl Store {
             return Ok(());
         }
         for address in to {
-            let id = DeliveryId(uuid::Uuid::now_v7());
+            let id = DeliveryId(crate::ids::fresh());
             let sql =
                 "insert into mail_deliveries (id, mail, address, state, at) values ($1,$2,$3,'waiting',$4)
                        on conflict (mail, address) do nothing";

@@ -15,9 +15,12 @@ mod error;
 mod events;
 mod fleet;
 mod glance;
+mod hooks;
 mod identities;
+pub mod ids;
 mod import;
 mod migrate;
+mod moves;
 mod outbox;
 mod pages;
 mod people;
@@ -33,6 +36,7 @@ mod replicas;
 mod running;
 mod signups;
 mod skew;
+mod sole;
 mod sql;
 mod stacks;
 mod tasks;
@@ -50,6 +54,7 @@ pub use error::{Conflict, StoreError};
 pub use events::{Activity, ActivityFilter, NewEvent, StoredEvent};
 pub use fleet::TierVersions;
 pub use glance::StackHealth;
+pub use hooks::HookRun;
 pub use identities::TenantIdentity;
 pub use outbox::{Addressing, Message, OpenGate};
 pub use people::{ApiToken, User};
@@ -61,6 +66,7 @@ pub use replicas::{Replica, ReplicaRow};
 pub use running::{Running, begin};
 pub use signups::{Signup, SignupState};
 pub use skew::{FleetSkew, SkewAlarm};
+pub use sole::{Call, Fate, Kind, Met};
 pub use stacks::{Brief, OperationRow, Route, ServedBy};
 pub use tasks::{Task, TaskDecision, TaskState, Untold};
 pub use tenants::{TenantFilter, TenantOrder, TenantRow};
@@ -83,6 +89,7 @@ pub struct Store {
 enum Pool {
     Sqlite { read: SqlitePool, write: SqlitePool },
     Postgres(std::sync::Arc<Connections>),
+    Sole(sole::Sole),
 }
 
 /// Heard when a tenant that waits for a place may find one: a release went live, or a stack was made.
@@ -134,6 +141,7 @@ pub struct Tx {
 enum TxInner {
     Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
     Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+    Sole(sole::SoleTx),
 }
 
 impl Store {
@@ -190,6 +198,7 @@ impl Store {
             Pool::Postgres(to) => {
                 TxInner::Postgres(within(false, async { Ok(to.write.begin().await?) }).await?)
             }
+            Pool::Sole(sole) => TxInner::Sole(sole.begin().await?),
         };
         Ok(Tx { inner, hints: self.hints.clone(), streams: vec![], in_turn: false, patient: false })
     }
@@ -206,7 +215,7 @@ impl Store {
     /// It does not, or not within three seconds.
     pub async fn ping(&self) -> Result<(), StoreError> {
         match &self.pool {
-            Pool::Sqlite { .. } => self.fetch("select 1", vec![]).await.map(drop),
+            Pool::Sqlite { .. } | Pool::Sole(_) => self.fetch("select 1", vec![]).await.map(drop),
             Pool::Postgres(to) => to.ping().await,
         }
     }
@@ -215,6 +224,7 @@ impl Store {
         match &self.pool {
             Pool::Sqlite { read, .. } => sql::fetch_sqlite(read, sql, args).await,
             Pool::Postgres(to) => within(false, sql::fetch_postgres(&to.read, sql, args)).await,
+            Pool::Sole(sole) => sole.fetch(sql, args).await,
         }
     }
 
@@ -227,6 +237,7 @@ impl Store {
         match &self.pool {
             Pool::Sqlite { write, .. } => sql::execute_sqlite(write, sql, args).await,
             Pool::Postgres(to) => within(false, sql::execute_postgres(&to.write, sql, args)).await,
+            Pool::Sole(sole) => sole.execute(sql, args).await,
         }
     }
 
@@ -250,6 +261,7 @@ impl Tx {
         match self.inner {
             TxInner::Sqlite(tx) => tx.commit().await?,
             TxInner::Postgres(tx) => within(self.patient, async { Ok(tx.commit().await?) }).await?,
+            TxInner::Sole(tx) => tx.commit().await?,
         }
         if !self.streams.is_empty() {
             let _ = self.hints.send(Hint { streams: self.streams });
@@ -275,6 +287,7 @@ impl Tx {
         match &mut self.inner {
             TxInner::Sqlite(tx) => sql::fetch_sqlite(&mut **tx, sql, args).await,
             TxInner::Postgres(tx) => within(self.patient, sql::fetch_postgres(&mut **tx, sql, args)).await,
+            TxInner::Sole(tx) => tx.fetch(sql, args).await,
         }
     }
 
@@ -282,6 +295,7 @@ impl Tx {
         match &mut self.inner {
             TxInner::Sqlite(tx) => sql::execute_sqlite(&mut **tx, sql, args).await,
             TxInner::Postgres(tx) => within(self.patient, sql::execute_postgres(&mut **tx, sql, args)).await,
+            TxInner::Sole(tx) => tx.execute(sql, args).await,
         }
     }
 

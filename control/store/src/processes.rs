@@ -251,7 +251,7 @@ impl Store {
                     "update processes set lease_owner = null, lease_until = 0 where lease_owner is not null";
                 self.execute(sql, vec![]).await.map(drop)
             }
-            Pool::Postgres(_) => Ok(()),
+            Pool::Postgres(_) | Pool::Sole(_) => Ok(()),
         }
     }
 }

@@ -50,7 +50,7 @@ impl Tx {
             "insert into queue_messages (id, queue, message, digest, state, reason, received_at, ended_at)
                    values ($1,$2,$3,$4,$5,$6,$7,$7) on conflict do nothing";
         let bound = args![
-            uuid::Uuid::now_v7().to_string(),
+            crate::ids::fresh().to_string(),
             receipt.queue.as_str(),
             receipt.message.as_str(),
             receipt.digest.as_str(),

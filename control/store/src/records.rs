@@ -247,6 +247,7 @@ impl Tx {
                 let sql = "delete from tenant_stacks where tenant = $1";
                 self.execute(sql, args![tenant.to_string()]).await.map(drop)
             }
+            Record::Moved(moved) => self.moved(*moved).await,
             Record::Desired { stack, configuration, reason } => {
                 self.configuration(configuration).await?;
                 let sql = "update stacks set desired = $2, left_out = $3, left_code = $4 where id = $1";
@@ -273,10 +274,7 @@ impl Tx {
                 }
                 Ok(())
             }
-            Record::ReleaseBad { release, reason } => {
-                let sql = "update releases set bad = $2 where id = $1";
-                self.execute(sql, args![release.to_string(), erased::Json::json(reason)]).await.map(drop)
-            }
+            Record::ReleaseBad { release, bad } => self.mark_release(*release, Some(bad)).await,
             Record::Gate(gate) => self.gate(gate).await,
             Record::Mail(mail) => self.queue_mail(mail, at).await,
             Record::Announce(announcement) => self.announce(announcement, at).await,
@@ -331,7 +329,7 @@ impl Tx {
     }
 
     async fn queue_mail(&mut self, mail: &Mail, at: Timestamp) -> Result<(), StoreError> {
-        self.mail(&uuid::Uuid::now_v7().to_string(), mail, at).await
+        self.mail(&crate::ids::fresh().to_string(), mail, at).await
     }
 }
 

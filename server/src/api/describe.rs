@@ -478,8 +478,21 @@ pub struct Timeline {
     failures: Vec<Failure>,
     /// Provider's rate budgets that it waits for; only on the page's own stream.
     budget: Vec<BudgetWait>,
+    /// Rollouts that it has to do with.
+    related: Vec<Related>,
     /// What happened, newest first; only on the page's own stream.
     activity: Vec<Line>,
+}
+
+/// Another rollout that this one has to do with.
+#[derive(Serialize, ToSchema)]
+pub struct Related {
+    /// Which.
+    rollout: String,
+    /// What it is called.
+    title: String,
+    /// How they stand to each other: `leads back from`, `took over from`, `superseded by`.
+    says: String,
 }
 
 /// Calls that wait for the rate budget of an account and region.
@@ -498,7 +511,7 @@ pub struct BudgetWait {
 /// Something that can be done with a rollout now.
 #[derive(Serialize, ToSchema)]
 pub struct Choice {
-    /// `pause`, `resume`, `retry`, `enter`, `rollback`, `stop`.
+    /// `override`, `pause`, `resume`, `retry`, `enter`, `rollback`, `stop`; `back` for what has ended.
     verb: String,
     /// What it is called.
     label: String,

@@ -296,6 +296,16 @@ pub struct Comment {
     pub comment: String,
 }
 
+/// Why a tenant is suspended.
+#[derive(Deserialize, Default, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SuspendIn {
+    /// For the record and for colleagues; at most 500 characters.
+    pub comment: String,
+    /// What visitors of its address read meanwhile; at most 300 characters. A general sentence if empty.
+    pub notice: String,
+}
+
 /// How a tenant is off-boarded.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -347,8 +357,23 @@ pub struct ReleaseOut {
     pub registered_by: String,
     /// Whether the fleet runs it.
     pub live: bool,
-    /// Why it was rolled back.
-    pub bad: Option<String>,
+    /// Set where it was rolled back, or somebody warns of it.
+    pub bad: Option<BadOut>,
+}
+
+/// The mark on a release: no stack is made on it or brought to it.
+#[derive(Serialize, ToSchema)]
+pub struct BadOut {
+    /// Why.
+    pub reason: String,
+    /// Who said so; absent where a strategy did.
+    pub by: Option<String>,
+    /// When, RFC 3339.
+    pub at: Option<String>,
+    /// The rollout that was rolled back.
+    pub rollout: Option<String>,
+    /// Who started a rollout of it all the same; it is used again since then.
+    pub overridden_by: Option<String>,
 }
 
 /// A release, to be registered.
@@ -396,9 +421,12 @@ pub struct StartIn {
     /// Of the preview; the start is refused if the plan is another by now.
     #[serde(default)]
     pub plan_hash: String,
-    /// Use a version that was rolled back before.
+    /// Use a version that was rolled back before; the comment says why.
     #[serde(default)]
     pub even_if_bad: bool,
+    /// The open rollout that it takes over from, by id: it waits, is paused or halted, and nothing of it is in flight.
+    #[serde(default)]
+    pub supersedes: String,
 }
 
 impl From<StartIn> for service::StartRollout {
@@ -410,6 +438,7 @@ impl From<StartIn> for service::StartRollout {
             comment: s.comment,
             plan_hash: s.plan_hash,
             even_if_bad: s.even_if_bad,
+            supersedes: s.supersedes,
         }
     }
 }
@@ -442,6 +471,10 @@ pub struct PreviewOut {
     pub closed: Vec<super::windows::ClosedStackOut>,
     /// In order.
     pub waves: Vec<WaveOut>,
+    /// Which versions stacks leave.
+    pub paths: Vec<super::rollback::PathOut>,
+    /// What changes of parameters, tier by tier.
+    pub tiers: Vec<super::rollback::TierChangeOut>,
 }
 
 /// A wave of a plan.

@@ -8,7 +8,7 @@ use crate::check::{Found, Number, Reading};
 use crate::operation::Run;
 use crate::plan::{Change, Step};
 use crate::process::{Closed, Illegal};
-use crate::{Configuration, OperationId, ProcessId, Timestamp};
+use crate::{Configuration, OperationId, ProcessId, Reason, Timestamp};
 use std::collections::BTreeMap;
 
 pub(super) fn begin(id: ProcessId, event: &Event, at: Timestamp) -> Result<Rollout, Illegal> {
@@ -39,6 +39,8 @@ pub(super) fn begin(id: ProcessId, event: &Event, at: Timestamp) -> Result<Rollo
         paused: None,
         overrides: vec![],
         waves,
+        recall: None,
+        stopped_by: None,
         in_flight: BTreeMap::new(),
         last_ended: None,
     })
@@ -46,7 +48,7 @@ pub(super) fn begin(id: ProcessId, event: &Event, at: Timestamp) -> Result<Rollo
 
 fn fresh(change: &Change) -> StepState {
     let run = if *change == Change::None { Run::Unchanged } else { Run::WAITING };
-    StepState { run, undo: Run::WAITING, touched: false, shut: None }
+    StepState { run, undo: Run::WAITING, touched: false, shut: None, recalled: None }
 }
 
 pub(super) fn apply(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Illegal> {
@@ -109,13 +111,20 @@ pub(super) fn apply(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Resu
                 && matches!(wave_state(rollout, *wave), Some(WaveState::Pending))
                 && watching::barrier(rollout, *wave).is_some()
         }
-        Event::OperationStarted { wave, phase: Phase::There, .. } => {
+        Event::OperationStarted { wave, step, phase: Phase::There, .. } => {
             rollout.state == State::Running
                 && rollout.paused.is_none()
                 && matches!(wave_state(rollout, *wave), Some(WaveState::Running { .. }))
+                && recalled(rollout, *wave, *step) == Some(false)
         }
-        Event::OperationStarted { phase: Phase::Back, .. } => {
-            matches!(rollout.state, State::RollingBack { .. }) && rollout.paused.is_none()
+        Event::OperationStarted { wave, step, phase: Phase::Back, .. } => {
+            let alone = matches!(rollout.state, State::Running | State::Halted { .. })
+                && recalled(rollout, *wave, *step) == Some(true);
+            let rolls = matches!(rollout.state, State::RollingBack { .. })
+                && rollout.paused.is_none()
+                && rollout.recall.is_none_or(|from| *wave >= from);
+            // Never two operations on one stack.
+            (alone || rolls) && !matches!(run(rollout, *wave, *step), Some(Run::Started { .. }))
         }
         Event::OperationAccepted { operation }
         | Event::OperationTroubled { operation, .. }
@@ -158,9 +167,29 @@ pub(super) fn apply(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Resu
             matches!(rollout.state, State::Halted { .. } | State::Running)
         }
         Event::RolledBack { .. } => {
-            matches!(rollout.state, State::RollingBack { .. }) && rollout.in_flight.is_empty()
+            matches!(rollout.state, State::RollingBack { .. })
+                && rollout.in_flight.is_empty()
+                && rollout.recall.is_none()
         }
-        Event::Succeeded => rollout.state == State::Running && rollout.current_wave().is_none(),
+        Event::StackRecalled { wave, step, .. } => {
+            !rollout.leads_back() && !rollout.has_ended() && recalled(rollout, *wave, *step).is_some()
+        }
+        Event::WavesRecalled { wave, .. } => {
+            !rollout.leads_back()
+                && matches!(rollout.state, State::Running | State::Settling { .. } | State::Halted { .. })
+                && rollout.waves.get(*wave).is_some()
+        }
+        Event::WavesTakenBack { wave, .. } => {
+            matches!(rollout.state, State::RollingBack { .. })
+                && rollout.in_flight.is_empty()
+                && rollout.recall == Some(*wave)
+        }
+        Event::Superseded { .. } => !rollout.has_ended() && rollout.in_flight.is_empty(),
+        Event::Succeeded => {
+            rollout.state == State::Running
+                && rollout.current_wave().is_none()
+                && rollout.in_flight.is_empty()
+        }
     };
     if !fits {
         return refuse();
@@ -181,7 +210,7 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
             join(rollout, *wave, step, configurations, fresh(&step.change));
         }
         Event::Born { wave, step, configurations } => {
-            let state = StepState { run: Run::Unchanged, undo: Run::WAITING, touched: true, shut: None };
+            let state = StepState { run: Run::Unchanged, touched: true, ..fresh(&step.change) };
             if planned(rollout, step) {
                 return Err(Illegal(format!("stack {} is in the plan already", step.name)));
             }
@@ -343,24 +372,44 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
             rollout.waves[*wave].state = WaveState::Passed { at, gate };
         }
         Event::Settling { reason, then, wave, by } => {
-            let halting = wave.or_else(|| rollout.current_wave());
-            if let Some(wave) = halting.and_then(|wave| rollout.waves.get_mut(wave))
-                && matches!(wave.state, WaveState::Running { .. } | WaveState::Gated(_))
-            {
-                let gate = match &wave.state {
-                    WaveState::Gated(gate) => Some(gate.clone()),
-                    _ => None,
-                };
-                wave.state = WaveState::Failed { reason: reason.clone(), gate };
-            }
+            close(rollout, reason, *wave);
             // What a person paused stays so, until a person says otherwise.
             if by.is_some() {
                 rollout.paused = None;
             }
-            for state in rollout.waves.iter_mut().flat_map(|w| &mut w.steps) {
-                state.shut = None;
-            }
+            rollout.recall = None;
+            rollout.stopped_by = by.as_ref().map(|by| by.name.clone());
             rollout.state = State::Settling { reason: reason.clone(), then: *then };
+        }
+        Event::WavesRecalled { wave, by, comment } => {
+            let why = if comment.is_empty() { String::new() } else { format!(": “{comment}”") };
+            let sentence = format!("{} took back wave {} and what came after it{why}", by.name, wave + 1);
+            let reason = Reason::new("waves_taken_back", sentence);
+            close(rollout, &reason, None);
+            rollout.paused = None;
+            rollout.recall = Some(*wave);
+            rollout.stopped_by = Some(by.name.clone());
+            rollout.state = State::Settling { reason, then: Then::Rollback };
+        }
+        Event::WavesTakenBack { .. } => {
+            rollout.recall = None;
+            if let State::RollingBack { reason } = &rollout.state {
+                rollout.state = State::Halted { reason: reason.clone() };
+            }
+        }
+        Event::StackRecalled { wave, step, by, comment } => {
+            let why = if comment.is_empty() { String::new() } else { format!(": “{comment}”") };
+            let reason = Reason::new("taken_back", format!("{} took it back{why}", by.name));
+            let state = &mut rollout.waves[*wave].steps[*step];
+            // What failed on its way back, or was held, is tried once more.
+            match &state.undo {
+                Run::Failed { attempts, .. } => {
+                    state.undo = Run::Waiting { attempts: *attempts, retry: None }
+                }
+                Run::Skipped { .. } => state.undo = Run::WAITING,
+                Run::Waiting { .. } | Run::Started { .. } | Run::Succeeded { .. } | Run::Unchanged => {}
+            }
+            state.recalled = Some(reason);
         }
         Event::Halted { reason } => {
             rollout.paused = None;
@@ -379,6 +428,12 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
         Event::Retried { steps, gate, .. } => retried(rollout, steps, *gate, at)?,
         Event::RollbackStarted { reason, .. } => {
             rollout.state = State::RollingBack { reason: reason.clone() };
+            // Who could not go back alone is tried once more with the others.
+            for state in rollout.waves.iter_mut().flat_map(|w| &mut w.steps) {
+                if let Run::Failed { attempts, .. } = state.undo {
+                    state.undo = Run::Waiting { attempts, retry: None };
+                }
+            }
         }
         Event::RolledBack { failed } => {
             if let State::RollingBack { reason } = &rollout.state {
@@ -386,6 +441,13 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
             }
         }
         Event::Succeeded => rollout.state = State::Succeeded { at },
+        Event::Superseded { successor, by } => {
+            let reason = Reason::new("superseded", format!("{} has taken over", successor.title));
+            close(rollout, &reason, None);
+            rollout.paused = None;
+            rollout.stopped_by = Some(by.name.clone());
+            rollout.state = State::Superseded { by: successor.clone(), at };
+        }
         Event::Aborted { reason, .. } => rollout.state = State::Aborted { reason: reason.clone(), at },
     }
     Ok(())
@@ -395,6 +457,28 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
 fn own_checks(rollout: &Rollout, wave: usize) -> impl Iterator<Item = usize> {
     let checks = rollout.plan.waves[wave].spec.gate.checks.iter().enumerate();
     checks.filter(|(_, check)| check.measured().is_none()).map(|(i, _)| i)
+}
+
+/// The wave at work, or the one that is named, will not end any more; nobody waits for a window.
+fn close(rollout: &mut Rollout, reason: &Reason, wave: Option<usize>) {
+    let halting = wave.or_else(|| rollout.current_wave());
+    if let Some(wave) = halting.and_then(|wave| rollout.waves.get_mut(wave))
+        && matches!(wave.state, WaveState::Running { .. } | WaveState::Gated(_))
+    {
+        let gate = match &wave.state {
+            WaveState::Gated(gate) => Some(gate.clone()),
+            _ => None,
+        };
+        wave.state = WaveState::Failed { reason: reason.clone(), gate };
+    }
+    for state in rollout.waves.iter_mut().flat_map(|w| &mut w.steps) {
+        state.shut = None;
+    }
+}
+
+/// Whether a person asked for this step's stack.
+fn recalled(rollout: &Rollout, wave: usize, step: usize) -> Option<bool> {
+    Some(rollout.waves.get(wave)?.steps.get(step)?.recalled.is_some())
 }
 
 fn planned(rollout: &Rollout, step: &Step) -> bool {
@@ -485,12 +569,13 @@ fn gate_mut(rollout: &mut Rollout, wave: usize) -> Result<&mut Gate, Illegal> {
     }
 }
 
-impl Then {
-    /// What the strategy says about a halt that no person asked for.
-    pub(super) const fn by_policy(on_halt: crate::strategy::OnHalt) -> Self {
-        match on_halt {
-            crate::strategy::OnHalt::Stay => Self::Halt,
-            crate::strategy::OnHalt::Rollback => Self::Rollback,
+impl Rollout {
+    /// What the strategy says about a halt that no person asked for. What leads back is not taken back by itself.
+    pub(super) const fn by_policy(&self) -> Then {
+        match self.on_halt {
+            _ if self.leads_back() => Then::Halt,
+            crate::strategy::OnHalt::Stay => Then::Halt,
+            crate::strategy::OnHalt::Rollback => Then::Rollback,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What people ask of a rollout, and what they are told when it cannot be.
 
-use super::{Event, Person, Rollout, Seats, State, Then, Verdict, WaveState, quorum, shown, watching};
+use super::{Event, Person, Rollout, Seats, State, Then, Verdict, WaveState, back, quorum, shown, watching};
 use crate::access::Permission;
+use crate::course::{Former, Scope};
 use crate::operation::Run;
 use crate::preview::WavePreview;
 use crate::{Actor, Channel, Reason, StackId, Timestamp};
@@ -29,6 +30,18 @@ pub enum Command {
     Rollback {
         /// Why.
         comment: String,
+    },
+    /// Take back a wave, or one stack.
+    TakeBack {
+        /// What.
+        scope: Scope,
+        /// Why.
+        comment: String,
+    },
+    /// Another rollout takes over (in the transaction that starts it).
+    Supersede {
+        /// Which.
+        successor: Former,
     },
     /// Answer a gate.
     Decide {
@@ -102,11 +115,16 @@ pub(super) fn command(
             Some(_) => Ok(vec![Event::Resumed { by }]),
         },
         Command::Stop { rollback, comment } => {
-            let then = if rollback { Then::Rollback } else { Then::Abort };
-            settle(rollout, by, then, "stopped", "stopped", &comment)
+            if rollback {
+                return back::take_back(rollout, by, Scope::Rollout, comment);
+            }
+            Ok(stop(by, &comment))
         }
-        Command::Rollback { comment } => {
-            settle(rollout, by, Then::Rollback, "rolled_back", "rolled back", &comment)
+        Command::Rollback { comment } => back::take_back(rollout, by, Scope::Rollout, comment),
+        Command::TakeBack { scope, comment } => back::take_back(rollout, by, scope, comment),
+        Command::Supersede { successor } => {
+            may_be_superseded(rollout)?;
+            Ok(vec![Event::Superseded { successor, by }])
         }
         Command::Retry => retry(rollout, by),
         Command::Decide { wave, verdict, comment, plan_hash } => {
@@ -163,32 +181,45 @@ pub(super) fn command(
     }
 }
 
-fn settle(
-    rollout: &Rollout,
-    by: Person,
-    then: Then,
-    code: &'static str,
-    verb: &str,
-    comment: &str,
-) -> Result<Vec<Event>, Reason> {
-    match &rollout.state {
-        State::RollingBack { .. } if then == Then::Rollback => {
-            return Err(Reason::new("rolling_back", "it is rolling back already"));
-        }
-        State::Settling { then: Then::Rollback, .. } if then == Then::Rollback => {
-            return Err(Reason::new("rolling_back", "it rolls back as soon as what is in flight has ended"));
-        }
-        State::Running
-        | State::Settling { .. }
+fn stop(by: Person, comment: &str) -> Vec<Event> {
+    let why = if comment.is_empty() { String::new() } else { format!(": “{comment}”") };
+    let reason = Reason { code: "stopped".into(), sentence: format!("{} stopped it{why}", by.name) };
+    vec![Event::Settling { reason, then: Then::Abort, wave: None, by: Some(by) }]
+}
+
+/// Whether nothing of it is on its way, so that another rollout can take over.
+fn may_be_superseded(rollout: &Rollout) -> Result<(), Reason> {
+    let flying = rollout.in_flight.len();
+    let title = &rollout.title;
+    if flying > 0 {
+        let are = if flying == 1 { "1 operation".to_owned() } else { format!("{flying} operations") };
+        let sentence = if rollout.paused.is_some() || rollout.state != State::Running {
+            format!("{are} of {title} must end first; try again in a moment")
+        } else {
+            format!("{title} is at work; pause it, let {are} end, and start this one then")
+        };
+        return Err(Reason::new("operations_in_flight", sentence));
+    }
+    let works = match &rollout.state {
+        State::Running => rollout.current_wave().is_some_and(|wave| {
+            // One whose stacks all wait for their windows does nothing by itself.
+            let waits = |s: &super::StepState| s.run.has_ended() || s.shut.is_some();
+            matches!(rollout.waves[wave].state, WaveState::Running { .. } | WaveState::Pending)
+                && !rollout.waves[wave].steps.iter().all(waits)
+        }),
+        State::RollingBack { .. } => true,
+        State::Settling { .. }
         | State::Halted { .. }
-        | State::RollingBack { .. }
         | State::RolledBack { .. }
         | State::Succeeded { .. }
-        | State::Aborted { .. } => {}
+        | State::Superseded { .. }
+        | State::Aborted { .. } => false,
+    };
+    if works && rollout.paused.is_none() {
+        let sentence = format!("{title} is at work; pause it, and start this one then");
+        return Err(Reason::new("still_at_work", sentence));
     }
-    let why = if comment.is_empty() { String::new() } else { format!(": “{comment}”") };
-    let reason = Reason { code: code.into(), sentence: format!("{} {verb} it{why}", by.name) };
-    Ok(vec![Event::Settling { reason, then, wave: None, by: Some(by) }])
+    Ok(())
 }
 
 fn retry(rollout: &Rollout, by: Person) -> Result<Vec<Event>, Reason> {
@@ -196,12 +227,19 @@ fn retry(rollout: &Rollout, by: Person) -> Result<Vec<Event>, Reason> {
         State::Halted { reason } if reason.code == "rejected" => {
             return Err(Reason::new("rejected", "it was rejected, which stands; roll it back or close it"));
         }
+        State::Halted { reason } if reason.code == "waves_taken_back" => {
+            return Err(Reason::new(
+                "waves_taken_back",
+                "a part of it was taken back; take back the rest or close it, then start a new rollout",
+            ));
+        }
         State::Halted { .. } => false,
         State::Running => true,
         State::Settling { .. }
         | State::RollingBack { .. }
         | State::RolledBack { .. }
         | State::Succeeded { .. }
+        | State::Superseded { .. }
         | State::Aborted { .. } => {
             return Err(Reason::new("not_halted", "only a running or halted rollout can be retried"));
         }
@@ -210,8 +248,10 @@ fn retry(rollout: &Rollout, by: Person) -> Result<Vec<Event>, Reason> {
         return Err(Reason::new("nothing_failed", "nothing failed"));
     };
     let failed = rollout.waves[wave].steps.iter().enumerate();
-    let steps: Vec<_> =
-        failed.filter(|(_, s)| matches!(s.run, Run::Failed { .. })).map(|(i, _)| (wave, i)).collect();
+    let steps: Vec<_> = failed
+        .filter(|(_, s)| matches!(s.run, Run::Failed { .. }) && s.recalled.is_none())
+        .map(|(i, _)| (wave, i))
+        .collect();
     let gate = match &rollout.waves[wave].state {
         WaveState::Failed { .. } if steps.is_empty() => Some(wave),
         _ => None,

@@ -3,6 +3,7 @@
 use super::{Exhibit, Person, Place};
 use crate::access::words;
 use crate::check::Reading;
+use crate::course::Former;
 use crate::plan::{Plan, Step, Target};
 use crate::strategy::OnHalt;
 use crate::{Configuration, Digest, OperationId, Reason, StackId, Timestamp};
@@ -322,6 +323,33 @@ pub enum Event {
         /// The wave whose gate opens again, if that is what failed.
         gate: Option<usize>,
     },
+    /// A person takes one stack back; the rollout goes on with the others.
+    StackRecalled {
+        /// The wave.
+        wave: usize,
+        /// The step.
+        step: usize,
+        /// Who.
+        by: Person,
+        /// Why.
+        comment: String,
+    },
+    /// A person takes back a wave and what came after it; nothing new is started from here on.
+    WavesRecalled {
+        /// The first of these waves.
+        wave: usize,
+        /// Who.
+        by: Person,
+        /// Why.
+        comment: String,
+    },
+    /// They are back; a person decides what follows.
+    WavesTakenBack {
+        /// The first of these waves.
+        wave: usize,
+        /// Stacks that could not.
+        failed: u32,
+    },
     /// The way back begins.
     RollbackStarted {
         /// Why.
@@ -336,6 +364,13 @@ pub enum Event {
     },
     /// All waves are through.
     Succeeded,
+    /// Another rollout takes over, in the transaction that starts it.
+    Superseded {
+        /// Which.
+        successor: Former,
+        /// Who started that.
+        by: Person,
+    },
     /// Closed by a person.
     Aborted {
         /// Why.
@@ -380,9 +415,13 @@ impl Event {
             Self::Paused { .. } => "paused",
             Self::Resumed { .. } => "resumed",
             Self::Retried { .. } => "retried",
+            Self::StackRecalled { .. } => "stack_recalled",
+            Self::WavesRecalled { .. } => "waves_recalled",
+            Self::WavesTakenBack { .. } => "waves_taken_back",
             Self::RollbackStarted { .. } => "rollback_started",
             Self::RolledBack { .. } => "rolled_back",
             Self::Succeeded => "succeeded",
+            Self::Superseded { .. } => "superseded",
             Self::Aborted { .. } => "aborted",
         }
     }

@@ -6,6 +6,7 @@
 
 mod announcement;
 mod apply;
+mod back;
 mod closing;
 mod command;
 mod event;
@@ -22,6 +23,7 @@ pub(crate) use quorum::{asked_groups, missing, open_seats};
 pub(crate) use summary::{tenants_reached, time_left, waits_for};
 
 pub use announcement::{Announcement, NextWave};
+pub use back::{BackWave, WayBack};
 pub use closing::{Override, Shut};
 pub use command::Command;
 pub use event::{Event, Phase, Then, Verdict};
@@ -30,6 +32,7 @@ pub use shown::Shown;
 pub use watching::{Entered, Entry, Exhibit};
 
 use crate::check::{Found, Measurement, Reading};
+use crate::course::Former;
 use crate::operation::Run;
 use crate::plan::{Change, Plan, Step, Target};
 use crate::process::{Illegal, Next, Process, ProcessKind, Record, Sample, Seen, Summary, Surroundings};
@@ -67,6 +70,10 @@ pub struct Rollout {
     pub overrides: Vec<Override>,
     /// One for each wave of the plan.
     pub waves: Vec<Wave>,
+    /// While only a part goes back: the first wave of it, from 0.
+    pub recall: Option<usize>,
+    /// Who ended or stopped it last; `None` where the strategy did.
+    pub stopped_by: Option<String>,
     /// Operations that were started and have not ended.
     pub in_flight: BTreeMap<OperationId, Place>,
     /// The operation that ended last: what its event does not say again.
@@ -159,6 +166,13 @@ pub enum State {
     },
     /// All waves are through; what failed within tolerance is on the catch-up list.
     Succeeded {
+        /// When.
+        at: Timestamp,
+    },
+    /// Another rollout has taken over; what was changed goes straight to where that leads.
+    Superseded {
+        /// Which.
+        by: Former,
         /// When.
         at: Timestamp,
     },
@@ -305,6 +319,8 @@ pub struct StepState {
     pub touched: bool,
     /// Set while it waits because its stack is closed.
     pub shut: Option<Shut>,
+    /// Set once a person asked to take its stack back, and why.
+    pub recalled: Option<Reason>,
 }
 
 impl Rollout {
@@ -322,7 +338,10 @@ impl Rollout {
             State::Running | State::Settling { .. } | State::Halted { .. } | State::RollingBack { .. } => {
                 false
             }
-            State::RolledBack { .. } | State::Succeeded { .. } | State::Aborted { .. } => true,
+            State::RolledBack { .. }
+            | State::Succeeded { .. }
+            | State::Superseded { .. }
+            | State::Aborted { .. } => true,
         }
     }
 
@@ -338,6 +357,7 @@ impl Rollout {
             State::RollingBack { .. } => "rolling_back",
             State::RolledBack { .. } => "rolled_back",
             State::Succeeded { .. } => "succeeded",
+            State::Superseded { .. } => "superseded",
             State::Aborted { .. } => "aborted",
         }
     }
@@ -392,13 +412,15 @@ impl Rollout {
 
     /// Whether the way back has something to do for this step: it changed, or nobody knows what it runs.
     fn needs_undo(step: &Step, state: &StepState) -> bool {
-        let Some(from) = step.from.as_ref().filter(|from| **from != step.to) else { return false };
+        let Some(home) = step.back_to().filter(|home| **home != step.to) else { return false };
+        // It came from a version in between, which is no place to stay.
+        let away = step.from.as_ref() != Some(home);
         match &state.run {
             Run::Succeeded { .. } => true,
-            Run::Failed { running, .. } => running.as_ref() != Some(from),
+            Run::Failed { running, .. } => running.as_ref() != Some(home),
             // An attempt that failed and waits to be repeated may have changed it half-way.
-            Run::Waiting { attempts, .. } => *attempts > 0,
-            Run::Unchanged | Run::Skipped { .. } => state.touched,
+            Run::Waiting { attempts, .. } => *attempts > 0 || away,
+            Run::Unchanged | Run::Skipped { .. } => state.touched || away,
             Run::Started { .. } => false,
         }
     }

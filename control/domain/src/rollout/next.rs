@@ -1,7 +1,8 @@
 //! What a rollout does by itself.
 
 use super::{
-    Event, Gate, Phase, Place, Rollout, Seats, State, Then, WaveState, closing, missing, shown, watching,
+    Event, Gate, Phase, Place, Rollout, Seats, State, Then, WaveState, back, closing, missing, shown,
+    watching,
 };
 use crate::operation::{Meaning, Run, meaning, most};
 use crate::plan::{Change, Step};
@@ -16,7 +17,11 @@ const UNDO_ATTEMPTS: u32 = 3;
 
 pub(super) fn next(rollout: &Rollout, now: Timestamp, around: &Surroundings) -> Next<Event> {
     let mut next = Next::default();
+    if matches!(rollout.state, State::Running | State::Halted { .. }) {
+        back::recalled(rollout, now, around, &mut next);
+    }
     match &rollout.state {
+        State::Running if !next.events.is_empty() => {}
         State::Running => running(rollout, now, around, &mut next),
         State::Settling { reason, then } if rollout.in_flight.is_empty() => next.events.push(match then {
             Then::Halt => Event::Halted { reason: reason.clone() },
@@ -28,6 +33,7 @@ pub(super) fn next(rollout: &Rollout, now: Timestamp, around: &Surroundings) -> 
         | State::Halted { .. }
         | State::RolledBack { .. }
         | State::Succeeded { .. }
+        | State::Superseded { .. }
         | State::Aborted { .. } => {}
     }
     next.effects
@@ -37,7 +43,11 @@ pub(super) fn next(rollout: &Rollout, now: Timestamp, around: &Surroundings) -> 
 
 fn running(rollout: &Rollout, now: Timestamp, around: &Surroundings, next: &mut Next<Event>) {
     let Some(wave) = rollout.current_wave() else {
-        return next.events.push(Event::Succeeded);
+        // Whoever was asked back is back first.
+        if rollout.in_flight.is_empty() && !rollout.awaits_recalls() {
+            next.events.push(Event::Succeeded);
+        }
+        return;
     };
     match &rollout.waves[wave].state {
         WaveState::Pending if rollout.paused.is_some() => {}
@@ -80,7 +90,7 @@ fn wave_running(
         let sentence =
             format!("{failed} of {changing} stacks failed in wave {} “{}”; {may} may", wave + 1, spec.name);
         let reason = Reason::new("tolerance_exceeded", sentence);
-        let then = Then::by_policy(rollout.on_halt);
+        let then = rollout.by_policy();
         return next.events.push(Event::Settling { reason, then, wave: Some(wave), by: None });
     }
     if states.iter().all(|s| s.run.has_ended()) {
@@ -90,7 +100,8 @@ fn wave_running(
             Event::GateOpened { wave, bake_until: now + spec.gate.bake }
         });
     }
-    if rollout.paused.is_some() {
+    back::leave_out(rollout, wave, next);
+    if rollout.paused.is_some() || !next.events.is_empty() {
         return;
     }
     closing::note(rollout, wave, now, around, next);
@@ -114,7 +125,7 @@ fn concurrency(spec: &WaveSpec, changing: usize, tolerated: usize, failed: usize
 }
 
 /// Starts up to `free` of the waiting `places`, in order.
-fn start<'a>(
+pub(super) fn start<'a>(
     rollout: &Rollout,
     places: impl Iterator<Item = (Place, &'a Run)>,
     free: usize,
@@ -163,12 +174,8 @@ fn start<'a>(
 
 fn gated(rollout: &Rollout, wave: usize, gate: &Gate, now: Timestamp, next: &mut Next<Event>) {
     let spec = &rollout.plan.waves[wave].spec.gate;
-    let halt = |reason: Reason| Event::Settling {
-        reason,
-        then: Then::by_policy(rollout.on_halt),
-        wave: Some(wave),
-        by: None,
-    };
+    let halt =
+        |reason: Reason| Event::Settling { reason, then: rollout.by_policy(), wave: Some(wave), by: None };
     let number = wave + 1;
     for (check, evidence) in spec.checks.iter().zip(&gate.checks) {
         let (least, forgiven) = spec.bounds(check);
@@ -262,13 +269,13 @@ fn changed_stacks(
 ) -> Vec<(crate::StackId, String, crate::stack::StackTarget)> {
     let steps = rollout.plan.waves[wave].steps.iter().zip(&rollout.waves[wave].steps);
     steps
-        .filter(|(_, state)| matches!(state.run, Run::Succeeded { .. }))
+        .filter(|(_, state)| matches!(state.run, Run::Succeeded { .. }) && state.recalled.is_none())
         .map(|(step, _)| (step.stack, step.name.clone(), step.target.clone()))
         .collect()
 }
 
 fn rolling_back(rollout: &Rollout, now: Timestamp, around: &Surroundings, next: &mut Next<Event>) {
-    for wave in (0..rollout.waves.len()).rev() {
+    for wave in (rollout.recall.unwrap_or(0)..rollout.waves.len()).rev() {
         let steps = rollout.plan.waves[wave].steps.iter().zip(&rollout.waves[wave].steps).enumerate();
         let undo: Vec<_> = steps
             .filter(|(_, (step, state))| Rollout::needs_undo(step, state))
@@ -290,14 +297,18 @@ fn rolling_back(rollout: &Rollout, now: Timestamp, around: &Surroundings, next: 
     }
     let failed =
         rollout.waves.iter().flat_map(|w| &w.steps).filter(|s| matches!(s.undo, Run::Failed { .. })).count();
-    next.events.push(Event::RolledBack { failed: u32::try_from(failed).unwrap_or(u32::MAX) });
+    let failed = u32::try_from(failed).unwrap_or(u32::MAX);
+    next.events.push(match rollout.recall {
+        Some(wave) => Event::WavesTakenBack { wave, failed },
+        None => Event::RolledBack { failed },
+    });
 }
 
 fn order(rollout: &Rollout, operation: OperationId, at: Place) -> Option<Order> {
     let (step, _) = rollout.step(at)?;
     let digest = match at.phase {
         Phase::There => &step.to,
-        Phase::Back => step.from.as_ref()?,
+        Phase::Back => step.back_to()?,
     };
     Some(Order {
         operation,
@@ -322,7 +333,7 @@ pub(super) fn observed(rollout: &Rollout, operation: OperationId, seen: &Seen, n
     let Some((step, state)) = rollout.step(*at) else { return vec![] };
     let (run, wanted, attempts) = match at.phase {
         Phase::There => (&state.run, Some(&step.to), u32::from(rollout.plan.waves[at.wave].spec.attempts)),
-        Phase::Back => (&state.undo, step.from.as_ref(), UNDO_ATTEMPTS),
+        Phase::Back => (&state.undo, step.back_to(), UNDO_ATTEMPTS),
     };
     match meaning(run, seen, wanted, most(run, attempts), now) {
         Meaning::Nothing => vec![],

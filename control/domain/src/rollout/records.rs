@@ -3,9 +3,11 @@
 use super::announcement::announce;
 use super::{Event, Gate, Phase, Place, Rollout, Shown, State, Verdict, WaveState, next, watching};
 use crate::check::Found;
+use crate::operation::Run;
 use crate::plan::Step;
 use crate::process::{GateRow, Mail, Outcome, Recipient, Record};
-use crate::{Channel, Configuration, OperationId, Timestamp};
+use crate::release::Bad;
+use crate::{Channel, Configuration, OperationId, Reason, Timestamp};
 
 pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Record> {
     match event {
@@ -24,9 +26,14 @@ pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Re
         Event::OperationAccepted { operation } | Event::OperationTroubled { operation, .. } => {
             vec![Record::OperationAccepted { operation: *operation }]
         }
-        Event::OperationSucceeded { operation, outputs } => ended(rollout, *operation, |to| {
-            Outcome::Succeeded { digest: Some(to.digest.clone()), outputs: outputs.clone() }
-        }),
+        Event::OperationSucceeded { operation, outputs } => {
+            let mut records = ended(rollout, *operation, |to| Outcome::Succeeded {
+                digest: Some(to.digest.clone()),
+                outputs: outputs.clone(),
+            });
+            records.extend(taken_back(rollout, *operation));
+            records
+        }
         Event::OperationFailed { operation, reason, retry_at, running } => {
             ended(rollout, *operation, |_| Outcome::Failed {
                 reason: reason.clone(),
@@ -83,17 +90,25 @@ pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Re
             records.extend(announce(rollout, *wave, at));
             records
         }
-        Event::Settling { .. } => {
+        Event::Settling { .. } | Event::WavesRecalled { .. } => {
             (0..rollout.waves.len()).filter_map(|wave| gate_row(rollout, wave)).collect()
         }
         Event::Halted { reason } => vec![told(rollout, at, "is halted", &reason.sentence)],
-        Event::RollbackStarted { reason, .. } => vec![told(rollout, at, "is rolled back", &reason.sentence)],
-        Event::RolledBack { .. } => {
-            let State::RolledBack { reason, .. } = &rollout.state else { return vec![] };
-            let former = rollout.before.as_ref().is_some_and(|b| b.release == rollout.plan.target.release);
-            let bad = Record::ReleaseBad { release: rollout.plan.target.release, reason: reason.clone() };
-            let mut records = vec![Record::Desires];
-            records.extend((!former).then_some(bad));
+        // From here on nobody else is brought there.
+        Event::RollbackStarted { reason, .. } => {
+            let mut records = vec![told(rollout, at, "is rolled back", &reason.sentence)];
+            records.extend(bad(rollout, reason, at));
+            records
+        }
+        Event::WavesTakenBack { .. } => {
+            let State::Halted { reason } = &rollout.state else { return vec![] };
+            vec![told(rollout, at, "is halted", &reason.sentence)]
+        }
+        Event::RolledBack { .. } => vec![Record::Desires],
+        Event::Superseded { successor, .. } => {
+            let mut records: Vec<_> =
+                (0..rollout.waves.len()).filter_map(|wave| gate_row(rollout, wave)).collect();
+            records.push(told(rollout, at, "is superseded", &format!("{} has taken over", successor.title)));
             records
         }
         Event::Succeeded => {
@@ -101,7 +116,20 @@ pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Re
             let before = rollout.before.as_ref().map(|b| b.tiers.clone()).unwrap_or_default();
             // A tier that this rollout left where it was may have got a revision without it meanwhile.
             let tiers = target.tiers.into_iter().filter(|(id, revision)| before.get(id) != Some(revision));
-            vec![Record::Live { release: target.release, tiers: tiers.collect() }, Record::Desires]
+            let live = Record::Live { release: target.release, tiers: tiers.collect() };
+            if rollout.plan.course.makes_live() {
+                return vec![live, Record::Desires];
+            }
+            // The others stay where they are, and that is what is live: these are behind because a person said so.
+            let reason = Reason::new("taken_back", format!("{} took it back", rollout.started_by.name));
+            let steps = rollout.plan.waves.iter().zip(&rollout.waves);
+            let steps = steps.flat_map(|(planned, wave)| planned.steps.iter().zip(&wave.steps));
+            let there = steps.filter(|(_, s)| matches!(s.run, Run::Succeeded { .. }));
+            let left = there.filter_map(|(step, _)| {
+                let configuration = rollout.plan.configurations.get(step.from.as_ref()?)?.clone();
+                Some(Record::Desired { stack: step.stack, configuration, reason: reason.clone() })
+            });
+            left.chain([Record::Desires]).collect()
         }
         Event::Aborted { .. } => vec![Record::Desires],
         Event::Measured { wave, entry: true, check, reading } if reading.found != Found::Pass => {
@@ -117,6 +145,7 @@ pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Re
         | Event::StepsOpened { .. }
         | Event::WindowsOverridden { .. }
         | Event::Sampled { .. }
+        | Event::StackRecalled { .. }
         | Event::Paused { .. }
         | Event::Resumed { .. }
         | Event::Retried { .. } => vec![],
@@ -127,7 +156,7 @@ fn aim(rollout: &Rollout, at: Place) -> Option<(&Step, &Configuration)> {
     let (step, _) = rollout.step(at)?;
     let digest = match at.phase {
         Phase::There => &step.to,
-        Phase::Back => step.from.as_ref()?,
+        Phase::Back => step.back_to()?,
     };
     Some((step, rollout.plan.configurations.get(digest)?))
 }
@@ -146,6 +175,30 @@ fn ended(
         kind: next::kind(step, place.phase),
         outcome: outcome(to),
     }]
+}
+
+/// A stack that a person took back alone is behind the others, and only a person brings it there again.
+fn taken_back(rollout: &Rollout, operation: OperationId) -> Option<Record> {
+    let place = rollout.place_of(operation).filter(|at| at.phase == Phase::Back)?;
+    let (step, state) = rollout.step(place)?;
+    let reason = state.recalled.clone()?;
+    let configuration = rollout.plan.configurations.get(&step.to)?.clone();
+    let goes_on = !matches!(rollout.state, State::RollingBack { .. });
+    goes_on.then_some(Record::Desired { stack: step.stack, configuration, reason })
+}
+
+/// The mark on a version that is rolled back; none on one that was live before.
+fn bad(rollout: &Rollout, reason: &Reason, at: Timestamp) -> Option<Record> {
+    let release = rollout.plan.target.release;
+    let former = rollout.before.as_ref().is_some_and(|b| b.release == release);
+    let bad = Bad {
+        reason: reason.clone(),
+        by: rollout.stopped_by.clone(),
+        at: Some(at),
+        rollout: Some(rollout.id),
+        overridden: None,
+    };
+    (!former).then(|| Record::ReleaseBad { release, bad: Box::new(bad) })
 }
 
 fn gate_row(rollout: &Rollout, wave: usize) -> Option<Record> {

@@ -51,8 +51,8 @@ pub(super) fn sentence(rollout: &Rollout, event: &Event) -> String {
         }
         Event::OperationStarted { wave: w, step: s, phase, attempt, .. } => {
             let verb = match phase {
-                Phase::There => "Updating",
-                Phase::Back => "Taking back",
+                Phase::There if !rollout.leads_back() => "Updating",
+                Phase::There | Phase::Back => "Taking back",
             };
             format!("{verb} {} (attempt {attempt})", step(*w, *s))
         }
@@ -114,6 +114,28 @@ pub(super) fn sentence(rollout: &Rollout, event: &Event) -> String {
         Event::Paused { by, comment } => format!("{} paused {title}{}", by.name, because(comment)),
         Event::Resumed { by } => format!("{} resumed {title}", by.name),
         Event::Retried { by, .. } => format!("{} retried {title}", by.name),
+        Event::StackRecalled { wave: w, step: s, by, comment } => {
+            format!("{} takes back {} from {title}{}", by.name, step(*w, *s), because(comment))
+        }
+        Event::WavesRecalled { wave: w, by, comment } => {
+            format!(
+                "{} takes back {} of {title} and what came after it{}",
+                by.name,
+                wave(w),
+                because(comment)
+            )
+        }
+        Event::WavesTakenBack { wave: w, failed } => {
+            let but = match failed {
+                0 => String::new(),
+                1 => ", but 1 stack could not".to_owned(),
+                n => format!(", but {n} stacks could not"),
+            };
+            format!("{title}: {} and what came after it went back{but}", wave(w))
+        }
+        Event::Superseded { successor, by } => {
+            format!("{} lets {} take over from {title}", by.name, successor.title)
+        }
         Event::RollbackStarted { reason, .. } => format!("{title} goes back: {}", reason.sentence),
         Event::RolledBack { failed: 0 } => format!("{title} is rolled back"),
         Event::RolledBack { failed: 1 } => format!("{title} is rolled back, but 1 stack could not"),

@@ -49,11 +49,16 @@ fn sentence(rollout: &Rollout, now: Timestamp) -> String {
         }
         State::Succeeded { .. } => {
             let steps = rollout.waves.iter().flat_map(|w| &w.steps);
-            match steps.filter(|s| matches!(s.run, Run::Failed { .. } | Run::Skipped { .. })).count() {
+            let behind = |s: &&super::StepState| {
+                matches!(s.run, Run::Failed { .. } | Run::Skipped { .. })
+                    || matches!(s.undo, Run::Succeeded { .. })
+            };
+            match steps.filter(behind).count() {
                 0 => reached,
                 behind => format!("{reached} · {} left to catch up", plural(behind, "stack")),
             }
         }
+        State::Superseded { by, .. } => format!("{reached} · superseded by {}", by.title),
         State::Aborted { reason, .. } => format!("{reached} · closed: {}", reason.sentence),
     }
 }
@@ -61,7 +66,22 @@ fn sentence(rollout: &Rollout, now: Timestamp) -> String {
 fn reached(rollout: &Rollout) -> String {
     let (there, all) = tenants_reached(rollout);
     let share = (there * 100).checked_div(all).unwrap_or(100);
-    format!("{} reaches {share} % of tenants", rollout.plan.target.version)
+    let what = rollout.moves();
+    if rollout.leads_back() {
+        return format!("{what} is back on {share} % of tenants");
+    }
+    format!("{what} reaches {share} % of tenants")
+}
+
+impl Rollout {
+    /// What it moves, as sentences name it: a version, tiers, or both.
+    #[must_use]
+    pub fn moves(&self) -> String {
+        match self.plan.course.moves.as_str() {
+            "" => self.plan.target.version.to_string(),
+            moves => moves.to_owned(),
+        }
+    }
 }
 
 /// Tenants on the target, and all tenants in the plan.
