@@ -265,7 +265,9 @@ pub fn feed(activity: Vec<Activity>) -> impl IntoView {
         let tone = match a.kind.as_str() {
             "operation_failed" | "halted" | "failed" => "error",
             "succeeded" | "completed" | "gate_passed" => "success",
-            "paused" | "rollback_started" | "approval_asked" => "warning",
+            "paused" | "rollback_started" | "stack_recalled" | "waves_recalled" | "approval_asked" => {
+                "warning"
+            }
             _ => "info",
         };
         // Most sentences name who did it; the others get the name behind them.

@@ -2,6 +2,7 @@
 
 mod api;
 mod assets;
+mod check_setup;
 mod cli;
 mod config;
 mod hosts;

@@ -7,8 +7,9 @@ use sha2::{Digest as _, Sha256};
 
 const STYLE: &str = ":root{color-scheme:light dark}body{font:1rem/1.5 system-ui;max-width:34rem;margin:15vh auto;padding:0 1rem}";
 
-/// The page. Its one style is allowed by its hash; nothing else is.
+/// The page. Its one style is allowed by its hash; nothing else is. The text may be what somebody wrote.
 pub fn notice(status: StatusCode, title: &str, text: &str) -> Response {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let body = format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
          <title>{title}</title><style>{STYLE}</style><h1>{title}</h1><p>{text}</p>"

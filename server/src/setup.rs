@@ -1,5 +1,11 @@
-//! The set-up file: the targets that stacks are made in, and the queues that Tidegate listens to.
+//! The set-up file: the targets that stacks are made in, the queues that Tidegate listens to, and where checks of gates
+//! are measured.
 
+mod hooks;
+
+pub use hooks::HookSetup;
+
+use crate::check_setup::{CheckHookSetup, ChecksSetup, PrometheusSetup, sources};
 use anyhow::{Context as _, Result, bail};
 use aws::{Account, Role};
 use axum::http::Uri;
@@ -9,6 +15,7 @@ use domain::stack::StackTarget;
 use domain::{Region, Span};
 use drivers::cloudformation::Settings;
 use drivers::cloudformation::budget::Limits;
+use engine::Sources;
 use serde::Deserialize;
 use service::{CountsFor, QueueRole, QueueSetup};
 use std::collections::{HashMap, HashSet};
@@ -24,6 +31,18 @@ pub struct Setup {
     pub targets: Vec<TargetSetup>,
     /// Messages to and from other systems.
     pub queues: Option<QueuesSetup>,
+    /// What this installation does itself at steps of sagas, in the order in which it is called.
+    #[serde(default, rename = "hook")]
+    pub hooks: Vec<HookSetup>,
+    /// What gates may ask for numbers.
+    #[serde(default)]
+    pub prometheus: Vec<PrometheusSetup>,
+    /// What gates may ask whether all is well.
+    #[serde(default, rename = "check_hook")]
+    pub check_hooks: Vec<CheckHookSetup>,
+    /// What holds for checks in general.
+    #[serde(default)]
+    pub checks: ChecksSetup,
 }
 
 /// One target.
@@ -221,7 +240,13 @@ impl Setup {
         Ok(setup)
     }
 
+    /// Where checks of gates are measured.
+    pub fn sources(&self) -> Result<Sources> {
+        sources(&self.prometheus, &self.check_hooks, &self.checks)
+    }
+
     fn check(&self) -> Result<()> {
+        self.sources()?;
         let (mut names, mut accounts, mut events) = (HashSet::new(), HashSet::new(), HashSet::new());
         for (n, target) in self.targets.iter().enumerate() {
             let at = || format!("target {} ({})", n + 1, target.target());
@@ -244,6 +269,7 @@ impl Setup {
                 );
             }
         }
+        hooks::check(&self.hooks)?;
         self.queues.as_ref().map_or(Ok(()), |queues| queues.check().context("queues"))
     }
 }

@@ -141,7 +141,10 @@ impl Tenants {
                 return page(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "This workspace is paused",
-                    "Nothing is lost. Its administrator can tell you more.",
+                    route
+                        .notice
+                        .as_deref()
+                        .unwrap_or("Nothing is lost. Its administrator can tell you more."),
                 );
             }
             TenantState::Pending | TenantState::Provisioning | TenantState::Failed => {

@@ -1,6 +1,6 @@
 //! Connects the use cases with the drivers of this installation.
 
-use crate::setup::{Setup, TargetSetup};
+use crate::setup::{HookSetup, Setup, TargetSetup};
 use anyhow::Result;
 use async_trait::async_trait;
 use aws::Account;
@@ -11,8 +11,8 @@ use domain::{Invalid, Reason, Region};
 use drivers::cloudformation::Cloudformation;
 use drivers::local::Local;
 use drivers::{Driver, Goal, Served, SignIn};
-use engine::Targets;
-use service::{Pressure, Row, TargetCard, TierNeeds, Update};
+use engine::{Hooks, Targets};
+use service::{CheckSources, HookCard, Pressure, Row, TargetCard, TierNeeds, Update};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,14 +27,21 @@ pub struct Wired {
     places: Vec<String>,
     /// How what stands beside the stacks of a cloud is reached.
     accounts: HashMap<StackTarget, Account>,
+    /// What is called at steps of sagas.
+    hooks: Vec<HookCard>,
 }
 
 impl Wired {
     /// Sets up every target; without a set-up file, this machine alone.
     pub async fn open(setup: &Setup, local: &Local) -> Result<Self> {
+        let hooks = Hooks::new(setup.hooks.iter().map(HookSetup::hook).collect());
+        let cards = setup.hooks.iter().map(HookSetup::card).collect();
         if setup.targets.is_empty() {
             return Ok(Self {
-                targets: Targets::one(Arc::new(local.clone())),
+                hooks: cards,
+                targets: Targets::one(Arc::new(local.clone()))
+                    .with_hooks(hooks)
+                    .measured_by(setup.sources()?),
                 places: vec!["this machine".to_owned()],
                 accounts: HashMap::new(),
             });
@@ -56,7 +63,8 @@ impl Wired {
         });
         let clouds = setup.targets.iter().filter(|t| t.driver == DriverKind::Cloudformation);
         let accounts = clouds.map(|t| (t.target(), t.account.account())).collect();
-        Ok(Self { targets: Targets::new(setups), places: places.collect(), accounts })
+        let targets = Targets::new(setups).with_hooks(hooks).measured_by(setup.sources()?);
+        Ok(Self { targets, places: places.collect(), accounts, hooks: cards })
     }
 
     /// For the engine.
@@ -142,6 +150,15 @@ impl service::Drivers for Wired {
             trouble: setup.driver.trouble(),
         };
         self.targets.iter().zip(&self.places).map(card).collect()
+    }
+
+    fn hooks(&self) -> Vec<HookCard> {
+        self.hooks.clone()
+    }
+
+    fn check_sources(&self) -> Option<CheckSources> {
+        let (prometheus, hooks) = self.targets.sources().names();
+        Some(CheckSources { prometheus, hooks })
     }
 
     async fn inventory(&self, target: &StackTarget) -> Result<Vec<FoundStack>, Reason> {

@@ -8,7 +8,7 @@ use crate::shell::{Frame, render};
 use axum::extract::{Path, State};
 use axum::response::Response;
 use domain::access::Permission;
-use domain::rollout::Verdict;
+use domain::rollout::{Decision, Exhibit, Verdict};
 use domain::timeline::Chip;
 use domain::{ProcessId, Timestamp};
 use http::StatusCode;
@@ -113,6 +113,14 @@ fn body(panel: &GatePanel, comment: &str, now: Timestamp, steer: bool) -> impl I
     let next = asked.then(|| {
         view! { <section class="gate-section"><h2>"If you approve"</h2><p>{consequence(panel)}</p></section> }
     });
+    let exhibits: Vec<_> = panel.exhibits.iter().map(exhibit).collect();
+    let exhibits = (!exhibits.is_empty()).then(|| {
+        view! { <details class="disclosure" open><summary>"What the checks saw"</summary><ul class="evidence">{exhibits}</ul></details> }
+    });
+    let decided: Vec<_> = panel.decisions.iter().map(decision).collect();
+    let decided = (!decided.is_empty()).then(|| {
+        view! { <section class="gate-section"><h2>"Decisions"</h2><ul class="evidence">{decided}</ul></section> }
+    });
     view! {
         <main class="gate-panel" id="main">
             <header class="gate-panel-head">
@@ -126,7 +134,8 @@ fn body(panel: &GatePanel, comment: &str, now: Timestamp, steer: bool) -> impl I
                 {failed}
                 <ul class="diff">{changes}</ul>
             </section>
-            <section class="gate-section"><h2>"Evidence"</h2>{evidence}</section>
+            <section class="gate-section"><h2>"Evidence"</h2>{evidence}{exhibits}</section>
+            {decided}
             {inside(panel, steer)}
             {next}
             {asked.then(|| form(panel, comment))}
@@ -167,6 +176,31 @@ fn condition(chip: &Chip, now: Timestamp) -> impl IntoView + use<> {
     });
     let detail = (!chip.detail.is_empty()).then(|| view! { <small>{chip.detail.clone()}</small> });
     view! { <li data-state=state><span>{chip.label.clone()}</span> <b>{word}</b> {detail} {until} {spark(&chip.values)}</li> }
+}
+
+/// What a check saw in all.
+fn exhibit(seen: &Exhibit) -> impl IntoView + use<> {
+    let worst = seen.worst.clone().map(|worst| view! { <small>"Worst: " {worst}</small> });
+    let first = seen.first_failing.clone().map(|(at, why)| {
+        view! { <small>"First failed at " <time datetime=at.rfc3339() title=format!("{} UTC", at.human())>{format!("{} UTC", at.clock())}</time> ": " {why}</small> }
+    });
+    let state =
+        if seen.samples.0 < seen.samples.1 || seen.first_failing.is_some() { "waiting" } else { "passed" };
+    view! { <li data-state=state><span>{seen.check.clone()}</span> <b>{seen.counts()}</b> <small>{seen.last.clone()}</small> {worst} {first}</li> }
+}
+
+/// One person's word, with what the checks had seen by then.
+fn decision(said: &Decision) -> impl IntoView + use<> {
+    let (state, word) = match said.verdict {
+        Verdict::Approve => ("passed", "approved"),
+        Verdict::Reject => ("failed", "rejected"),
+    };
+    let groups =
+        if said.groups.is_empty() { String::new() } else { format!(" for {}", said.groups.join(", ")) };
+    let comment = (!said.comment.is_empty()).then(|| view! { <small>"“" {said.comment.clone()} "”"</small> });
+    let seen: Vec<_> = said.evidence.iter().map(|e| view! { <small>{e.sentence()}</small> }).collect();
+    let at = said.at;
+    view! { <li data-state=state><span>{said.by.name.clone()} {groups}</span> <b>{word}</b> <small><time datetime=at.rfc3339()>{format!("{} UTC", at.human())}</time></small> {comment} {seen}</li> }
 }
 
 /// With a capital letter.

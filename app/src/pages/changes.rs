@@ -144,6 +144,8 @@ pub struct Planned {
     strategy: String,
     #[serde(default)]
     even_if_bad: String,
+    #[serde(default)]
+    supersedes: String,
 }
 
 /// Asks for the preview of all waves of a rollout that has not started.
@@ -158,6 +160,7 @@ pub async fn ask_plan_changes(form: Planned) -> Result<(), ServerFnError> {
             tiers,
             strategy: form.strategy.clone(),
             even_if_bad: !form.even_if_bad.is_empty(),
+            supersedes: form.supersedes.clone(),
             ..NewRollout::default()
         };
         service.ask_plan_changes(&actor, &start, true).await?;
@@ -168,6 +171,7 @@ pub async fn ask_plan_changes(form: Planned) -> Result<(), ServerFnError> {
                 ("strategy", &form.strategy),
                 ("tiers", &form.tier),
                 ("even_if_bad", &form.even_if_bad),
+                ("supersedes", &form.supersedes),
             ],
         );
         Ok((to, Some("The preview is on its way.".to_owned())))

@@ -318,7 +318,12 @@ pub const fn shape(why: Why) -> &'static str {
         Why::Busy => "in_progress",
         Why::Down | Why::Failed | Why::Drifted => "failed",
         Why::Held | Why::Frozen | Why::OutsideWindow => "blocked",
-        Why::JoinedLate | Why::TenantLeft | Why::Superseded | Why::Edited | Why::Unproved => "waiting",
+        Why::JoinedLate
+        | Why::TenantLeft
+        | Why::Superseded
+        | Why::TakenBack
+        | Why::Edited
+        | Why::Unproved => "waiting",
         Why::Skipped | Why::Missed => "waiting",
     }
 }
@@ -337,6 +342,7 @@ pub const fn label(why: Why) -> &'static str {
         Why::JoinedLate => "Joined late",
         Why::TenantLeft => "Tenant leaves",
         Why::Superseded => "Overtaken",
+        Why::TakenBack => "Taken back",
         Why::Edited => "Edited",
         Why::Unproved => "Not proved",
         Why::Skipped => "Left out",

@@ -4,12 +4,14 @@ mod account;
 mod activity;
 mod approvals;
 mod changes;
+mod check_form;
 mod drift;
 mod fleet;
 mod holds;
 mod import;
 mod import_rows;
 mod mail;
+mod offboarding;
 mod overview;
 mod pools;
 mod portal;
@@ -18,6 +20,7 @@ mod refusal;
 mod release_form;
 mod releases;
 mod replicas;
+mod rollback;
 mod rollout;
 mod rollouts;
 mod settings;
@@ -31,6 +34,7 @@ mod tasks;
 mod tenant;
 mod tenant_bulk;
 mod tenants;
+mod tier_change;
 mod tier_form;
 mod tiers;
 mod windows;
@@ -59,6 +63,8 @@ pub fn router(ui: Ui) -> Router {
         .route("/tenants/new", get(tenant::new))
         .route("/tenants/bulk", get(tenant_bulk::show))
         .route("/tenants/{id}", get(tenant::show))
+        .route("/tenants/{id}/tier", get(tier_change::show))
+        .route("/tenants/{id}/certificate", get(offboarding::certificate))
         .route("/stacks/{id}", get(stacks::show))
         .route("/stacks/{id}/drawer", get(stacks::drawer))
         .route("/drift", get(drift::list))
@@ -81,6 +87,7 @@ pub fn router(ui: Ui) -> Router {
         .route("/rollouts/{id}", get(rollout::show))
         .route("/rollouts/{id}/stacks", get(rollout::stacks))
         .route("/rollouts/{id}/steer", get(rollout::confirm))
+        .route("/rollouts/{id}/rollback", get(rollback::show))
         .route("/gates/{rollout}/{wave}", get(approvals::gate))
         .route("/approvals", get(approvals::list))
         .route("/activity", get(activity::list))

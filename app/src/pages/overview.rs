@@ -211,7 +211,7 @@ fn needs_you(data: &Overview, inbox: &Inbox, user: &SessionUser) -> impl IntoVie
         let (href, mine) = match (p.kind, p.summary.subject) {
             (Kind::Rollout, _) | (_, None) => (format!("/rollouts/{}", p.id), Permission::Rollouts),
             (Kind::Repair, Some(id)) => (format!("/stacks/{id}"), Permission::Rollouts),
-            (Kind::Onboarding | Kind::Offboarding, Some(id)) => (format!("/tenants/{id}"), Permission::Tenants),
+            (Kind::Onboarding | Kind::Offboarding | Kind::TierChange, Some(id)) => (format!("/tenants/{id}"), Permission::Tenants),
         };
         let item = view! {
             <li class="inbox-item" data-state=p.summary.status.clone()>

@@ -2,11 +2,12 @@
 
 use super::{page, release_form};
 use crate::parts::{icon, time};
-use crate::session::{Member, Ui};
+use crate::session::{Member, Ui, actor, answer};
 use crate::shell::render;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use domain::access::Permission;
+use domain::release::{Bad, Release};
 use http::StatusCode;
 use leptos::prelude::*;
 use serde::Deserialize;
@@ -33,7 +34,7 @@ pub async fn list(State(ui): State<Ui>, member: Member, Query(shown): Query<Show
                 let is_live = live.as_ref().is_some_and(|l| l.id == r.id);
                 let rank = if r.bad.is_some() { "bad" } else if is_live { "current" } else { "next" };
                 let mark = match (&r.bad, is_live) {
-                    (Some(bad), _) => view! { <span class="state" data-state="bad" title=bad.sentence.clone()>"Rolled back"</span> }.into_any(),
+                    (Some(bad), _) => marked(bad),
                     (None, true) => view! { <span class="state" data-state="good">"Live"</span> }.into_any(),
                     (None, false) => ().into_any(),
                 };
@@ -44,7 +45,7 @@ pub async fn list(State(ui): State<Ui>, member: Member, Query(shown): Query<Show
                         <td data-label="Notes">{notes(&r.notes)}</td>
                         <td data-label="Commit" class="wide-only"><code>{r.commit.clone()}</code></td>
                         <td data-label="Registered"><span>{time(r.registered_at)} " by " {r.registered_by.clone()}</span></td>
-                        <td class="cell-actions">{start}</td>
+                        <td class="cell-actions">{start} {add.then(|| marking(r))}</td>
                     </tr>
                 }
             })
@@ -64,6 +65,64 @@ pub async fn list(State(ui): State<Ui>, member: Member, Query(shown): Query<Show
         }
     })
     .await
+}
+
+/// The mark, with who said so, and whether somebody has used the version all the same.
+fn marked(bad: &Bad) -> AnyView {
+    let word = if bad.rollout.is_some() || bad.reason.code == "rolled_back" { "Rolled back" } else { "Bad" };
+    let at = bad.at.map(|at| view! { ", " {time(at)} });
+    let all_the_same = bad.overridden.as_ref().map(
+        |o| view! { <p class="small muted">{format!("Used all the same by {}: “{}”", o.by, o.comment)}</p> },
+    );
+    let from = bad.rollout.map(|id| view! { " · " <a href=format!("/rollouts/{id}")>"the rollout"</a> });
+    view! {
+        <span class="state" data-state="bad">{word}</span>
+        <p class="small">{bad.reason.sentence.clone()}{at}{from}</p>{all_the_same}
+    }
+    .into_any()
+}
+
+/// Warns of a release, or lifts the warning; each with its reason.
+fn marking(r: &Release) -> impl IntoView + use<> {
+    let version = r.version.to_string();
+    let (verb, label, hint) = match r.usable() {
+        Ok(()) if r.bad.is_none() => {
+            ("mark", "Mark as bad", "No stack is made on it or brought to it until the mark is lifted.")
+        }
+        Ok(()) | Err(_) => ("lift", "Lift the mark", "It is used again as any other version."),
+    };
+    let id = format!("mark-{version}");
+    view! {
+        <details class="disclosure"><summary>{label}</summary>
+            <form class="form" method="post" action="/do/mark_release">
+                <input type="hidden" name="version" value=version />
+                <input type="hidden" name="verb" value=verb />
+                <div class="field"><label for=id.clone()>"Reason"</label><p class="hint">{hint}</p>
+                    <input id=id name="comment" required maxlength="500" autocomplete="off" /></div>
+                <button class="btn btn-small" type="submit">{label}</button>
+            </form></details>
+    }
+}
+
+/// Warns of a release, or lifts the warning.
+#[server(prefix = "/do", endpoint = "mark_release")]
+pub async fn mark_release(
+    version: String,
+    verb: String,
+    #[server(default)] comment: String,
+) -> Result<(), ServerFnError> {
+    let doing = async {
+        let (service, actor) = actor().await?;
+        let is_bad = match verb.as_str() {
+            "mark" => true,
+            "lift" => false,
+            _ => return Err(service::Error::field("verb", "must be mark or lift")),
+        };
+        service.mark_release(&actor, &version, is_bad, &comment).await?;
+        let done = if is_bad { "is marked as bad" } else { "is used again as any other" };
+        Ok(("/releases".to_owned(), Some(format!("{version} {done}."))))
+    };
+    answer(doing.await, &()).await
 }
 
 /// The first line, and the others behind it.

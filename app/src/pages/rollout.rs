@@ -34,12 +34,22 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
     let frame = Frame::Console { user: member.user.clone(), current: "/rollouts", wide: true };
     render(&ui, StatusCode::OK, frame, timeline.title.clone(), flash, move || {
         let t = &timeline;
+        let open = matches!(t.status.as_str(), "running" | "paused" | "halted" | "rolling_back");
+        let take_over = (viewer.steer && open).then(|| {
+            let href = format!("/rollouts/new?supersedes={}", t.id);
+            view! { " · " <a href=href>"Let another one take over"</a> }
+        });
+        let related: Vec<_> = t
+            .related
+            .iter()
+            .map(|r| view! { " · " {r.says.clone()} " " <a href=format!("/rollouts/{}", r.rollout)>{r.title.clone()}</a> })
+            .collect();
         let why = (!t.comment.is_empty()).then(|| format!(" · “{}”", t.comment));
         view! {
             <nav class="crumbs" aria-label="Breadcrumb"><ol><li><a href="/rollouts">"Rollouts"</a></li><li aria-current="page">{t.title.clone()}</li></ol></nav>
             <TimelineIsland initial=t.clone() viewer=viewer.clone() />
             {inside(rollout, &known, viewer.steer)}
-            <p class="rollout-foot">"Strategy “" {t.strategy.clone()} "”" {why} " · " <a href=format!("/rollouts/{}/stacks", t.id)>"All stacks as a list"</a></p>
+            <p class="rollout-foot">"Strategy “" {t.strategy.clone()} "”" {why} {related} {take_over} " · " <a href=format!("/rollouts/{}/stacks", t.id)>"All stacks as a list"</a></p>
         }
     })
     .await
@@ -204,7 +214,9 @@ pub async fn confirm(
             Some(choice) => {
                 let class = if choice.verb == "pause" { "btn" } else { "btn btn-danger" };
                 let needs = choice.verb == "override";
+                let part = (choice.verb == "rollback").then(|| view! { <p><a href=format!("{back}/rollback")>"See which stacks, or take back a part"</a></p> });
                 view! {
+                    {part}
                     <form class="form" method="post" action="/do/steer">
                         <p>{choice.effect}</p>
                         <input type="hidden" name="id" value=rollout.to_string() />
@@ -253,6 +265,10 @@ fn command(verb: &str, comment: &str) -> Result<Command, Error> {
         "rollback" => Command::Rollback { comment },
         "stop" => Command::Stop { rollback: false, comment },
         "override" => Command::OverrideWindows { stack: None, comment },
-        _ => return Err(Error::field("verb", "must be pause, resume, retry, rollback, stop or override")),
+        "enter" => Command::Enter { comment },
+        _ => {
+            let verbs = "must be pause, resume, retry, enter, rollback, stop or override";
+            return Err(Error::field("verb", verbs));
+        }
     })
 }

@@ -8,7 +8,8 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use domain::Timestamp;
 use domain::access::Permission;
-use domain::plan::Change;
+use domain::course::Former;
+use domain::plan::{Change, Plan};
 use http::StatusCode;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,7 @@ pub struct Wanted {
     tiers: Vec<String>,
     comment: String,
     even_if_bad: bool,
+    supersedes: String,
 }
 
 impl Wanted {
@@ -88,6 +90,7 @@ impl Wanted {
                 "tiers" => wanted.tiers.extend(keys(&value)),
                 "comment" => wanted.comment = value,
                 "even_if_bad" => wanted.even_if_bad = !value.is_empty(),
+                "supersedes" => wanted.supersedes = value,
                 _ => {}
             }
         }
@@ -102,6 +105,7 @@ impl Wanted {
             comment: self.comment.clone(),
             plan_hash: String::new(),
             even_if_bad: self.even_if_bad,
+            supersedes: self.supersedes.clone(),
         }
     }
 }
@@ -139,6 +143,10 @@ pub async fn new(
         Some(Ok(_)) => ui.service.plan_changes(&member.actor, &wanted.form()).await.unwrap_or_default(),
         _ => vec![],
     };
+    let open = match &preview {
+        Some(Ok(preview)) => preview.open.clone(),
+        Some(Err(_)) | None => None,
+    };
     let preview = match preview {
         Some(Ok(preview)) => Some(Ok(preview)),
         Some(Err(error)) => Some(Err(error.to_string())),
@@ -149,7 +157,7 @@ pub async fn new(
         let versions: Vec<_> = releases
             .iter()
             .map(|r| {
-                let text = format!("{}{}", r.version, if r.bad.is_some() { " (rolled back before)" } else { "" });
+                let text = format!("{}{}", r.version, if r.bad.is_some() { " (marked as bad)" } else { "" });
                 let version = r.version.to_string();
                 let selected = version == wanted.version;
                 view! { <option value=version selected=selected>{text}</option> }
@@ -185,13 +193,66 @@ pub async fn new(
                     <div class="field"><label for="strategy">"Strategy"</label><select id="strategy" name="strategy">{names}</select></div>
                 </div>
                 {edited}
-                <label class="check"><input type="checkbox" name="even_if_bad" value="1" checked=wanted.even_if_bad /><span>"Even if it was rolled back before"</span></label>
+                <label class="check"><input type="checkbox" name="even_if_bad" value="1" checked=wanted.even_if_bad /><span>"Even if it is marked as bad"</span></label>
+                {takes_over(open.as_ref())}
                 <div class="form-actions"><button class="btn" type="submit">"Show the plan"</button></div>
             </form>
             {shown}
         }
     })
     .await
+}
+
+/// The rollout that is open, and whether the new one takes over from it.
+fn takes_over(open: Option<&(Former, bool)>) -> Option<impl IntoView + use<>> {
+    let (former, takes) = open?;
+    let text = format!("Take over from {}, which is open", former.title);
+    let (id, takes) = (former.rollout.to_string(), *takes);
+    Some(view! {
+        <label class="check"><input type="checkbox" name="supersedes" value=id checked=takes /><span>{text}</span></label>
+        <p class="hint">"It ends as superseded when the new one starts, and stacks on its version go straight to the new one."</p>
+    })
+}
+
+/// Which versions stacks leave, and what changes of parameters, tier by tier.
+fn ways(plan: &Plan) -> AnyView {
+    let paths = plan.paths();
+    let lines: Vec<_> = paths
+        .iter()
+        .map(|path| {
+            let from = path.from.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
+            let note = path.in_between.then(|| view! { " " <span class="badge">"from in between"</span> });
+            let (stacks, tenants) = (count(i64::from(path.stacks), "stack"), count(i64::from(path.tenants), "tenant"));
+            view! { <li><del>{from}</del> " " <ins>{path.to.to_string()}</ins> " " <span class="num">{stacks} " · " {tenants}</span>{note}</li> }
+        })
+        .collect();
+    let tiers: Vec<_> = plan
+        .tier_changes()
+        .iter()
+        .map(|change| {
+            let (from, to) = change.revisions;
+            let revision = if from == to { format!("r{to}") } else { format!("r{from} → r{to}") };
+            let changes: Vec<_> = change
+                .changes
+                .iter()
+                .map(|(name, from, to)| {
+                    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "not set".to_owned());
+                    view! { <li><span class="diff-key">{name.clone()}</span> <del>{text(from)}</del> " " <ins>{text(to)}</ins></li> }
+                })
+                .collect();
+            let changes = if changes.is_empty() {
+                view! { <p class="small muted">"Nothing that a stack can notice: it is not touched by the revision alone."</p> }.into_any()
+            } else {
+                view! { <ul class="diff">{changes}</ul> }.into_any()
+            };
+            let reach = format!("{} · {}", count(i64::from(change.stacks), "stack"), count(i64::from(change.tenants), "tenant"));
+            view! { <li><b>{change.tier.to_string()}</b> " " {revision} " " <span class="num">{reach}</span>{changes}</li> }
+        })
+        .collect();
+    let tiers = (!tiers.is_empty())
+        .then(|| view! { <h3>"Parameters that change"</h3><ul class="selection">{tiers}</ul> });
+    let paths = (!lines.is_empty()).then(|| view! { <ul class="diff">{lines}</ul> });
+    view! { {paths}{tiers} }.into_any()
 }
 
 fn plan(preview: &Preview, known: &[WaveChanges], wanted: &Wanted) -> impl IntoView + use<> {
@@ -221,7 +282,7 @@ fn plan(preview: &Preview, known: &[WaveChanges], wanted: &Wanted) -> impl IntoV
                 let mut parts = vec![];
                 if w.spec.gate.bake > domain::Span::ZERO { parts.push(format!("bake {}", w.spec.gate.bake)); }
                 parts.extend(w.spec.gate.checks.iter().map(ToString::to_string));
-                if let Some(a) = &w.spec.gate.approval { parts.push(count(i64::from(a.quorum), "approval")); }
+                if let Some(a) = &w.spec.gate.approval { parts.push(count(i64::from(a.people()), "approval")); }
                 parts.join(", ")
             };
             view! {
@@ -238,8 +299,9 @@ fn plan(preview: &Preview, known: &[WaveChanges], wanted: &Wanted) -> impl IntoV
                 <input type="hidden" name="form[tier]" value=wanted.tiers.join(",") />
                 <input type="hidden" name="form[strategy]" value=wanted.strategy.clone() />
                 <input type="hidden" name="form[even_if_bad]" value=if wanted.even_if_bad { "1" } else { "" } />
+                <input type="hidden" name="form[supersedes]" value=wanted.supersedes.clone() />
                 <input type="hidden" name="form[plan_hash]" value=preview.plan.hash.clone() />
-                <div class="field"><label for="comment">"Comment"</label><input id="comment" name="form[comment]" maxlength="500" value=wanted.comment.clone() /></div>
+                <div class="field"><label for="comment">"Comment"</label><input id="comment" name="form[comment]" maxlength="500" required=wanted.even_if_bad value=wanted.comment.clone() /></div>
                 <div class="form-actions"><button class="btn btn-primary" type="submit">"Start " {preview.title.clone()}</button></div>
             </form>
         }
@@ -248,6 +310,7 @@ fn plan(preview: &Preview, known: &[WaveChanges], wanted: &Wanted) -> impl IntoV
     view! {
         <section class="section"><header class="section-head"><h2>"The plan"</h2></header>
             <p class="live-sentence">{format!("{} changes {} on {} in {}.", preview.title, count(i64::from(preview.radius.tenants), "tenant"), count(i64::from(preview.radius.stacks), "stack"), count(preview.plan.waves.len() as i64, "wave"))}</p>
+            {ways(&preview.plan)}
             <ol class="selection">{waves}</ol>
             {super::windows::waits(&preview.closed)}
             {inside(known, wanted)}
@@ -270,6 +333,7 @@ fn inside(known: &[WaveChanges], wanted: &Wanted) -> Option<AnyView> {
             ("form[tier]", wanted.tiers.join(",")),
             ("form[strategy]", wanted.strategy.clone()),
             ("form[even_if_bad]", if wanted.even_if_bad { "1".to_owned() } else { String::new() }),
+            ("form[supersedes]", wanted.supersedes.clone()),
         ];
         post("ask_plan_changes", if seen { "Preview again" } else { "Preview changes" }, "btn", &values)
     });
@@ -297,6 +361,8 @@ pub struct Start {
     plan_hash: String,
     #[serde(default)]
     even_if_bad: String,
+    #[serde(default)]
+    supersedes: String,
 }
 
 /// Starts a rollout.
@@ -311,6 +377,7 @@ pub async fn start_rollout(form: Start) -> Result<(), ServerFnError> {
             comment: form.comment.clone(),
             plan_hash: form.plan_hash.clone(),
             even_if_bad: !form.even_if_bad.is_empty(),
+            supersedes: form.supersedes.clone(),
         };
         let id = service.start_rollout(&actor, &start).await?;
         Ok((format!("/rollouts/{id}"), None))

@@ -7,12 +7,13 @@ use crate::shell::render;
 use axum::extract::{Path, Query, State};
 use axum::response::{Html, IntoResponse, Response};
 use domain::access::Permission;
+use domain::stack::Stack;
 use domain::timeline::StackInRollout;
 use domain::{ProcessId, StackId};
 use http::StatusCode;
 use leptos::prelude::*;
 use serde::Deserialize;
-use service::StackView;
+use service::{Ahead, StackView};
 
 pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>) -> Response {
     let frame = member.frame("/tenants");
@@ -32,10 +33,38 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
             {holds::steering(data.stack.id, &windows, &again, repair)}
             <div id="stack" data-live="rollout,repair,onboarding,offboarding,stack,tenant">
                 {data.standing.as_ref().map(|line| fleet::section(line, repair))}
+                {data.ahead.as_ref().map(|found| ahead(&data.stack, found, false))}
                 {data.drift.as_ref().map(|report| drift::section(&data.stack, report, repair))}{body(&data)}</div>
         }
     })
     .await
+}
+
+/// What catching up changes of a stack, beside what it runs; with a button where there is no other.
+pub fn ahead(stack: &Stack, found: &Ahead, may: bool) -> AnyView {
+    let changes: Vec<_> = found
+        .changes
+        .iter()
+        .map(|(name, before, after)| {
+            let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "not set".to_owned());
+            view! { <li><span class="diff-key">{name.clone()}</span> <del>{text(before)}</del> " " <ins>{text(after)}</ins></li> }
+        })
+        .collect();
+    let version = found.versions.as_ref().map(|(from, to)| {
+        view! { <li><span class="diff-key">"version"</span> <del>{from.clone()}</del> " " <ins>{to.clone()}</ins></li> }
+    });
+    let open = found.open.as_ref().map(|title| {
+        let text = format!("{title} is open and says what stacks run until it has ended.");
+        view! { <p class="small muted">{text}</p> }
+    });
+    let button = (may && found.open.is_none())
+        .then(|| post("converge", "Apply now", "btn btn-small", &[("id", stack.id.to_string())]));
+    view! {
+        <section class="section" data-key="ahead"><header class="section-head"><h3>"What catching up changes"</h3>{button}</header>
+            <p class="small">"One operation, on " {stack.name.clone()} " alone."</p>
+            <ul class="diff">{version}{changes}</ul>{open}</section>
+    }
+    .into_any()
 }
 
 #[derive(Default, Deserialize)]
@@ -117,12 +146,17 @@ fn place(rollout: ProcessId, found: &StackInRollout, steer: bool) -> impl IntoVi
         let values = [("id", rollout.to_string()), ("verb", "retry".to_owned()), ("comment", String::new())];
         view! { <div class="actions">{post("steer", "Retry failed", "btn btn-primary btn-small", &values)}</div> }
     });
+    let back = (steer && found.recall).then(|| {
+        let href = format!("/rollouts/{rollout}/rollback?stack={}", cell.stack);
+        view! { <div class="actions"><a class="btn btn-small" href=href>"Take back…"</a></div> }
+    });
     view! {
         <section class="drawer-place">
             <p><b>{from} " → " {found.versions.1.clone()}</b> {format!(" · wave {} “{}”", found.wave + 1, found.wave_name)} {attempt}</p>
             {why}
             {changes}
             {retry}
+            {back}
         </section>
     }
 }

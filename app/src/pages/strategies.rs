@@ -54,7 +54,7 @@ fn brief(w: &WaveSpec) -> impl IntoView + use<> {
         parts.push(format!("watched for {}", gate.bake));
     }
     parts.extend(gate.checks.iter().map(ToString::to_string));
-    parts.extend(gate.approval.as_ref().map(|a| count(i64::from(a.quorum), "approval")));
+    parts.extend(gate.approval.as_ref().map(|a| count(i64::from(a.people()), "approval")));
     let text = if parts.is_empty() { "no gate".to_owned() } else { parts.join(", ") };
     view! { <li><b>{w.name.to_string()}</b> " " <code>{w.selector.to_string()}</code><p class="small muted">{text}</p></li> }
 }
@@ -108,6 +108,7 @@ async fn edit_with(
         }
     };
     let may = member.actor.may(Permission::Strategies);
+    let sources = page!(ui, frame, ui.service.check_sources(&member.actor)).unwrap_or_default();
     let saved = known.as_ref().map(|s| s.saved_at.0.to_string()).unwrap_or_default();
     let (form, seen) = posted.unwrap_or_else(|| {
         let form = StrategyForm::again(&flash).unwrap_or_else(|| {
@@ -140,6 +141,8 @@ async fn edit_with(
                             <option value="rollback" selected=form.on_halt == "rollback">"roll back what it changed"</option></select></div>
                     </div>
                     <ol class="wave-rows">{rows}</ol>
+                    {named("prometheus-sources", &sources.prometheus)}
+                    {named("hook-sources", &sources.hooks)}
                     {may.then(|| view! { <p><button class="btn btn-small" name="act" value="add" formaction="" formnovalidate>{icon("plus")} " Add a wave"</button></p> })}
                 </fieldset>
                 <section class="who-where"><h2>"Who lands where"</h2><Preview form="strategy-form".to_owned() url="/strategies/preview".to_owned() /></section>
@@ -149,6 +152,12 @@ async fn edit_with(
         }
     })
     .await
+}
+
+/// Names to choose from.
+fn named(id: &'static str, names: &[String]) -> impl IntoView + use<> {
+    let names: Vec<_> = names.iter().map(|name| view! { <option value=name.clone()></option> }).collect();
+    view! { <datalist id=id>{names}</datalist> }
 }
 
 fn remove(id: &StrategyId) -> impl IntoView + use<> {

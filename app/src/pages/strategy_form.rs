@@ -1,10 +1,13 @@
 //! The strategy editor's form: what a person types, wave by wave, and what it means.
 
+use super::check_form::{CheckForm, block};
 use crate::parts::{described, field_error, icon};
 use crate::session::Flash;
 use domain::invalid::Problems;
 use domain::selector::Selector;
-use domain::strategy::{ApprovalSpec, Check, GateSpec, OnHalt, StrategySpec, ToleranceMode, WaveSpec};
+use domain::strategy::{
+    ApprovalSpec, Check, Escalation, GateSpec, OnHalt, Quorum, StrategySpec, ToleranceMode, WaveSpec,
+};
 use domain::{Invalid, Span};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -57,6 +60,13 @@ pub fn row(flash: &Flash, i: usize, n: usize, w: &WaveForm, may: bool) -> impl I
             </div>
         }
     });
+    let own = w.own_checks();
+    let checks: Vec<_> =
+        w.checks.iter().enumerate().map(|(j, c)| block(flash, i, j, own + j, c, may)).collect();
+    let add = |kind: &str, label: &str| {
+        let told = format!(" to wave {}", i + 1);
+        view! { <button class="btn btn-small btn-quiet" name="act" value=format!("add_check:{i}:{kind}") formaction="" formnovalidate>{icon("plus")} " " {label.to_owned()}<span class="visually-hidden">{told}</span></button> }
+    };
     view! {
         <li class=if last { "wave-row wave-row-rest" } else { "wave-row" }>
             <span class="wave-row-no">{i + 1}</span>
@@ -75,8 +85,13 @@ pub fn row(flash: &Flash, i: usize, n: usize, w: &WaveForm, may: bool) -> impl I
                     {input("grace", "Bad samples forgiven", "", &w.grace, "")}
                     {input("quorum", "Approvals needed", "", &w.quorum, "")}
                     {input("group", "From group", "", &w.group, "")}
+                    {input("also", "And from others", "Like: 2 of ops, 1 of legal", &w.also, "")}
                     {input("expiry", "Expires after", "", &w.expiry, "")}
+                    {input("escalate_after", "Escalates after", "", &w.escalate_after, "")}
+                    {input("escalate_to", "To group", "", &w.escalate_to, "")}
                 </fieldset>
+                {checks}
+                {may.then(|| view! { <p class="wave-row-more">{add("probe", "HTTP probe")} {add("prometheus", "Prometheus query")} {add("hook", "Hook")}</p> })}
             </div>
             {actions}
         </li>
@@ -89,7 +104,16 @@ fn problem_of(flash: &Flash, i: usize, name: &str) -> Option<String> {
     let mine = flash.problems.iter().filter_map(|(field, text)| Some((field.strip_prefix(&wave)?, text)));
     let fits = |field: &str| {
         let last = field.rsplit('.').next().unwrap_or(field);
-        last == name || name == "max_errors" && (last == "max_percent" || last == "checks")
+        // A check that is measured outside shows its problems itself.
+        let own = !field.contains("checks[");
+        let part = match name {
+            "also" => field.contains("approval.also["),
+            "escalate_after" => field == "gate.approval.escalation.after",
+            "escalate_to" => field == "gate.approval.escalation.group",
+            "max_errors" => last == "max_percent" || last == "checks",
+            _ => own && last == name && !field.contains("approval.also[") && !field.contains(".escalation."),
+        };
+        part || field == name
     };
     mine.filter(|(field, _)| fits(field)).map(|(_, text)| text.clone()).next()
 }
@@ -121,6 +145,10 @@ pub struct WaveForm {
     pub quorum: String,
     pub group: String,
     pub expiry: String,
+    pub also: String,
+    pub escalate_after: String,
+    pub escalate_to: String,
+    pub checks: Vec<CheckForm>,
 }
 
 impl Default for WaveForm {
@@ -141,6 +169,10 @@ impl Default for WaveForm {
             quorum: s("0"),
             group: s(""),
             expiry: s("7 d"),
+            also: s(""),
+            escalate_after: s(""),
+            escalate_to: s(""),
+            checks: vec![],
         }
     }
 }
@@ -166,7 +198,7 @@ impl StrategyForm {
             let approval = w.gate.approval.as_ref();
             let errors = w.gate.checks.iter().filter_map(|c| match c {
                 Check::ErrorRate { max_percent } => Some(max_percent.to_string()),
-                Check::Healthy => None,
+                Check::Healthy | Check::Measured(_) => None,
             });
             let errors: Vec<_> = errors.collect();
             WaveForm {
@@ -184,6 +216,16 @@ impl StrategyForm {
                 quorum: approval.map_or(0, |a| a.quorum).to_string(),
                 group: approval.and_then(|a| a.group.clone()).unwrap_or_default(),
                 expiry: approval.map_or(Span::days(7), |a| a.expiry).to_string(),
+                also: approval
+                    .map_or(vec![], |a| a.also.iter().map(ToString::to_string).collect())
+                    .join(", "),
+                escalate_after: approval
+                    .and_then(|a| a.escalation.as_ref())
+                    .map_or_else(String::new, |e| e.after.to_string()),
+                escalate_to: approval
+                    .and_then(|a| a.escalation.as_ref())
+                    .map_or_else(String::new, |e| e.group.clone()),
+                checks: w.gate.checks.iter().filter_map(Check::measured).map(CheckForm::of).collect(),
             }
         });
         Self { name: spec.name.to_string(), on_halt: spec.on_halt.word().into(), waves: waves.collect() }
@@ -194,9 +236,19 @@ impl StrategyForm {
         flash.values.get("json").and_then(|text| serde_json::from_str(text).ok())
     }
 
-    /// Adds, takes away or moves a wave, as a button says: `add`, `remove:1`, `up:1`, `down:0`. The last wave takes
-    /// everyone who is left, so it stays the last one.
+    /// Adds, takes away or moves a wave, as a button says: `add`, `remove:1`, `up:1`, `down:0`; or adds and takes away a
+    /// check of a wave: `add_check:0:probe`, `drop_check:0:2`. The last wave takes everyone who is left, so it stays the
+    /// last one.
     pub fn act(&mut self, act: &str) {
+        if let [verb @ ("add_check" | "drop_check"), wave, what] = act.split(':').collect::<Vec<_>>()[..] {
+            let Some(wave) = wave.parse::<usize>().ok().and_then(|i| self.waves.get_mut(i)) else { return };
+            match (verb, what.parse::<usize>()) {
+                ("drop_check", Ok(j)) if j < wave.checks.len() => drop(wave.checks.remove(j)),
+                ("add_check", Err(_)) if wave.checks.len() < 10 => wave.checks.push(CheckForm::fresh(what)),
+                _ => {}
+            }
+            return;
+        }
         let last = self.waves.len().saturating_sub(1);
         let (verb, i) = act.split_once(':').unwrap_or((act, ""));
         match (verb, i.parse::<usize>().ok().filter(|i| *i < last)) {
@@ -233,6 +285,12 @@ impl StrategyForm {
 }
 
 impl WaveForm {
+    /// How many checks stand before those that are measured outside.
+    fn own_checks(&self) -> usize {
+        let errors = self.max_errors.split(',').filter(|text| !text.trim().is_empty());
+        usize::from(self.healthy == "on") + errors.count()
+    }
+
     fn spec(&self) -> Result<WaveSpec, Invalid> {
         let mut problems = Problems::default();
         let whole = |problems: &mut Problems, field: &str, text: &str| {
@@ -258,11 +316,33 @@ impl WaveForm {
         for text in self.max_errors.split(',').filter(|text| !text.trim().is_empty()) {
             checks.push(Check::ErrorRate { max_percent: whole(&mut problems, "max_errors", text) });
         }
+        for check in &self.checks {
+            let at = format!("gate.checks[{}]", checks.len());
+            match problems.take(&at, check.check()) {
+                Some(check) => checks.push(Check::Measured(Box::new(check))),
+                // It keeps its place, so that the others' problems stand where they belong.
+                None => checks.push(Check::Healthy),
+            }
+        }
         let group = self.group.trim();
         let group =
             if group.is_empty() { None } else { problems.take("group", domain::access::parse_group(group)) };
-        let approval =
-            (quorum > 0).then(|| ApprovalSpec { quorum, group, expiry: expiry.unwrap_or(Span::days(7)) });
+        let mut also = vec![];
+        for text in self.also.split(',').filter(|text| !text.trim().is_empty()) {
+            also.extend(problems.take("also", text.parse::<Quorum>()));
+        }
+        let escalation = match (self.escalate_after.trim(), self.escalate_to.trim()) {
+            ("", "") => None,
+            (after, to) => {
+                let after = problems.take("escalate_after", after.parse::<Span>());
+                let group = problems.take("escalate_to", domain::access::parse_group(to));
+                after.zip(group).map(|(after, group)| Escalation { after, group })
+            }
+        };
+        let needless = quorum == 0 && (!also.is_empty() || escalation.is_some());
+        problems.require(!needless, "quorum", "is 0, so nobody would be asked; write how many must approve");
+        let expiry = expiry.unwrap_or(Span::days(7));
+        let approval = (quorum > 0).then_some(ApprovalSpec { quorum, group, also, expiry, escalation });
         let gate = GateSpec { bake: bake.unwrap_or(Span::ZERO), checks, grace, approval };
         match (name, selector, concurrency, tolerance, mode) {
             (Some(name), Some(selector), Some(concurrency), Some(tolerance), Some(mode)) => problems

@@ -1,6 +1,6 @@
 //! One tenant with all that belongs to it, and a new one.
 
-use super::{id, page};
+use super::{id, page, stacks};
 use crate::parts::{
     Field, encoded, feed, field, icon, post, select, sentence_case, state, state_as, time, tone,
 };
@@ -96,6 +96,7 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
     let own = page!(ui, frame, ui.service.tenant_window(&member.actor, tenant).await);
     let flash = member.flash().await;
     let may = member.actor.may(Permission::Tenants);
+    let roll = member.actor.may(Permission::Rollouts);
     let again = flash.clone();
     render(&ui, StatusCode::OK, frame, data.tenant.name.to_string(), flash, move || {
         let stays = !matches!(data.tenant.state, TenantState::Offboarding | TenantState::Offboarded);
@@ -103,7 +104,7 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
         let danger = may.then(|| danger(&data, &again));
         view! {
             <nav class="crumbs" aria-label="Breadcrumb"><ol><li><a href="/tenants">"Tenants"</a></li><li aria-current="page">{data.tenant.name.to_string()}</li></ol></nav>
-            <div id="tenant" data-live>{body(&data, may)}</div>
+            <div id="tenant" data-live>{body(&data, may, roll)}</div>
             {super::portal::section(&data.tenant.id, &own, &again, may && stays)}
             {edit}
             {danger}
@@ -112,17 +113,13 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
     .await
 }
 
-fn body(data: &TenantDetail, may: bool) -> impl IntoView + use<> {
+fn body(data: &TenantDetail, may: bool, roll: bool) -> impl IntoView + use<> {
     let t = &data.tenant;
-    let steps: Vec<_> = data
-        .progress
-        .iter()
-        .map(|s| {
-            let (state, current) = crate::parts::step(&s.state);
-            view! { <li data-state=state aria-current=current><h3>{s.label.clone()}</h3><p>{s.detail.clone()}</p></li> }
-        })
-        .collect();
-    let progress = (!steps.is_empty()).then(|| view! { <section class="section"><header class="section-head"><h2>"Onboarding"</h2></header><ol class="steps">{steps}</ol></section> });
+    let progress = match &data.tier_change {
+        Some(view) => Some(super::tier_change::section(view, may)),
+        None if data.progress.is_empty() => None,
+        None => Some(view! { <section class="section"><header class="section-head"><h2>"Onboarding"</h2></header>{super::tier_change::steps(&data.progress)}</section> }.into_any()),
+    };
     let process = data.process.as_ref().map(|p| {
         let retry = (may && p.summary.waits_for_person).then(|| view! { <div class="actions">{post("tenant_verb", "Retry", "btn btn-small", &[("id", t.id.to_string()), ("verb", "retry".into())])}</div> });
         let class = if p.summary.waits_for_person { "alert alert-error" } else { "alert alert-info" };
@@ -142,6 +139,9 @@ fn body(data: &TenantDetail, may: bool) -> impl IntoView + use<> {
         view! { {url.clone()} " " <small>"not served now"</small> }.into_any()
     };
     let open = (t.state == TenantState::Active).then(|| view! { <div class="actions"><a class="btn" href=url.clone()>{icon("external")} " Open"</a></div> });
+    let moves =
+        may && data.process.is_none() && matches!(t.state, TenantState::Active | TenantState::Suspended);
+    let change = moves.then(|| view! { " " <a href=format!("/tenants/{}/tier", t.id)>"Change tier"</a> });
     let tags: Vec<_> = t.tags.iter().map(|tag| view! { <a class="badge" href=format!("/tenants?tag={}", encoded(tag.as_str()))>{tag.to_string()}</a> " " }).collect();
     let tags = if tags.is_empty() {
         view! { <span class="muted">"none"</span> }.into_any()
@@ -158,13 +158,15 @@ fn body(data: &TenantDetail, may: bool) -> impl IntoView + use<> {
                 <dl class="facts">
                     <div><dt>"Address"</dt><dd>{address}</dd></div>
                     <div><dt>"Administrator"</dt><dd>{t.email.to_string()}</dd></div>
-                    <div><dt>"Tier"</dt><dd><a href=format!("/tiers/{}", data.tier.id)>{data.tier.spec.name.to_string()}</a> " " <small>{data.tier.spec.model.word()}</small></dd></div>
+                    <div><dt>"Tier"</dt><dd><a href=format!("/tiers/{}", data.tier.id)>{data.tier.spec.name.to_string()}</a> " " <small>{data.tier.spec.model.word()}</small>{change}</dd></div>
                     <div><dt>"Region"</dt><dd>{t.region.to_string()}</dd></div>
                     <div><dt>"Tags"</dt><dd>{tags}</dd></div>
                     <div><dt>"Since"</dt><dd>{time(t.created_at)}</dd></div>
                 </dl>
             </section>
             {progress}
+            {data.offboarding.as_ref().map(|view| super::offboarding::section(view, may))}
+            {data.ahead.as_ref().map(|(stack, ahead)| stacks::ahead(stack, ahead, roll))}
             <section class="section"><header class="section-head"><h2>"Stacks"</h2></header>{stacks}</section>
             {sign_in(data)}
             <section class="section"><header class="section-head"><h2>"Parameters"</h2></header>{parameters(data)}</section>
@@ -297,6 +299,7 @@ fn danger(data: &TenantDetail, flash: &Flash) -> impl IntoView + use<> {
                 <form class="form" method="post" action="/do/suspend_tenant">
                     <input type="hidden" name="form[id]" value=t.id.to_string() />
                     {Field::new(&notes, "comment", "Reason").hint("For the record and for your colleagues.").required().most(500).complete("off").view()}
+                    {Field::new(&notes, "notice", "What visitors read").hint("At its address, while it is paused. A general sentence if left empty.").most(300).complete("off").view()}
                     <button class="btn" type="submit">"Suspend"</button>
                 </form></div> }.into_any()),
         TenantState::Suspended => Some(view! { <div class="danger-row"><div><h3>"Reactivate"</h3><p>"Serves the tenant again."</p></div>{verb("reactivate", "Reactivate")}</div> }.into_any()),
@@ -384,6 +387,8 @@ pub struct Suspending {
     id: String,
     #[serde(default)]
     comment: String,
+    #[serde(default)]
+    notice: String,
 }
 
 /// Suspends a tenant; the reason is for the record.
@@ -392,7 +397,7 @@ pub async fn suspend_tenant(form: Suspending) -> Result<(), ServerFnError> {
     let doing = async {
         let (service, actor) = actor().await?;
         let tenant: TenantId = super::id(&form.id, "the tenant")?;
-        service.suspend_with_reason(&actor, tenant, &form.comment).await?;
+        service.suspend_with_notice(&actor, tenant, &form.comment, &form.notice).await?;
         Ok((format!("/tenants/{tenant}"), Some("Suspended.".to_owned())))
     };
     answer(doing.await, &form).await
@@ -413,12 +418,15 @@ pub async fn edit_tenant(id: String, form: TenantEdit) -> Result<(), ServerFnErr
         let (service, actor) = actor().await?;
         let tenant: TenantId = super::id(&id, "the tenant")?;
         let differs = service.edit_tenant(&actor, tenant, &form).await?;
-        let done = if differs {
-            "Saved. The changed parameters apply with the next rollout or Catch up."
-        } else {
-            "Saved."
+        let done = match service.open_rollout(&actor).await? {
+            _ if !differs => "Saved.".to_owned(),
+            Some(open) => format!(
+                "Saved. {} is open and keeps its plan: the changed parameters go out when it has ended, with the next rollout or by Catch up.",
+                open.title
+            ),
+            None => "Saved. See below what changes, and let its stack catch up.".to_owned(),
         };
-        Ok((format!("/tenants/{tenant}"), Some(done.to_owned())))
+        Ok((format!("/tenants/{tenant}"), Some(done)))
     };
     answer(doing.await, &Edited { edit: true, form: form.clone() }).await
 }

@@ -283,7 +283,13 @@ pub async fn save_tier(
         let (service, actor) = actor().await?;
         let id: Option<TierId> = id.as_deref().map(|id| super::id(id, "the tier")).transpose()?;
         let tier = service.save_tier_edit(&actor, id, edit).await?;
-        let done = format!("Revision {} is saved.", tier.revision);
+        let done = match service.open_rollout(&actor).await? {
+            Some(open) => format!(
+                "Revision {} is saved. {} is open and keeps its plan: the revision goes into the next rollout.",
+                tier.revision, open.title
+            ),
+            None => format!("Revision {} is saved.", tier.revision),
+        };
         let to = match then.as_str() {
             "roll" => format!("/rollouts/new?tiers={}", tier.key),
             _ => format!("/tiers/{}", tier.id),

@@ -159,7 +159,7 @@ impl Candidate {
         policy.mode == Mode::ByHand
             || self.backwards
             || !self.lived
-            || self.why == Why::Unproved
+            || matches!(self.why, Why::Unproved | Why::TakenBack)
             || self.tries >= policy.tries
     }
 
@@ -342,7 +342,8 @@ pub fn repair(
             return Err(Reason::new("in_sync", format!("{} runs what it should already", facts.name)));
         }
         Change::Blocked(reason) => return Err(reason),
-        Change::None | Change::Create | Change::Update => {}
+        Change::Create | Change::Update => release.usable()?,
+        Change::None => {}
     }
     if let Some((title, wave)) = planned {
         let sentence =

@@ -115,6 +115,24 @@ fn canonical(content: &impl Serialize) -> String {
     serde_json::to_value(content).unwrap_or_default().to_string()
 }
 
+/// A parameter's name, its value before and after; `None` where it is not there.
+pub type ParameterChange = (String, Option<String>, Option<String>);
+
+/// What differs between the parameters of two configurations, those that are gone last.
+#[must_use]
+pub fn parameter_changes(from: Option<&Configuration>, to: &Configuration) -> Vec<ParameterChange> {
+    let before = |name: &str| from.and_then(|c| c.parameters.get(name));
+    let mut all: Vec<_> = to
+        .parameters
+        .iter()
+        .filter(|(name, value)| before(name) != Some(value))
+        .map(|(name, value)| (name.clone(), before(name).map(ToString::to_string), Some(value.to_string())))
+        .collect();
+    let gone = from.into_iter().flat_map(|c| &c.parameters).filter(|(n, _)| !to.parameters.contains_key(*n));
+    all.extend(gone.map(|(name, value)| (name.clone(), Some(value.to_string()), None)));
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

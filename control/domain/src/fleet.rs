@@ -30,6 +30,8 @@ words! {
         TenantLeft = "tenant_left",
         /// The rollout that had changed it was stopped, or another one came in between.
         Superseded = "superseded",
+        /// A person took it back to what it ran before.
+        TakenBack = "taken_back",
         /// Its tenant's parameters were changed.
         Edited = "edited",
         /// It was imported, and nobody knows yet what it runs.
@@ -72,6 +74,7 @@ impl Why {
             Self::JoinedLate => ("joined late", "joined late"),
             Self::TenantLeft => ("has a tenant that leaves", "have tenants that leave"),
             Self::Superseded => ("was overtaken", "were overtaken"),
+            Self::TakenBack => ("was taken back", "were taken back"),
             Self::Edited => ("was edited", "were edited"),
             Self::Unproved => ("is not proved", "are not proved"),
             Self::Skipped => ("was left out", "were left out"),
@@ -95,6 +98,7 @@ impl Why {
             Self::JoinedLate => "joined while a rollout ran, and was not in its plan",
             Self::TenantLeft => "its tenant is leaving",
             Self::Superseded => "what it should run has changed since",
+            Self::TakenBack => "a person took it back to what it ran before",
             Self::Edited => "its tenant's parameters were changed",
             Self::Unproved => "was imported, and what it runs was not proved",
             Self::Skipped => "was left out of a rollout",

@@ -5,11 +5,14 @@
 
 pub mod access;
 pub mod catchup;
+pub mod check;
 pub mod configuration;
+pub mod course;
 pub mod drift;
 pub mod fields;
 pub mod fleet;
 pub mod hold;
+pub mod hook;
 pub mod identity;
 pub mod ids;
 pub mod import;
@@ -29,6 +32,7 @@ pub mod stack;
 pub mod strategy;
 pub mod tenant;
 pub mod tier;
+pub mod tier_change;
 pub mod timeline;
 pub mod timestamp;
 pub mod window;

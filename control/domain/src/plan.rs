@@ -3,7 +3,14 @@
 //! The plan leaves no meaningful choice to execution time. It is stored when the rollout starts and changes
 //! only by recorded events; [`check`] verifies its invariants apart from the planner that made it.
 
+mod back;
+mod paths;
+
+pub use back::plan_back;
+pub use paths::{Path, TierChange};
+
 use crate::configuration::{Renderer, render};
+use crate::course::Course;
 use crate::parameter::Values;
 use crate::release::Release;
 use crate::selector::Candidate;
@@ -101,6 +108,9 @@ pub struct Step {
     pub from: Option<Digest>,
     /// What it runs after.
     pub to: Digest,
+    /// What a rollback goes back to where that is not `from`: a version in between is no place to stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<Digest>,
 }
 
 /// A wave with its stacks.
@@ -132,6 +142,20 @@ pub struct Plan {
     pub waves: Vec<PlannedWave>,
     /// Changes whenever what is decided on changes; decisions are bound to it.
     pub hash: String,
+    /// Which way it leads.
+    #[serde(default, skip_serializing_if = "Course::is_plain")]
+    pub course: Course,
+}
+
+impl Step {
+    /// What a rollback goes back to; `None` where nothing is known of it.
+    #[must_use]
+    pub const fn back_to(&self) -> Option<&Digest> {
+        match &self.home {
+            Some(home) => Some(home),
+            None => self.from.as_ref(),
+        }
+    }
 }
 
 impl PlannedWave {
@@ -162,11 +186,15 @@ impl Plan {
         hex(&Sha256::digest(format!("{}\n{what}", self.hash)))
     }
 
-    /// The wave that takes a stack: the first whose selector does.
+    /// The wave that takes a stack: the first whose selector does. On the way back waves stand in reverse.
     #[must_use]
     pub fn wave_of(&self, facts: &StackFacts) -> Option<usize> {
         let candidate = facts.candidate();
-        self.waves.iter().position(|wave| wave.spec.selector.selects(&candidate))
+        let takes = |wave: &PlannedWave| wave.spec.selector.selects(&candidate);
+        if self.course.back.is_some() {
+            return self.waves.iter().rposition(takes);
+        }
+        self.waves.iter().position(takes)
     }
 }
 
@@ -226,6 +254,7 @@ impl StackFacts {
             change,
             from: from.map(|from| from.digest.clone()),
             to: to.digest.clone(),
+            home: None,
         }
     }
 }
@@ -271,7 +300,7 @@ pub fn plan(
         tiers: tiers.iter().map(|(id, tier)| (*id, tier.revision)).collect(),
     };
     let hash = hash(&target, &waves);
-    Plan { target, configurations, waves, hash }
+    Plan { target, configurations, waves, hash, course: Course::default() }
 }
 
 fn hash(target: &Target, waves: &[PlannedWave]) -> String {
@@ -304,8 +333,11 @@ fn hex(bytes: &[u8]) -> String {
 /// Every invariant that is broken, one sentence each.
 pub fn check(plan: &Plan) -> Result<(), Vec<String>> {
     let mut broken = vec![];
-    if !plan.waves.last().is_some_and(|wave| wave.spec.selector.is_everyone()) {
-        broken.push("the last wave does not take everyone".to_owned());
+    let back = plan.course.back.is_some();
+    let last = if back { plan.waves.first() } else { plan.waves.last() };
+    if !last.is_some_and(|wave| wave.spec.selector.is_everyone()) {
+        let which = if back { "first" } else { "last" };
+        broken.push(format!("the {which} wave does not take everyone"));
     }
     let mut seen = HashSet::new();
     for (i, wave) in plan.waves.iter().enumerate() {
@@ -322,6 +354,9 @@ pub fn check(plan: &Plan) -> Result<(), Vec<String>> {
                     "stack {} comes from a configuration that the plan does not have",
                     step.name
                 ));
+            }
+            if step.home.as_ref().is_some_and(|home| !plan.configurations.contains_key(home)) {
+                broken.push(format!("stack {} has a way back to what the plan does not have", step.name));
             }
             let same = step.from.as_ref() == Some(&step.to);
             let fits = match step.change {

@@ -6,6 +6,7 @@
 //! tables which pages query never disagree with the log.
 
 use crate::access::words;
+use crate::check::{Measurement, Reading};
 use crate::identity;
 use crate::preview::Request;
 use crate::stack::{Stack, StackKind, StackTarget};
@@ -25,6 +26,8 @@ words! {
         Rollout = "rollout",
         /// Makes a tenant out of a registration.
         Onboarding = "onboarding",
+        /// Takes a tenant to another plan.
+        TierChange = "tier_change",
         /// Takes a tenant away.
         Offboarding = "offboarding",
         /// One operation on one stack: catch up, repair.
@@ -137,6 +140,8 @@ pub enum Effect {
         /// The stacks of the wave that were updated.
         stacks: Vec<(StackId, String, StackTarget)>,
     },
+    /// Measure a check once; answered by [`Process::measured`].
+    Measure(Box<Measurement>),
     /// Find out what these stacks would change; answered by [`crate::rollout::Command::Previewed`].
     Preview {
         /// The stacks, with what they go to.
@@ -150,6 +155,8 @@ pub enum Effect {
     Serve(Vec<StackId>),
     /// Make a tenant's sign-in, or take it away; answered by an [`identity::Event`].
     Identify(Box<identity::Order>),
+    /// Call the hooks of a point; answered by a [`crate::hook::Event`].
+    Hook(Box<crate::hook::Order>),
 }
 
 /// An operation as a driver needs it.
@@ -209,6 +216,8 @@ pub enum Record {
     },
     /// The tenant is no longer served by any stack.
     Leave(TenantId),
+    /// A tenant on its way from one tier to another.
+    Moved(Moved),
     /// An operation begins; refused (as a conflict) while another one works on the stack.
     OperationStarted {
         /// Its token.
@@ -278,8 +287,8 @@ pub enum Record {
     ReleaseBad {
         /// Which.
         release: ReleaseId,
-        /// Why.
-        reason: Reason,
+        /// Why, and who says so.
+        bad: Box<crate::release::Bad>,
     },
     /// A gate asks, or asks differently.
     Gate(GateRow),
@@ -287,6 +296,41 @@ pub enum Record {
     Mail(Mail),
     /// A gate that asks, to be told to other systems, once.
     Announce(Box<crate::rollout::Announcement>),
+}
+
+/// What changes with a tenant that moves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Moved {
+    /// What a stack is to it from now on.
+    Part {
+        /// Who.
+        tenant: TenantId,
+        /// Which.
+        stack: StackId,
+        /// As what.
+        part: crate::tier_change::Membership,
+    },
+    /// A stack has nothing to do with it any more.
+    Left {
+        /// Who.
+        tenant: TenantId,
+        /// Which.
+        stack: StackId,
+    },
+    /// It has this tier from now on.
+    TenantTier {
+        /// Who.
+        tenant: TenantId,
+        /// Which.
+        tier: TierId,
+    },
+    /// Its own stack has this tier from now on.
+    StackTier {
+        /// Which.
+        stack: StackId,
+        /// Of which tier.
+        tier: TierId,
+    },
 }
 
 /// A gate as the inbox lists it.
@@ -394,6 +438,12 @@ pub trait Process: Sized {
     /// What a measurement of a wave's stacks means; only rollouts ask for any.
     fn probed(&self, wave: usize, samples: &[Sample], now: Timestamp) -> Vec<Self::Event> {
         let _ = (wave, samples, now);
+        vec![]
+    }
+
+    /// What one measurement outside means; only rollouts ask for any.
+    fn measured(&self, of: &Measurement, reading: &Reading) -> Vec<Self::Event> {
+        let _ = (of, reading);
         vec![]
     }
 

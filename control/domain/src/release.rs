@@ -1,7 +1,7 @@
 //! Releases: immutable, registered software versions.
 
 use crate::access::words;
-use crate::{Invalid, Reason, ReleaseId, Timestamp};
+use crate::{Invalid, ProcessId, Reason, ReleaseId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -38,7 +38,57 @@ pub struct Release {
     /// Who registered it.
     pub registered_by: String,
     /// Set when it was rolled back: using it again needs an explicit override.
-    pub bad: Option<Reason>,
+    pub bad: Option<Bad>,
+}
+
+/// The mark on a version that was rolled back, or that a person warns of.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Bad {
+    /// Why.
+    #[serde(flatten)]
+    pub reason: Reason,
+    /// Who said so; `None` where a strategy did.
+    #[serde(default)]
+    pub by: Option<String>,
+    /// When.
+    #[serde(default)]
+    pub at: Option<Timestamp>,
+    /// The rollout that was rolled back.
+    #[serde(default)]
+    pub rollout: Option<ProcessId>,
+    /// Set once somebody started a rollout of it all the same.
+    #[serde(default)]
+    pub overridden: Option<Overridden>,
+}
+
+/// A person's word that a marked version is used all the same.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Overridden {
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub comment: String,
+}
+
+impl Release {
+    /// Why no stack is made on it or brought to it by the control plane: it is marked, and nobody has overridden that.
+    ///
+    /// # Errors
+    /// The reason, with the remedy.
+    pub fn usable(&self) -> Result<(), Reason> {
+        match self.bad.as_ref().filter(|bad| bad.overridden.is_none()) {
+            None => Ok(()),
+            Some(bad) => Err(Reason::new(
+                "release_bad",
+                format!(
+                    "{} is marked as bad ({}); lift the mark on the page of releases, or roll out another version",
+                    self.version, bad.reason.sentence
+                ),
+            )),
+        }
+    }
 }
 
 /// A semantic version as people and pipelines write it, with or without a leading `v`.

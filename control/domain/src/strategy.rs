@@ -1,6 +1,7 @@
 //! Strategies: named, ordered lists of waves.
 
 use crate::access::words;
+use crate::check::Measured;
 use crate::invalid::Problems;
 use crate::selector::Selector;
 use crate::{DisplayName, Invalid, Span, StrategyId, Timestamp};
@@ -89,6 +90,19 @@ pub enum Check {
         /// Beyond this share the check fails, 0 to 100.
         max_percent: u8,
     },
+    /// Something outside that is asked at its own pace.
+    Measured(Box<Measured>),
+}
+
+impl Check {
+    /// What is asked outside, if it is that.
+    #[must_use]
+    pub fn measured(&self) -> Option<&Measured> {
+        match self {
+            Self::Measured(measured) => Some(measured),
+            Self::Healthy | Self::ErrorRate { .. } => None,
+        }
+    }
 }
 
 impl std::fmt::Display for Check {
@@ -96,6 +110,7 @@ impl std::fmt::Display for Check {
         match self {
             Self::Healthy => f.write_str("healthy"),
             Self::ErrorRate { max_percent } => write!(f, "errors ≤ {max_percent} %"),
+            Self::Measured(measured) => measured.fmt(f),
         }
     }
 }
@@ -107,8 +122,110 @@ pub struct ApprovalSpec {
     pub quorum: u8,
     /// The group they belong to; `None` for anyone who may decide.
     pub group: Option<String>,
+    /// Further groups of which people must approve, too, at most 5; nobody counts for two.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Quorum>,
     /// How long the gate asks before it expires: a minute to 365 days.
     pub expiry: Span,
+    /// Who is asked, too, when nobody answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalation: Option<Escalation>,
+}
+
+/// So many people of a group. Written `2 of ops`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quorum {
+    /// The group.
+    pub group: String,
+    /// How many different people, 1 to 10.
+    pub quorum: u8,
+}
+
+/// Another group that is asked after a time, and whose people may answer for any other.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Escalation {
+    /// After how long, less than the expiry.
+    pub after: Span,
+    /// Which group; none of those that are asked anyhow.
+    pub group: String,
+}
+
+impl FromStr for Quorum {
+    type Err = Invalid;
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let refuse = || Invalid::new("", "is not a number of people of a group; write it like 2 of ops");
+        let (quorum, group) = text.trim().split_once(" of ").ok_or_else(refuse)?;
+        let quorum = quorum.trim().parse().map_err(|_| refuse())?;
+        Ok(Self { group: crate::access::parse_group(group)?, quorum })
+    }
+}
+
+impl std::fmt::Display for Quorum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {}", self.quorum, self.group)
+    }
+}
+
+impl ApprovalSpec {
+    /// So many people of one group, or of anyone.
+    #[must_use]
+    pub const fn of(quorum: u8, group: Option<String>, expiry: Span) -> Self {
+        Self { quorum, group, also: vec![], expiry, escalation: None }
+    }
+
+    /// How many people must approve in all.
+    #[must_use]
+    pub fn people(&self) -> u32 {
+        u32::from(self.quorum) + self.also.iter().map(|quorum| u32::from(quorum.quorum)).sum::<u32>()
+    }
+
+    /// Of which groups, as people read it; `None` for anyone.
+    #[must_use]
+    pub fn whom(&self) -> Option<String> {
+        let first = self.group.clone();
+        if self.also.is_empty() {
+            return first;
+        }
+        let first = format!("{} of {}", self.quorum, first.as_deref().unwrap_or("anyone"));
+        let also = self.also.iter().map(ToString::to_string);
+        Some(std::iter::once(first).chain(also).collect::<Vec<_>>().join(", "))
+    }
+
+    fn check(&self) -> Result<(), Invalid> {
+        let mut problems = Problems::default();
+        let quorum = |n: u8| (1..=10).contains(&n);
+        problems.require(quorum(self.quorum), "quorum", "must be from 1 to 10 people");
+        let expiry = (Span::minutes(1)..=Span::days(365)).contains(&self.expiry);
+        problems.require(expiry, "expiry", "must be from 1 minute to 365 days");
+        let mut groups = vec![];
+        if let Some(group) = &self.group {
+            problems.take("group", crate::access::parse_group(group));
+            groups.push(group);
+        }
+        problems.require(self.also.len() <= 5, "also", "has more than 5 groups; leave some out");
+        for (i, also) in self.also.iter().enumerate() {
+            problems.take(&format!("also[{i}].group"), crate::access::parse_group(&also.group));
+            problems.require(
+                quorum(also.quorum),
+                &format!("also[{i}].quorum"),
+                "must be from 1 to 10 people",
+            );
+            if groups.contains(&&also.group) {
+                problems.note(format!("also[{i}].group"), "is asked already; add up its numbers");
+            }
+            groups.push(&also.group);
+        }
+        if let Some(escalation) = &self.escalation {
+            problems.take("escalation.group", crate::access::parse_group(&escalation.group));
+            let another = !groups.contains(&&escalation.group);
+            problems.require(another, "escalation.group", "is asked from the beginning; name another group");
+            let after = Span::ZERO < escalation.after && escalation.after < self.expiry;
+            problems.require(after, "escalation.after", "must be shorter than the expiry, and not 0");
+        }
+        problems.finish(())
+    }
 }
 
 /// What must hold before the next wave.
@@ -118,13 +235,23 @@ pub struct GateSpec {
     pub bake: Span,
     /// What to measure through the bake.
     pub checks: Vec<Check>,
-    /// Failing samples in a row that are forgiven before a check halts the rollout, 0 to 100.
+    /// Failing samples in a row that are forgiven before a check halts the rollout, 0 to 100; what is measured outside has
+    /// its own number.
     pub grace: u8,
     /// Who must approve after the bake.
     pub approval: Option<ApprovalSpec>,
 }
 
 impl GateSpec {
+    /// How many measurements a check needs before the gate passes, and how many failures in a row it is forgiven.
+    #[must_use]
+    pub fn bounds(&self, check: &Check) -> (u32, u32) {
+        match check {
+            Check::Healthy | Check::ErrorRate { .. } => (1, u32::from(self.grace)),
+            Check::Measured(measured) => (u32::from(measured.min_samples), u32::from(measured.tolerated)),
+        }
+    }
+
     /// Whether the gate passes by itself at once.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -236,19 +363,19 @@ impl WaveSpec {
         let idle = !gate.checks.is_empty() && gate.bake <= Span::ZERO;
         problems.require(!idle, "gate.bake", "is 0, so the checks would never run; write how long to watch");
         for (i, check) in gate.checks.iter().enumerate() {
-            if let Check::ErrorRate { max_percent } = check {
-                let at = format!("gate.checks[{i}].max_percent");
-                problems.require(*max_percent <= 100, &at, "must be at most 100");
+            match check {
+                Check::Healthy => {}
+                Check::ErrorRate { max_percent } => {
+                    let at = format!("gate.checks[{i}].max_percent");
+                    problems.require(*max_percent <= 100, &at, "must be at most 100");
+                }
+                Check::Measured(measured) => {
+                    problems.take(&format!("gate.checks[{i}]"), measured.check(gate.bake));
+                }
             }
         }
         if let Some(approval) = &gate.approval {
-            let quorum = (1..=10).contains(&approval.quorum);
-            problems.require(quorum, "gate.approval.quorum", "must be from 1 to 10 people");
-            let expiry = (Span::minutes(1)..=Span::days(365)).contains(&approval.expiry);
-            problems.require(expiry, "gate.approval.expiry", "must be from 1 minute to 365 days");
-            if let Some(group) = &approval.group {
-                problems.take("gate.approval.group", crate::access::parse_group(group));
-            }
+            problems.take("gate.approval", approval.check());
         }
         problems.finish(())
     }

@@ -8,8 +8,11 @@ mod steering;
 
 pub use cells::{CELL_STATES, StackInRollout, cells, rank, stack_in_rollout, state_label};
 
+use crate::course::Former;
 use crate::operation::Run;
-use crate::rollout::{Rollout, State, StepState, WaveState, tenants_reached, time_left, waits_for};
+use crate::rollout::{
+    Rollout, Seats, State, StepState, WaveState, asked_groups, tenants_reached, time_left, waits_for,
+};
 use crate::{OperationId, ProcessId, Span, StackId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -65,9 +68,23 @@ pub struct Timeline {
     /// What waits for a provider, not for a person; only known to a server whose drivers do the work.
     #[serde(default)]
     pub budget: Vec<BudgetWait>,
+    /// Rollouts that it has to do with.
+    #[serde(default)]
+    pub related: Vec<Related>,
     /// What happened, newest first; from the log, so empty where only the state is known.
     #[serde(default)]
     pub activity: Vec<Line>,
+}
+
+/// Another rollout that this one has to do with.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Related {
+    /// Which.
+    pub rollout: ProcessId,
+    /// What it is called.
+    pub title: String,
+    /// How they stand to each other: `leads back from`, `took over from`, `superseded by`.
+    pub says: String,
 }
 
 /// Calls that wait for the rate budget of an account and region.
@@ -97,7 +114,7 @@ impl BudgetWait {
 /// Something that a person can do with the rollout now.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Choice {
-    /// `override`, `pause`, `resume`, `retry`, `rollback`, `stop`.
+    /// `override`, `pause`, `resume`, `retry`, `enter`, `rollback`, `stop`; `back` for what has ended.
     pub verb: String,
     /// What the button says.
     pub label: String,
@@ -195,8 +212,11 @@ pub struct WaveView {
 /// What a gate asks of people.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Asks {
-    /// Whom; `None` for anyone who may decide.
+    /// Whom, for people; `None` for anyone who may decide.
     pub group: Option<String>,
+    /// The groups whose people can answer now; empty for anyone who may decide.
+    #[serde(default)]
+    pub groups: Vec<String>,
     /// How many approvals are missing.
     pub missing: u32,
     /// Who has decided already.
@@ -282,7 +302,7 @@ impl Timeline {
                     .filter(|(_, n)| *n > 0)
                     .map(|(state, n)| ((*state).to_owned(), n))
                     .collect(),
-                gate: chips::chips(&planned.spec, &wave.state, &rollout.binding(i), now),
+                gate: chips::chips(&planned.spec, &wave.state, wave.entry.as_ref(), &rollout.binding(i), now),
                 asking: matches!(&wave.state, WaveState::Gated(gate) if gate.asked.is_some())
                     && rollout.state == State::Running,
                 asks: asks(rollout, i).filter(|_| rollout.state == State::Running),
@@ -317,6 +337,7 @@ impl Timeline {
             steering: steering::choices(rollout, now),
             failures: cells::failures(rollout, FAILURES),
             budget: vec![],
+            related: related(rollout),
             activity: vec![],
         }
     }
@@ -377,9 +398,20 @@ impl Timeline {
 fn asks(rollout: &Rollout, wave: usize) -> Option<Asks> {
     let (spec, state) = (&rollout.plan.waves[wave].spec, &rollout.waves[wave].state);
     let (WaveState::Gated(gate), Some(approval)) = (state, &spec.gate.approval) else { return None };
-    gate.asked?;
+    let asked = gate.asked?;
+    let open = rollout.open_seats(wave);
+    let groups = asked_groups(approval, Some(&asked)).into_iter().filter(|group| {
+        let escalated = approval.escalation.as_ref().is_some_and(|e| e.group == *group);
+        escalated || open.iter().any(|seats| seats.group.as_deref() == Some(*group))
+    });
+    let anyone = open.iter().any(|seats| seats.group.is_none());
     Some(Asks {
-        group: approval.group.clone(),
+        groups: if anyone { vec![] } else { groups.map(str::to_owned).collect() },
+        group: match &open[..] {
+            [one] => one.group.clone(),
+            [] => approval.group.clone(),
+            several => Some(Seats::sentence(several)),
+        },
         missing: rollout.missing_approvals(wave),
         said: gate
             .decisions
@@ -388,6 +420,30 @@ fn asks(rollout: &Rollout, wave: usize) -> Option<Asks> {
             .map(|d| d.by.name.clone())
             .collect(),
     })
+}
+
+fn related(rollout: &Rollout) -> Vec<Related> {
+    let course = &rollout.plan.course;
+    let by = match &rollout.state {
+        State::Superseded { by, .. } => Some(by),
+        State::Running
+        | State::Settling { .. }
+        | State::Halted { .. }
+        | State::RollingBack { .. }
+        | State::RolledBack { .. }
+        | State::Succeeded { .. }
+        | State::Aborted { .. } => None,
+    };
+    let all = [
+        ("leads back from", course.back.as_ref().map(|back| &back.from)),
+        ("took over from", course.supersedes.as_ref()),
+        ("superseded by", by),
+    ];
+    let tell = |(says, former): (&str, Option<&Former>)| {
+        let former = former?;
+        Some(Related { rollout: former.rollout, title: former.title.clone(), says: says.to_owned() })
+    };
+    all.into_iter().filter_map(tell).collect()
 }
 
 fn is_there(state: &StepState) -> bool {

@@ -1,15 +1,21 @@
 //! A single operation on one stack: off-boarding deletes, repair converges. Both are one process with a
 //! different end.
 
+mod certificate;
 mod identify;
+mod leaving;
+
+pub use certificate::{Certificate, Evidence};
+pub use leaving::Leaving;
 
 use crate::access::words;
+use crate::hook::{self, Point};
 use crate::identity::{self, Access, Step, Task};
 use crate::operation::{Meaning, Run, meaning, most};
 use crate::placement;
 use crate::process::{
     Closed, Effect, Illegal, Mail, Next, OperationKind, Order, Outcome, PlacedStack, Process, ProcessKind,
-    Recipient, Record, Seen, Summary, Surroundings,
+    Recipient, Record, Sample, Seen, Summary, Surroundings,
 };
 use crate::stack::StackTarget;
 use crate::tenant::TenantState;
@@ -56,6 +62,9 @@ pub enum Job {
         /// What it has in Cognito: taken away after its stack, which may hold on to the user pool.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         access: Option<Box<Access>>,
+        /// For its hooks and its certificate; off-boardings that began before there were any have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        leaving: Option<Box<Leaving>>,
     },
     /// Bring the stack to what it should run.
     Converge {
@@ -168,6 +177,12 @@ pub enum Event {
     },
     /// The tenant's part in Cognito.
     Identity(identity::Event),
+    /// A hook.
+    Hook(hook::Event),
+    /// Its shared stacks know that they serve the tenant no more.
+    Told,
+    /// Its own stack does not answer any more.
+    SeenGone,
     /// Done.
     Completed,
     /// It stopped; a person may retry.
@@ -194,6 +209,11 @@ pub enum Command {
     Retry,
     /// Leave it: a failed repair, one that waits for its window, or an off-boarding still in its grace period.
     Close,
+    /// Go on without the hook that failed.
+    Skip {
+        /// Why; must not be empty.
+        comment: String,
+    },
     /// Start whatever windows say.
     Override {
         /// Why; must not be empty.
@@ -237,6 +257,16 @@ pub struct Work<const OFFBOARDING: bool> {
     pub waits: Option<Closed>,
     /// Who said that windows do not count, and why.
     pub overridden: Option<(String, String)>,
+    /// Hooks of an off-boarding that were called.
+    pub hooks: BTreeMap<Point, hook::Step>,
+    /// Whether the shared stacks know that they serve the tenant no more.
+    pub told: bool,
+    /// Whether its own stack was seen to be gone.
+    pub seen_gone: bool,
+    /// What was done to take a tenant away, in order.
+    pub evidence: Vec<Evidence>,
+    /// When it began.
+    pub began_at: Timestamp,
 }
 
 /// Takes a tenant away.
@@ -337,7 +367,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
     type Command = Command;
     const KIND: ProcessKind = if OFFBOARDING { ProcessKind::Offboarding } else { ProcessKind::Repair };
 
-    fn begin(id: ProcessId, event: &Event, _at: Timestamp) -> Result<Self, Illegal> {
+    fn begin(id: ProcessId, event: &Event, at: Timestamp) -> Result<Self, Illegal> {
         let Event::Started { title, job, piece, not_before } = event else {
             return Err(Illegal("it begins with its start".into()));
         };
@@ -352,10 +382,18 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             removal: if job.access().is_some() { Step::WAITING } else { Step::Done },
             waits: None,
             overridden: None,
+            hooks: BTreeMap::new(),
+            told: false,
+            seen_gone: false,
+            evidence: vec![],
+            began_at: at,
         })
     }
 
     fn apply(&mut self, event: &Event, at: Timestamp) -> Result<(), Illegal> {
+        if let Event::Hook(_) | Event::Told | Event::SeenGone = event {
+            return self.leave(event, at);
+        }
         let mine = |operation: &OperationId| self.run.operation() == Some(*operation);
         let run = match (event, &self.state) {
             (Event::OperationStarted { operation, attempt }, State::Running) => {
@@ -383,7 +421,8 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             }
             (Event::Completed, State::Running)
                 if matches!(self.run, Run::Succeeded { .. } | Run::Unchanged)
-                    && self.removal == Step::Done =>
+                    && self.removal == Step::Done
+                    && self.has_left(at) =>
             {
                 self.state = State::Completed(at);
                 return Ok(());
@@ -392,6 +431,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
                 let fits = (event.task() == Task::Remove).then(|| self.removal.after(event)).flatten();
                 self.removal =
                     fits.ok_or_else(|| Illegal("what Cognito did does not fit the state".into()))?;
+                self.note_removal(at);
                 return Ok(());
             }
             (Event::Failed { reason }, State::Running) => {
@@ -401,6 +441,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             (Event::Retried { .. }, State::Failed(_)) => {
                 self.state = State::Running;
                 self.removal = self.removal.again();
+                self.hooks.values_mut().for_each(|step| *step = step.again());
                 match &self.run {
                     Run::Failed { attempts, .. } => Some(Run::Waiting { attempts: *attempts, retry: None }),
                     other => Some(other.clone()),
@@ -413,6 +454,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             _ => None,
         };
         self.run = run.ok_or_else(|| Illegal("the event does not fit the state".into()))?;
+        self.note_run(event, at);
         Ok(())
     }
 
@@ -426,6 +468,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             (Command::Close, State::Failed(_) | State::Running) if self.may_close(now) => {
                 Ok(vec![Event::Closed { by }])
             }
+            (Command::Skip { comment }, _) => self.skip(by, &comment, now),
             (Command::Override { comment }, State::Running) => match (&self.overridden, comment.trim()) {
                 (_, "") => {
                     Err(Reason::new("comment_missing", "say why windows shall not count; it is recorded"))
@@ -457,8 +500,11 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
         if self.state != State::Running {
             return next;
         }
+        if self.call_hooks(now, &mut next) {
+            return next;
+        }
         if now < self.not_before {
-            next.wake_at = Some(self.not_before);
+            next.wake(self.not_before);
             return next;
         }
         match (&self.run, &self.piece) {
@@ -499,11 +545,18 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             (Run::Failed { reason, .. } | Run::Skipped { reason }, _) => {
                 next.events.push(Event::Failed { reason: reason.clone() });
             }
+            (Run::Succeeded { .. } | Run::Unchanged, _) if self.tells_first() => {
+                next.effects.push(Effect::Serve(self.shared().to_vec()));
+            }
             (Run::Succeeded { .. } | Run::Unchanged, _) if self.removal != Step::Done => {
                 self.remove_identity(now, &mut next);
             }
+            (Run::Succeeded { .. } | Run::Unchanged, Some(piece)) if self.looks_whether_gone() => {
+                let stacks = vec![(piece.stack, piece.name.clone(), piece.target.clone())];
+                next.effects.push(Effect::Probe { wave: 0, stacks });
+            }
             (Run::Succeeded { .. } | Run::Unchanged, _) => match &self.job {
-                Job::Offboard { shared, .. } if !shared.is_empty() => {
+                Job::Offboard { shared, leaving: None, .. } if !shared.is_empty() => {
                     next.effects.push(Effect::Serve(shared.clone()));
                 }
                 Job::Offboard { .. } | Job::Converge { .. } | Job::Make { .. } | Job::Retire => {
@@ -528,6 +581,10 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
                 vec![Event::OperationFailed { operation, reason, retry_at, running }]
             }
         }
+    }
+
+    fn probed(&self, _wave: usize, samples: &[Sample], _now: Timestamp) -> Vec<Event> {
+        self.looked(samples)
     }
 
     fn records(&self, event: &Event, at: Timestamp) -> Vec<Record> {
@@ -586,12 +643,20 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
                 Job::Offboard { .. } => self.tenant(TenantState::Offboarding, Some(reason.clone())),
                 Job::Converge { .. } | Job::Make { .. } | Job::Retire => self.desired(reason),
             },
-            Event::Retried { .. } | Event::Overridden { .. } => vec![],
+            Event::Hook(hook::Event::Done { point: Point::Export, artifact: Some(artifact), .. }) => {
+                self.exported(artifact)
+            }
+            Event::Retried { .. }
+            | Event::Overridden { .. }
+            | Event::Hook(_)
+            | Event::Told
+            | Event::SeenGone => vec![],
         }
     }
 
     fn summary(&self, now: Timestamp) -> Summary {
         let (status, sentence) = match &self.state {
+            State::Running if self.due(now).is_some() => self.hook_words(now),
             State::Running if now < self.not_before => {
                 ("waiting", format!("begins in {}", self.not_before - now))
             }
@@ -632,6 +697,9 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             Event::OperationSucceeded { .. } => "operation_succeeded",
             Event::OperationFailed { .. } => "operation_failed",
             Event::Identity(event) => event.kind(),
+            Event::Hook(event) => event.kind(),
+            Event::Told => "told",
+            Event::SeenGone => "seen_gone",
             Event::Completed => "completed",
             Event::Failed { .. } => "failed",
             Event::Retried { .. } => "retried",
@@ -655,6 +723,9 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
                 format!("{title}: failed, {}", reason.sentence)
             }
             Event::Identity(event) => event.sentence(title),
+            Event::Hook(event) => event.sentence(title),
+            Event::Told => format!("{title}: the shared stack serves it no more"),
+            Event::SeenGone => format!("{title}: its stack answers no more"),
             Event::Completed => format!("{title}: done"),
             Event::Retried { by } => format!("{by} retried: {title}"),
             Event::Closed { by } => format!("{by} closed: {title}"),

@@ -131,7 +131,9 @@ impl World {
                 let event = step.answered(order.task, order.tenant, answer, self.now).unwrap();
                 self.append(Event::Identity(event));
             }
-            Effect::Probe { .. } | Effect::Preview { .. } => panic!("an onboarding measures nothing"),
+            Effect::Probe { .. } | Effect::Measure(_) | Effect::Preview { .. } | Effect::Hook(_) => {
+                panic!("an onboarding measures nothing")
+            }
         }
     }
 
@@ -240,7 +242,8 @@ fn a_mended_tier_counts_when_it_is_retried() {
 fn what_a_tenant_had_goes_after_its_stack_and_cannot_be_kept_half_gone() {
     let piece =
         Piece { stack: StackId(Uuid::from_u128(9)), name: "silo-acme".into(), target: StackTarget::local() };
-    let job = Job::Offboard { tenant: TENANT, shared: vec![], former: None, access: access(&OWN) };
+    let job =
+        Job::Offboard { tenant: TENANT, shared: vec![], former: None, access: access(&OWN), leaving: None };
     let started = work::Event::Started {
         title: "Off-boarding of Acme".into(),
         job,

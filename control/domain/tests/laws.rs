@@ -5,14 +5,16 @@ mod common;
 
 use common::{release, tier};
 use domain::access::{Channel, Role};
+use domain::check::{Found, Measure, Measured, Measurement, Reading};
+use domain::course::Scope;
 use domain::operation::Run;
 use domain::parameter::Values;
-use domain::plan::{Change, StackFacts, check, plan};
+use domain::plan::{Change, StackFacts, Step, check, plan};
 use domain::process::{Closed, Effect, Outcome, Process, Record, Sample, Seen, Surroundings};
 use domain::rollout::{Command, Event, Person, Phase, Rollout, State, StepState, Verdict, WaveState};
 use domain::stack::{StackKind, StackTarget};
 use domain::strategy::{
-    Amount, ApprovalSpec, Check, GateSpec, OnHalt, StrategySpec, ToleranceMode, WaveSpec,
+    Amount, ApprovalSpec, Check, Escalation, GateSpec, OnHalt, StrategySpec, ToleranceMode, WaveSpec,
 };
 use domain::{
     Actor, Configuration, Digest, OperationId, ProcessId, Reason, Span, StackId, Timestamp, UserId,
@@ -43,11 +45,21 @@ fn facts(n: u128, actual: Option<Configuration>) -> StackFacts {
     }
 }
 
+/// Who is in which groups.
+fn groups(n: u128) -> &'static [&'static str] {
+    match n {
+        1 | 2 => &["a"],
+        3 => &["b"],
+        4 => &["a", "b"],
+        _ => &["c"],
+    }
+}
+
 fn person(n: u128, role: Role) -> Actor {
     Actor {
         user: Some(UserId(Uuid::from_u128(n))),
         name: format!("p{n}"),
-        groups: vec![],
+        groups: groups(n).iter().map(|g| (*g).to_owned()).collect(),
         permissions: role.permissions().to_vec(),
         channel: Channel::Console,
     }
@@ -62,16 +74,47 @@ struct Case {
     fate: Vec<u8>,
 }
 
+/// A check that is measured outside, at its own pace.
+fn outside() -> impl Strategy<Value = Check> {
+    (1..9_i64, 0..3_i64, 1..4_u16, 0..3_u8, 0..3_i64, any::<bool>(), any::<bool>()).prop_map(
+        |(interval, grace, min_samples, tolerated, patience, entry, whole)| {
+            Check::Measured(Box::new(Measured {
+                name: "outside".parse().unwrap(),
+                scope: if whole { domain::check::Scope::Wave } else { domain::check::Scope::Stack },
+                interval: Span::seconds(interval),
+                grace: Span::seconds(grace * 8),
+                min_samples,
+                tolerated,
+                patience: Span::seconds(patience * 30),
+                entry,
+                measure: Measure::Hook { source: "one".to_owned() },
+            }))
+        },
+    )
+}
+
 fn gate() -> impl Strategy<Value = GateSpec> {
-    (0..3_i64, any::<bool>(), 0..3_u8, 0..3_u8).prop_map(|(bake, checks, grace, quorum)| {
-        let bake = if checks { bake + 1 } else { bake };
-        GateSpec {
-            bake: Span::seconds(bake * 20),
-            checks: if checks { vec![Check::Healthy, Check::ErrorRate { max_percent: 10 }] } else { vec![] },
-            grace,
-            approval: (quorum > 0).then_some(ApprovalSpec { quorum, group: None, expiry: Span::minutes(10) }),
-        }
-    })
+    let whom = (any::<bool>(), any::<bool>(), any::<bool>());
+    let outside = prop_oneof![2 => Just(vec![]), 1 => prop::collection::vec(outside(), 1..3)];
+    (0..3_i64, any::<bool>(), outside, 0..3_u8, 0..3_u8, whom).prop_map(
+        |(bake, own, outside, grace, quorum, whom)| {
+            let approval = ApprovalSpec {
+                also: whom.1.then(|| "1 of b".parse().unwrap()).into_iter().collect(),
+                escalation: whom.2.then(|| Escalation { after: Span::minutes(2), group: "c".to_owned() }),
+                ..ApprovalSpec::of(quorum, whom.0.then(|| "a".to_owned()), Span::minutes(10))
+            };
+            let mut checks =
+                if own { vec![Check::Healthy, Check::ErrorRate { max_percent: 10 }] } else { vec![] };
+            checks.extend(outside);
+            let bake = if checks.is_empty() { bake } else { bake + 1 };
+            GateSpec {
+                bake: Span::seconds(bake * 20),
+                checks,
+                grace,
+                approval: (quorum > 0).then_some(approval),
+            }
+        },
+    )
 }
 
 fn wave() -> impl Strategy<Value = WaveSpec> {
@@ -123,6 +166,8 @@ struct World {
     news: Vec<(OperationId, Seen)>,
     fate: std::vec::IntoIter<u8>,
     probe: Option<(usize, Vec<StackId>)>,
+    /// Checks that are being measured outside; an answer may come when nobody waits for it any more.
+    measures: BTreeMap<usize, Measurement>,
 }
 
 impl World {
@@ -172,6 +217,7 @@ impl World {
             news: vec![],
             fate: case.fate.clone().into_iter(),
             probe: None,
+            measures: BTreeMap::new(),
         }
     }
 
@@ -272,7 +318,12 @@ impl World {
                         Effect::Probe { wave, stacks } => {
                             self.probe = Some((wave, stacks.into_iter().map(|(id, ..)| id).collect()));
                         }
-                        Effect::Place | Effect::Serve(_) | Effect::Preview { .. } | Effect::Identify(_) => {
+                        Effect::Measure(of) => drop(self.measures.insert(of.check, *of)),
+                        Effect::Place
+                        | Effect::Serve(_)
+                        | Effect::Preview { .. }
+                        | Effect::Hook(_)
+                        | Effect::Identify(_) => {
                             panic!("a rollout asks for no place, and for no preview of local stacks")
                         }
                     }
@@ -327,7 +378,7 @@ impl World {
 
     fn step(&mut self, what: u8) {
         let more = usize::from(self.roll().unwrap_or(0));
-        match what % 24 {
+        match what % 27 {
             0..=5 if !self.news.is_empty() => self.deliver(more % self.news.len(), what.is_multiple_of(3)),
             6 | 7 => self.now = self.now + Span::seconds(more as i64),
             8 => {
@@ -344,10 +395,29 @@ impl World {
                     self.append(events);
                 }
             }
+            24 | 25 => {
+                let found = match more % 8 {
+                    0 | 1 => Found::Fail,
+                    2 => Found::Unknown,
+                    _ => Found::Pass,
+                };
+                self.measure(more, found);
+            }
+            26 if more < 30 => self.ask(Command::Enter { comment: "it must".into() }, 1),
             9 => self.ask(Command::Pause { comment: String::new() }, 1),
             10 | 11 => self.ask(Command::Resume, 1),
             12 => self.ask(Command::Retry, 1),
             13 if more < 40 => self.ask(Command::Rollback { comment: String::new() }, 1),
+            13 if more < 160 => {
+                let wave = more % self.rollout.waves.len();
+                let all = self.rollout.plan.waves.iter().flat_map(|w| &w.steps).map(|s| s.stack);
+                let one = all.clone().nth(more % all.count().max(1));
+                let scope = match one {
+                    Some(stack) if more > 70 => Scope::Stack(stack),
+                    Some(_) | None => Scope::Wave(wave),
+                };
+                self.ask(Command::TakeBack { scope, comment: String::new() }, 1);
+            }
             16 => self.join(more),
             17 => {
                 let all: Vec<_> =
@@ -389,7 +459,7 @@ impl World {
                 let plan_hash = if more < 200 { self.rollout.plan.hash.clone() } else { "another".into() };
                 let wave = self.rollout.current_wave().unwrap_or(0);
                 let decide = Command::Decide { wave, verdict, comment: String::new(), plan_hash };
-                self.ask(decide, 1 + (more % 4) as u128);
+                self.ask(decide, 1 + (more % 5) as u128);
             }
             22 => {
                 let all: Vec<_> = self
@@ -415,6 +485,17 @@ impl World {
             _ => {}
         }
         self.settle();
+    }
+
+    /// One of the checks that are being measured is answered.
+    fn measure(&mut self, more: usize, found: Found) {
+        let Some(check) = self.measures.keys().nth(more % self.measures.len().max(1)).copied() else {
+            return;
+        };
+        let of = self.measures.remove(&check).unwrap();
+        let reading = Reading { found, value: None, sentence: "as fate will".to_owned() };
+        let events = self.rollout.measured(&of, &reading);
+        self.append(events);
     }
 
     /// A tenant signs up: as the engine places it, enrolled in a wave that is open, or born on the target.
@@ -454,6 +535,7 @@ impl World {
         self.rollout = again;
         self.news.clear();
         self.probe = None;
+        self.measures.clear();
         self.gone.clear();
     }
 
@@ -495,6 +577,9 @@ impl World {
                     self.rollout.probed(wave, &stacks.iter().map(well).collect::<Vec<_>>(), self.now);
                 self.append(events);
             }
+            while !self.measures.is_empty() {
+                self.measure(0, Found::Pass);
+            }
             for who in 2..5 {
                 let wave = self.rollout.current_wave().unwrap_or(0);
                 let plan_hash = self.rollout.plan.hash.clone();
@@ -509,6 +594,13 @@ impl World {
     }
 }
 
+/// What a gate's checks saw outside, counted here once more: samples, failing in a row, the last.
+#[derive(Default)]
+struct Outside {
+    opened: Timestamp,
+    checks: HashMap<usize, (u32, u32, Found)>,
+}
+
 /// What must hold of every log, whatever happened.
 fn laws(world: &World) {
     let rollout = &world.rollout;
@@ -521,6 +613,9 @@ fn laws(world: &World) {
     let mut then = Rollout::begin(rollout.id, &world.log[0].0, world.log[0].1).unwrap();
     let stack_of = |wave: usize, step: usize| rollout.plan.waves[wave].steps[step].stack;
     let mut place_of = HashMap::new();
+    let mut seen: HashMap<usize, Outside> = HashMap::new();
+    let mut entered: HashMap<usize, HashMap<usize, Found>> = HashMap::new();
+    let mut overridden = HashSet::new();
     for (i, (event, at)) in world.log.iter().enumerate() {
         let before = then.clone();
         if i > 0 {
@@ -528,7 +623,11 @@ fn laws(world: &World) {
         }
         match event {
             Event::OperationStarted { operation, wave, step, phase, .. } => {
-                assert!(before.paused.is_none(), "it starts something while it is paused");
+                let asked = before.waves[*wave].steps[*step].recalled.is_some();
+                assert!(before.paused.is_none() || asked, "it starts something while it is paused");
+                if *phase == Phase::Back {
+                    newest_first(&before, *wave);
+                }
                 assert!(tokens.insert(*operation), "a token is used twice (laws 3, 7)");
                 let stack = stack_of(*wave, *step);
                 assert!(flying.insert(stack, *operation).is_none(), "two operations on one stack (law 3)");
@@ -566,15 +665,74 @@ fn laws(world: &World) {
                     *n = n.saturating_sub(1);
                 }
             }
-            Event::GatePassed { wave } => {
+            Event::GateOpened { wave, .. } => {
+                drop(seen.insert(*wave, Outside { opened: *at, ..Outside::default() }))
+            }
+            Event::Measured { wave, entry: true, check, reading } => {
+                entered.entry(*wave).or_default().insert(*check, reading.found);
+            }
+            Event::Measured { wave, check, reading, .. } => {
+                let measured = rollout.plan.waves[*wave].spec.gate.checks[*check].measured().unwrap();
+                let seen = seen.get_mut(wave).unwrap();
+                let graced = *at - seen.opened < measured.grace;
+                let (samples, failing, last) = seen.checks.entry(*check).or_insert((0, 0, reading.found));
+                *last = reading.found;
+                match reading.found {
+                    Found::Pass => (*samples, *failing) = (*samples + 1, 0),
+                    Found::Fail if !graced => (*samples, *failing) = (*samples + 1, *failing + 1),
+                    Found::Fail | Found::Unknown => {}
+                }
+                if *failing > u32::from(measured.tolerated) {
+                    let then = world.log.get(i + 1).map(|(event, _)| event);
+                    let halts = matches!(then, Some(Event::Settling { wave: Some(w), .. }) if w == wave);
+                    assert!(halts, "a check fails beyond what is forgiven, and it goes on: {then:?} (law 4)");
+                }
+            }
+            Event::EntryOverridden { wave, .. } => drop(overridden.insert(*wave)),
+            Event::WaveStarted { wave } => {
+                let guards = rollout.plan.waves[*wave].spec.gate.checks.iter().enumerate();
+                for (check, _) in guards.filter(|(_, c)| c.measured().is_some_and(|m| m.entry)) {
+                    let seen = entered.get(wave).and_then(|seen| seen.get(&check));
+                    assert!(
+                        overridden.contains(wave) || seen == Some(&Found::Pass),
+                        "wave {wave} begins although its alarm fires: {seen:?}"
+                    );
+                }
+            }
+            Event::GatePassed { wave, .. } => {
                 passed.insert(*wave);
+                for (check, spec) in rollout.plan.waves[*wave].spec.gate.checks.iter().enumerate() {
+                    let (Some(measured), Some(seen)) = (spec.measured(), seen.get(wave)) else { continue };
+                    let (samples, _, last) =
+                        seen.checks.get(&check).copied().unwrap_or((0, 0, Found::Unknown));
+                    assert!(
+                        samples >= u32::from(measured.min_samples) && last == Found::Pass,
+                        "a gate passes whose check was not seen to hold: {samples} samples, {last} (law 4)"
+                    );
+                }
                 if let Some(approval) = &rollout.plan.waves[*wave].spec.gate.approval
                     && matches!(before.waves[*wave].state, WaveState::Gated(_))
                 {
                     let given = approved_for.get(wave).and_then(|by| by.get(&before.plan.hash));
-                    let given = given.map_or(0, HashSet::len);
-                    let quorum = usize::from(approval.quorum);
-                    assert!(given >= quorum, "{given} of {quorum} approved this very plan (laws 4, 6)");
+                    let people: Vec<_> =
+                        given.into_iter().flatten().flatten().map(|u| groups(u.0.as_u128())).collect();
+                    let quorum = approval.people() as usize;
+                    assert!(
+                        people.len() >= quorum,
+                        "{} of {quorum} approved this very plan (laws 4, 6)",
+                        people.len()
+                    );
+                    let first = approval.group.iter().map(|group| (group, approval.quorum));
+                    for (group, quorum) in first.chain(approval.also.iter().map(|q| (&q.group, q.quorum))) {
+                        let of = |p: &&&[&str]| {
+                            p.contains(&group.as_str()) || approval.escalation.is_some() && p.contains(&"c")
+                        };
+                        let of = people.iter().filter(of).count();
+                        assert!(
+                            of >= usize::from(quorum),
+                            "{of} of {quorum} of {group} approved it (laws 4, 6)"
+                        );
+                    }
                 }
             }
             Event::WaveSkipped { wave } => {
@@ -620,6 +778,9 @@ fn laws(world: &World) {
         for (planned, wave) in rollout.plan.waves.iter().zip(&rollout.waves) {
             for (step, state) in planned.steps.iter().zip(&wave.steps) {
                 match &state.run {
+                    _ if matches!(state.undo, Run::Succeeded { .. } | Run::Failed { .. }) => {
+                        assert!(state.recalled.is_some(), "{} went back though nobody asked", step.name);
+                    }
                     Run::Succeeded { .. } | Run::Unchanged if world.deleted.contains(&step.stack) => {}
                     Run::Succeeded { .. } | Run::Unchanged => {
                         assert_eq!(
@@ -649,6 +810,22 @@ fn laws(world: &World) {
                 assert!(back, "{} is not back where it was: {runs:?}", step.name);
             }
         }
+    }
+}
+
+/// Where all goes back, nothing of an older wave does before the newer ones have ended; and a stack goes back alone only
+/// where a person said so.
+fn newest_first(before: &Rollout, wave: usize) {
+    let steps = |wave: usize| before.plan.waves[wave].steps.iter().zip(&before.waves[wave].steps);
+    if matches!(before.state, State::RollingBack { .. }) {
+        let waits =
+            |(step, state): (&Step, &StepState)| before.is_away(step, state) && !state.undo.has_ended();
+        assert!(
+            !(wave + 1..before.waves.len()).any(|later| steps(later).any(waits)),
+            "an older wave goes first"
+        );
+    } else {
+        assert!(steps(wave).any(|(_, s)| s.recalled.is_some()), "it goes back though nobody said so");
     }
 }
 

@@ -99,6 +99,11 @@ async fn advance(context: &Context) -> Result<bool, StoreError> {
     let now = (context.clock)();
     let queue = store.catchup_queue(policy.pause).await?;
     let leftovers = store.catchup_leftovers().await?;
+    // Nobody is brought to a version that somebody warns of; a batch that runs comes to its end.
+    let release = store.live_release().await?;
+    if queue.batch.is_none() && leftovers.is_empty() && release.is_some_and(|r| r.usable().is_err()) {
+        return Ok(false);
+    }
     let around = Around { planned: planned(context).await?, closed: closed(context, now).await? };
     if decide(store, &queue, &leftovers, &policy, &around, now).await?.is_empty() {
         return Ok(false);

@@ -3,6 +3,7 @@
 use crate::Context;
 use crate::questions::Answer;
 use crate::right::Right;
+use domain::check::{Measurement, Reading};
 use domain::preview::WavePreview;
 use domain::process::{Order, Outcome, Sample, Seen};
 use domain::release::DriverKind;
@@ -21,6 +22,8 @@ pub(crate) enum Report {
     Seen(Vec<(OperationId, Option<Seen>)>),
     /// A measurement.
     Probed { wave: usize, samples: Vec<Sample> },
+    /// One measurement outside.
+    Measured(Box<Measurement>, Reading),
     /// What a preview found, if it is there.
     Previewed { key: String, found: Result<Option<WavePreview>, StoreError> },
     /// The answer to a question.

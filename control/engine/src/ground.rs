@@ -10,7 +10,7 @@ use domain::release::Release;
 use domain::rollout::{self, Rollout};
 use domain::stack::{StackKind, StackTarget, pool_name};
 use domain::tier::{DeploymentModel, Tier};
-use domain::{OperationId, ProcessId, Reason, Region, StackId, TenantId, TierId};
+use domain::{Configuration, OperationId, ProcessId, Reason, Region, StackId, TenantId, TierId};
 use store::{PoolRow, Store, StoreError};
 
 /// A tier in a region, with what is live.
@@ -150,6 +150,10 @@ impl Ground {
                 Err(reason) => return Ok(Err(reason)),
             }
         }
+        // Nobody is made on a version that somebody warns of.
+        if let Err(reason) = self.usable(store, &create).await? {
+            return Ok(Err(reason));
+        }
         let placed = PlacedStack {
             id: facts.id,
             name: facts.name,
@@ -160,6 +164,13 @@ impl Ground {
             create: Some(create),
         };
         Ok(Ok((placed, event)))
+    }
+
+    async fn usable(&self, store: &Store, on: &Configuration) -> Result<Result<(), Reason>, StoreError> {
+        if on.release == self.release.id {
+            return Ok(self.release.usable());
+        }
+        Ok(store.release(on.release).await?.map_or(Ok(()), |release| release.usable()))
     }
 
     /// What a rollout leads this tier to.

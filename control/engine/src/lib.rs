@@ -11,9 +11,11 @@ mod ground;
 mod health;
 mod hold;
 mod holds;
+mod hooks;
 mod identity;
 mod log;
 mod mailer;
+mod measure;
 mod members;
 mod place;
 mod pools;
@@ -26,7 +28,9 @@ mod targets;
 pub mod time;
 mod windows;
 
+pub use hooks::{Call, Hook, Hooks};
 pub use mailer::{MailConfig, Mailer};
+pub use measure::{CheckHook, Prometheus, Sources};
 pub use targets::{Setup, Targets};
 
 use domain::process::ProcessKind;

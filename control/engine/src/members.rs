@@ -43,9 +43,12 @@ async fn changed(context: &Context, streams: &[String]) -> Result<(), StoreError
         let Some(tenant) = stream.strip_prefix("tenant/").and_then(|id| id.parse::<TenantId>().ok()) else {
             continue;
         };
-        let stacks = context.store.stacks_of(tenant).await?;
-        let live: Vec<_> = stacks.iter().filter(|s| s.actual.is_some()).map(|s| s.id).collect();
-        serve(context, &live).await?;
+        for (stack, _) in context.store.memberships_of(tenant).await? {
+            let live = context.store.stack(stack).await?.is_some_and(|s| s.actual.is_some());
+            if live {
+                serve(context, &[stack]).await?;
+            }
+        }
     }
     Ok(())
 }

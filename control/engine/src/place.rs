@@ -3,6 +3,10 @@
 //! Found, written and enrolled in one transaction in which nobody else appends: a pool is never overfull, a stack
 //! is in the running rollout's plan or it is not, and what is decided on is still true when it is written.
 
+mod moving;
+
+pub(crate) use moving::place_move;
+
 use crate::Context;
 use crate::ground::{Ground, is_done, there};
 use crate::questions::Answer;
@@ -95,6 +99,8 @@ async fn place_in_turn(
 struct Placement {
     tenant: Tenant,
     ground: Ground,
+    /// Number and name of the stack that would be its own.
+    silo: (u32, String),
 }
 
 /// Stacks, and what the running rollout is told of them; or why there is no place now.
@@ -104,11 +110,16 @@ type FoundOne = Result<(PlacedStack, Option<rollout::Event>), Reason>;
 
 impl Placement {
     async fn of(context: &Context, onboarding: &Onboarding) -> Result<Result<Self, Reason>, StoreError> {
-        let Some(tenant) = context.store.tenant(onboarding.tenant).await? else {
-            return Ok(Err(Reason::new("no_tenant", "the tenant is not on record")));
-        };
+        match context.store.tenant(onboarding.tenant).await? {
+            Some(tenant) => Self::of_tenant(context, tenant).await,
+            None => Ok(Err(Reason::new("no_tenant", "the tenant is not on record"))),
+        }
+    }
+
+    async fn of_tenant(context: &Context, tenant: Tenant) -> Result<Result<Self, Reason>, StoreError> {
         let ground = Ground::of(context, tenant.tier, &tenant.region).await?;
-        Ok(ground.map(|ground| Self { tenant, ground }))
+        let silo = (0, silo_name(&tenant.slug));
+        Ok(ground.map(|ground| Self { tenant, ground, silo }))
     }
 
     /// What the tenant shall have in Cognito: in the account and region of its stacks.
@@ -127,8 +138,9 @@ impl Placement {
         let mut all = vec![];
         if let Some(components) = own {
             let tenant = self.tenant.id.0;
-            let id = StackId(OperationId::derive(ProcessId(tenant), StackId(tenant), 100, 0).0);
-            let facts = self.ground.facts(id, silo_name(&self.tenant.slug), StackKind::Silo, components);
+            let (n, name) = self.silo.clone();
+            let id = StackId(OperationId::derive(ProcessId(tenant), StackId(tenant), 100, n).0);
+            let facts = self.ground.facts(id, name, StackKind::Silo, components);
             all.push(self.ground.born(store, rollout, self.inhabited(facts)).await?);
         }
         if let Some(components) = self.ground.shared() {

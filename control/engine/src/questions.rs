@@ -1,11 +1,13 @@
 //! What processes ask beside operations, and what the answers mean to them.
 
-use crate::{Context, identity, members, place};
+use crate::{Context, hooks, identity, members, place};
+use domain::hook;
 use domain::identity::{Access, Order, Refusal, Task};
 use domain::onboarding::{self, Onboarding};
 use domain::preview::WavePreview;
 use domain::process::{Effect, Process};
 use domain::rollout::{self, Rollout};
+use domain::tier_change::{self, Stage, TierChange};
 use domain::work::{self, Job, Work};
 use domain::{Actor, OperationId, ProcessId, Reason, StackId, Timestamp};
 use store::StoreError;
@@ -14,8 +16,14 @@ use store::StoreError;
 pub(crate) enum Question {
     /// A place for the tenant of this onboarding.
     Place,
+    /// A place for the tenant of this tier change.
+    PlaceMove,
     /// Tell these stacks whom they serve; the tenant joins or leaves.
     Serve(Vec<StackId>),
+    /// The same for a tier change, which is at this stage.
+    Tell(Stage, Vec<StackId>),
+    /// Call the hooks of a point.
+    Hook(Box<hook::Order>),
     /// Make or take away what the tenant has in Cognito.
     Identify(Box<Order>),
 }
@@ -28,6 +36,10 @@ pub(crate) enum Answer {
     Refused(Reason),
     /// The stacks know.
     Served,
+    /// The stacks know what this stage of a tier change had to tell.
+    Told(Stage),
+    /// What hooks did.
+    Hooked(hook::Point, Result<hook::Done, hook::Refusal>),
     /// What Cognito did.
     Identified(Task, Result<Access, Refusal>),
 }
@@ -82,9 +94,12 @@ impl Asks for Onboarding {
         match effect {
             Effect::Serve(stacks) => Question::Serve(stacks),
             Effect::Identify(order) => Question::Identify(order),
-            Effect::Place | Effect::Drive(_) | Effect::Probe { .. } | Effect::Preview { .. } => {
-                Question::Place
-            }
+            Effect::Place
+            | Effect::Drive(_)
+            | Effect::Probe { .. }
+            | Effect::Measure(_)
+            | Effect::Preview { .. }
+            | Effect::Hook(_) => Question::Place,
         }
     }
     fn answered(&self, answer: Answer, now: Timestamp) -> Vec<onboarding::Event> {
@@ -117,22 +132,82 @@ impl<const OFFBOARDING: bool> Asks for Work<OFFBOARDING> {
         match (effect, &self.job) {
             (Effect::Serve(stacks), _) => Question::Serve(stacks),
             (Effect::Identify(order), _) => Question::Identify(order),
+            (Effect::Hook(order), _) => Question::Hook(order),
             (_, Job::Offboard { shared, .. }) => Question::Serve(shared.clone()),
             (_, Job::Converge { .. } | Job::Make { .. } | Job::Retire) => Question::Serve(vec![]),
         }
     }
     fn answered(&self, answer: Answer, now: Timestamp) -> Vec<work::Event> {
         match (answer, &self.job) {
+            (Answer::Served, _) if self.state == work::State::Running && self.tells_first() => {
+                vec![work::Event::Told]
+            }
             (Answer::Served, _) if self.state == work::State::Running => vec![work::Event::Completed],
+            (Answer::Hooked(point, result), Job::Offboard { tenant, .. })
+                if self.state == work::State::Running && self.due(now) == Some(point) =>
+            {
+                let event = self.hook(point).answered(point, *tenant, result, now);
+                event.map(work::Event::Hook).into_iter().collect()
+            }
             (Answer::Identified(task, result), Job::Offboard { tenant, .. }) => {
                 let event = self.removal.answered(task, *tenant, result, now);
                 event.map(work::Event::Identity).into_iter().collect()
             }
-            (Answer::Served | Answer::Placed | Answer::Refused(_) | Answer::Identified(..), _) => vec![],
+            (
+                Answer::Served
+                | Answer::Told(_)
+                | Answer::Placed
+                | Answer::Refused(_)
+                | Answer::Hooked(..)
+                | Answer::Identified(..),
+                _,
+            ) => vec![],
         }
     }
     fn waits_on(&self) -> Option<StackId> {
         self.waits.as_ref().and(self.piece.as_ref()).map(|piece| piece.stack)
+    }
+}
+
+impl Asks for TierChange {
+    fn started(event: &tier_change::Event) -> Option<OperationId> {
+        match event {
+            tier_change::Event::OperationStarted { operation, .. } => Some(*operation),
+            _ => None,
+        }
+    }
+    fn ask(&self, effect: Effect) -> Question {
+        match effect {
+            Effect::Serve(stacks) => Question::Tell(self.stage, stacks),
+            Effect::Hook(order) => Question::Hook(order),
+            Effect::Identify(order) => Question::Identify(order),
+            Effect::Place
+            | Effect::Drive(_)
+            | Effect::Probe { .. }
+            | Effect::Measure(_)
+            | Effect::Preview { .. } => Question::PlaceMove,
+        }
+    }
+    fn answered(&self, answer: Answer, now: Timestamp) -> Vec<tier_change::Event> {
+        match answer {
+            // Said once for each reason, then tried quietly: the log is for ever.
+            Answer::Refused(reason) if self.stage == Stage::Placing => match &self.refused {
+                Some((_, said)) if *said == reason => vec![],
+                Some(_) | None => vec![tier_change::Event::PlaceRefused { reason, retry_at: now }],
+            },
+            // One that was told before the way back began tells nothing of it.
+            Answer::Told(stage) if stage == self.stage => vec![tier_change::Event::Passed { stage }],
+            Answer::Hooked(point, result) if self.due() == Some(point) => {
+                let event = self.hook(point).answered(point, self.brief.tenant, result, now);
+                event.map(tier_change::Event::Hook).into_iter().collect()
+            }
+            Answer::Hooked(..)
+            | Answer::Told(_)
+            | Answer::Served
+            | Answer::Refused(_)
+            | Answer::Placed
+            | Answer::Identified(..) => vec![],
+        }
     }
 }
 
@@ -143,6 +218,12 @@ pub(crate) async fn answer(
 ) -> Result<Answer, StoreError> {
     match question {
         Question::Place => place::place(context, id).await,
+        Question::PlaceMove => place::place_move(context, id).await,
+        Question::Tell(stage, stacks) => {
+            members::serve(context, &stacks).await?;
+            Ok(Answer::Told(stage))
+        }
+        Question::Hook(order) => hooks::call(context, id, *order).await,
         Question::Serve(stacks) => {
             members::serve(context, &stacks).await?;
             Ok(Answer::Served)

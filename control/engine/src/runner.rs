@@ -4,10 +4,11 @@ use crate::drive::{self, Report};
 use crate::hold::hold;
 use crate::questions::{self, Answer, Asks};
 use crate::right::Right;
-use crate::{Context, preview, time};
+use crate::{Context, measure, preview, time};
 use domain::onboarding::Onboarding;
 use domain::process::{Effect, Next, Process, ProcessKind, Seen, Surroundings};
 use domain::rollout::Rollout;
+use domain::tier_change::TierChange;
 use domain::work::{Offboarding, Repair};
 use domain::{Actor, Digest, OperationId, ProcessId, Span, StackId, Timestamp};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -32,6 +33,7 @@ pub(crate) async fn run(
     match kind {
         ProcessKind::Rollout => drive_to_end::<Rollout>(context, id, news).await,
         ProcessKind::Onboarding => drive_to_end::<Onboarding>(context, id, news).await,
+        ProcessKind::TierChange => drive_to_end::<TierChange>(context, id, news).await,
         ProcessKind::Offboarding => drive_to_end::<Offboarding>(context, id, news).await,
         ProcessKind::Repair => drive_to_end::<Repair>(context, id, news).await,
     }
@@ -83,6 +85,8 @@ struct Memory {
     gone: HashSet<StackId>,
     /// A measurement or an answer is under way.
     asking: bool,
+    /// Checks that are being measured outside.
+    measuring: HashSet<usize>,
     /// It is being looked whether a preview is there.
     previewing: bool,
     /// No such look before.
@@ -132,6 +136,7 @@ where
         own: HashSet::new(),
         gone: HashSet::new(),
         asking: false,
+        measuring: HashSet::new(),
         previewing: false,
         preview_at: Timestamp(0),
         ask_at: Timestamp(0),
@@ -229,8 +234,8 @@ fn sleeps<P: Process>(next: &Next<P::Event>, memory: &Memory, now: Timestamp) ->
 
 const fn is_question(effect: &Effect) -> bool {
     match effect {
-        Effect::Place | Effect::Serve(_) | Effect::Identify(_) => true,
-        Effect::Drive(_) | Effect::Probe { .. } | Effect::Preview { .. } => false,
+        Effect::Place | Effect::Serve(_) | Effect::Identify(_) | Effect::Hook(_) => true,
+        Effect::Drive(_) | Effect::Probe { .. } | Effect::Measure(_) | Effect::Preview { .. } => false,
     }
 }
 
@@ -283,7 +288,14 @@ fn act<P: Asks>(
                     let _ = reports.send(Report::Probed { wave, samples }).await;
                 });
             }
-            Effect::Place | Effect::Serve(_) | Effect::Identify(_)
+            Effect::Measure(of) if memory.measuring.insert(of.check) => {
+                let (context, reports) = (context.clone(), reports.clone());
+                tokio::spawn(async move {
+                    let reading = measure::take(&context, &of).await;
+                    let _ = reports.send(Report::Measured(of, reading)).await;
+                });
+            }
+            Effect::Place | Effect::Serve(_) | Effect::Identify(_) | Effect::Hook(_)
                 if !memory.asking && memory.ask_at <= now =>
             {
                 memory.asking = true;
@@ -306,9 +318,11 @@ fn act<P: Asks>(
                 });
             }
             Effect::Probe { .. }
+            | Effect::Measure(_)
             | Effect::Place
             | Effect::Serve(_)
             | Effect::Identify(_)
+            | Effect::Hook(_)
             | Effect::Preview { .. } => {}
         }
     }
@@ -349,6 +363,12 @@ where
                 memory.asking = false;
                 let now = (context.clock)();
                 let events = running.process.probed(wave, &samples, now);
+                append(running, context, id, engine, &events, now, memory).await?;
+            }
+            Report::Measured(of, reading) => {
+                memory.measuring.remove(&of.check);
+                let now = (context.clock)();
+                let events = running.process.measured(&of, &reading);
                 append(running, context, id, engine, &events, now, memory).await?;
             }
             Report::Previewed { key, found } => {

@@ -66,10 +66,14 @@ impl Service {
     /// Who speaks through the queue. Somebody on record has their own rights and groups; of others, the queue
     /// vouches for those that it may speak for.
     async fn speaker(&self, to: &AnswerTo, by: &str) -> Result<std::result::Result<Actor, Reason>> {
-        let group = to.group.as_deref();
-        let counts = self.queues.setup.answers_count_for.as_ref().is_some_and(|c| c.takes(group));
-        if !counts {
-            let asked = group.map_or_else(|| "anyone".to_owned(), |g| format!("the group “{g}”"));
+        let counts = self.queues.setup.answers_count_for.as_ref();
+        let counting: Vec<_> =
+            to.groups.iter().filter(|group| counts.is_some_and(|c| c.takes(group.as_deref()))).collect();
+        if counting.is_empty() {
+            let name = |group: &Option<String>| {
+                group.as_ref().map_or_else(|| "anyone".to_owned(), |g| format!("the group “{g}”"))
+            };
+            let asked = to.groups.iter().map(name).collect::<Vec<_>>().join(" and ");
             let sentence = format!(
                 "answers through a queue do not count for a gate that asks {asked}; answers_count_for in the \
                  set-up file says for which they do"
@@ -86,7 +90,7 @@ impl Service {
                 actor.user = Some(user.id);
                 actor.groups = user.groups;
             }
-            None => actor.groups = to.group.clone().into_iter().collect(),
+            None => actor.groups = counting.into_iter().flatten().cloned().collect(),
         }
         Ok(Ok(actor))
     }

@@ -1,6 +1,7 @@
 //! What the use cases ask of the drivers. The server connects the two; here nobody knows how stacks are made.
 
 use async_trait::async_trait;
+use domain::hook::Point;
 use domain::import::{Expected, FoundStack};
 use domain::release::DriverKind;
 use domain::stack::StackTarget;
@@ -53,6 +54,19 @@ pub struct TargetCard {
     pub trouble: Option<Reason>,
 }
 
+/// A hook, for people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HookCard {
+    /// Its name.
+    pub name: String,
+    /// Where it is called.
+    pub points: Vec<Point>,
+    /// What is called: an address without its query, or a program.
+    pub calls: String,
+    /// How long it may take.
+    pub timeout: Span,
+}
+
 /// What waits for the rate budget of an account and region.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Pressure {
@@ -78,6 +92,16 @@ pub trait Drivers: Send + Sync {
 
     /// The set-ups, in the order in which they are asked for a place.
     fn targets(&self) -> Vec<TargetCard>;
+
+    /// The hooks that are set up, in the order in which they are called.
+    fn hooks(&self) -> Vec<HookCard> {
+        vec![]
+    }
+
+    /// Where checks of gates can be measured; `None` takes whatever a strategy names.
+    fn check_sources(&self) -> Option<crate::CheckSources> {
+        None
+    }
 
     /// Every stack where a target leads, whoever made it.
     ///

@@ -4,8 +4,9 @@ use crate::{Error, Result, Service, TierNeeds, new_id};
 use domain::Actor;
 use domain::access::Permission;
 use domain::invalid::Problems;
-use domain::release::{Artifacts, Release, parse_version};
-use store::Receipt;
+use domain::release::{Artifacts, Bad, Overridden, Release, parse_version};
+use domain::{Reason, ReleaseId};
+use store::{Receipt, Tx};
 
 /// What a form or an API says of a release.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -47,6 +48,97 @@ impl Service {
     async fn tier_needs(&self) -> Result<Vec<TierNeeds>> {
         let tiers = self.store.tiers().await?.into_iter();
         Ok(tiers.map(|(tier, _)| TierNeeds::of(&tier.key, &tier.spec)).collect())
+    }
+
+    /// Warns of a release, or lifts the warning: no stack is made on it or brought to it meanwhile.
+    ///
+    /// # Errors
+    /// Needs `releases`; there is none; no comment; it is so already.
+    pub async fn mark_release(
+        &self,
+        actor: &Actor,
+        version: &str,
+        is_bad: bool,
+        comment: &str,
+    ) -> Result<Release> {
+        actor.require(Permission::Releases)?;
+        let comment = domain::fields::bounded_text(comment, 500).map_err(|e| e.within("comment"))?;
+        if comment.is_empty() {
+            return Err(Error::field("comment", "is missing; say why, for those who read it later"));
+        }
+        let mut tx = self.store.begin().await?;
+        tx.take_turn().await?;
+        let version = parse_version(version).map_err(|e| e.within("version"))?;
+        let found = self.store.release_by_version(&version.to_string()).await?;
+        let release = found.ok_or_else(|| Error::not_found(&format!("release {version}")))?;
+        let same = if is_bad { release.usable().is_err() } else { release.bad.is_none() };
+        if same {
+            let is = if is_bad { "is marked as bad already" } else { "is not marked" };
+            return Err(Error::refused("unchanged", format!("{version} {is}")));
+        }
+        let bad = is_bad.then(|| Bad {
+            reason: Reason::new("marked", format!("{} marked it: “{comment}”", actor.name)),
+            by: Some(actor.name.clone()),
+            at: Some(self.now()),
+            rollout: None,
+            overridden: None,
+        });
+        self.mark(&mut tx, actor, &release, bad.as_ref()).await?;
+        if !is_bad {
+            let sentence = format!("{} lifted the mark of {version}: “{comment}”", actor.name);
+            self.note_mark(&mut tx, actor, &release, "release_lifted", sentence).await?;
+        }
+        tx.commit().await?;
+        Ok(Release { bad, ..release })
+    }
+
+    /// Writes the mark of a release, and records a new one.
+    pub(crate) async fn mark(
+        &self,
+        tx: &mut Tx,
+        actor: &Actor,
+        release: &Release,
+        bad: Option<&Bad>,
+    ) -> Result<()> {
+        tx.mark_release(release.id, bad).await?;
+        let Some(bad) = bad else { return Ok(()) };
+        let sentence = format!("{} is marked as bad: {}", release.version, bad.reason.sentence);
+        self.note_mark(tx, actor, release, "release_marked", sentence).await
+    }
+
+    /// A rollout of a marked version begins all the same: that is a person's word, with its reason.
+    pub(crate) async fn override_mark(
+        &self,
+        tx: &mut Tx,
+        actor: &Actor,
+        release: ReleaseId,
+        comment: &str,
+    ) -> Result<()> {
+        let Some(release) = self.store.release(release).await? else { return Ok(()) };
+        let Some(bad) = &release.bad else { return Ok(()) };
+        if comment.is_empty() {
+            let text = format!("is missing; say why {} goes out though it is marked as bad", release.version);
+            return Err(Error::field("comment", text));
+        }
+        let (by, at, comment) = (actor.name.clone(), self.now(), comment.to_owned());
+        let sentence = format!("{by} rolls out {} though it is marked as bad: “{comment}”", release.version);
+        let bad = Bad { overridden: Some(Overridden { by, at, comment }), ..bad.clone() };
+        tx.mark_release(release.id, Some(&bad)).await?;
+        self.note_mark(tx, actor, &release, "release_overridden", sentence).await
+    }
+
+    async fn note_mark(
+        &self,
+        tx: &mut Tx,
+        actor: &Actor,
+        release: &Release,
+        kind: &'static str,
+        sentence: String,
+    ) -> Result<()> {
+        let event = self.event(kind, sentence, &release.version);
+        let id = release.id.to_string();
+        tx.record(&format!("release/{id}"), Some(id), actor, event).await?;
+        Ok(())
     }
 
     /// Registers a release. The same again is the same release.

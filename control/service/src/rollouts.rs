@@ -2,10 +2,11 @@
 
 use crate::{Error, Result, Service, new_id};
 use domain::access::Permission;
+use domain::course::Former;
 use domain::drift::DriftReport;
 use domain::plan::{BlastRadius, Plan, check, plan};
-use domain::process::ProcessKind;
-use domain::rollout::{Command, Event, Person, Rollout, Verdict};
+use domain::process::{Process as _, ProcessKind};
+use domain::rollout::{Command, Decision, Event, Exhibit, Person, Rollout, Seats, Verdict};
 use domain::stack::Stack;
 use domain::strategy::StrategySpec;
 use domain::timeline::Timeline;
@@ -31,9 +32,12 @@ pub struct StartRollout {
     /// The plan that was shown; refused if it is another by now. Empty for none.
     #[serde(default)]
     pub plan_hash: String,
-    /// Use a version that was rolled back before.
+    /// Use a version that was rolled back before; the comment says why.
     #[serde(default)]
     pub even_if_bad: bool,
+    /// The open rollout that it takes over from; empty for none.
+    #[serde(default)]
+    pub supersedes: String,
 }
 
 /// A plan before it is started.
@@ -51,6 +55,8 @@ pub struct Preview {
     pub obstacle: Option<String>,
     /// Stacks that it would change and on which nothing may start now.
     pub closed: Vec<crate::ClosedStack>,
+    /// The rollout that is open, and whether this one would take over from it.
+    pub open: Option<(Former, bool)>,
 }
 
 /// A rollout as its page shows it.
@@ -77,6 +83,12 @@ pub struct GatePanel {
     pub standing: crate::Standing,
     /// How many approvals are missing.
     pub missing: u32,
+    /// The same, group by group.
+    pub seats: Vec<Seats>,
+    /// What its checks saw in all.
+    pub exhibits: Vec<Exhibit>,
+    /// Who decided what, in order.
+    pub decisions: Vec<Decision>,
     /// What the next wave changes inside its stacks, as far as it is known; `None` after the last.
     pub preview: Option<crate::WaveChanges>,
 }
@@ -96,6 +108,8 @@ pub struct StackView {
     pub drift: Option<DriftReport>,
     /// How it stands to what it should run; `None` if it is not live.
     pub standing: Option<crate::FleetLine>,
+    /// What catching up changes; `None` where it runs what it should.
+    pub ahead: Option<crate::Ahead>,
 }
 
 impl Service {
@@ -105,12 +119,17 @@ impl Service {
     /// Needs `rollouts`; the field that is wrong.
     pub async fn preview(&self, actor: &Actor, form: &StartRollout) -> Result<Preview> {
         actor.require(Permission::Rollouts)?;
-        let preview = self.plan_of(form).await?;
+        let (preview, _) = self.plan_of(actor, form).await?;
         let closed = self.closed_in(&preview.plan).await?;
         Ok(Preview { closed, ..preview })
     }
 
-    async fn plan_of(&self, form: &StartRollout) -> Result<Preview> {
+    /// The plan, and the rollout that it takes over from.
+    async fn plan_of(
+        &self,
+        actor: &Actor,
+        form: &StartRollout,
+    ) -> Result<(Preview, Option<Running<Rollout>>)> {
         let live = self.store.live_release().await?;
         let release = match form.version.trim() {
             "" => live.clone().ok_or_else(|| {
@@ -149,7 +168,11 @@ impl Service {
             }
         }
         let facts = self.store.planning_facts().await?;
-        let plan = plan(&facts, &release, &tiers, &strategy);
+        let mut plan = plan(&facts, &release, &tiers, &strategy);
+        let (open, superseded) = self.to_supersede(&form.supersedes).await?;
+        if let Some(former) = &superseded {
+            plan.take_over(&former.process);
+        }
         if let Err(broken) = check(&plan) {
             return Err(Error::refused(
                 "broken_plan",
@@ -157,24 +180,58 @@ impl Service {
             ));
         }
         let same = live.is_some_and(|l| l.id == release.id);
-        let title = match (same, edited.is_empty()) {
-            (true, false) => format!("Tier {}", edited.join(", ")),
-            (_, true) => format!("Release {}", release.version),
-            (false, false) => format!("Release {} with tier {}", release.version, edited.join(", ")),
+        let (tiers, version) = (edited.join(", "), &release.version);
+        let (title, moves) = match (same, edited.is_empty()) {
+            (true, false) => (format!("Tier {tiers}"), tiers),
+            (_, true) => (format!("Release {version}"), version.to_string()),
+            (false, false) => {
+                (format!("Release {version} with tier {tiers}"), format!("{version} with {tiers}"))
+            }
         };
+        plan.course.moves = moves;
         let mut obstacle = release.bad.filter(|_| !form.even_if_bad).map(|bad| {
             format!(
                 "{} was rolled back before ({}); start it only if you know that this is mended",
-                release.version, bad.sentence
+                release.version, bad.reason.sentence
             )
         });
-        if let Some(active) = self.store.open_rollout().await? {
-            obstacle = Some(format!(
-                "{} has not ended yet; finish, roll back or stop it first",
-                active.summary.title
-            ));
+        match (&open, &superseded) {
+            (None, _) => {}
+            (Some(open), None) => {
+                obstacle = Some(format!(
+                    "{} has not ended yet; finish, roll back or stop it first, or let this one take over from it",
+                    open.title
+                ));
+            }
+            (Some(_), Some(former)) => {
+                let successor = Former { rollout: new_id(), title: title.clone() };
+                let refused = former.process.command(actor, Command::Supersede { successor }, self.now());
+                obstacle = refused.err().map(|reason| reason.sentence).or(obstacle);
+            }
         }
-        Ok(Preview { radius: plan.blast_radius(), plan, title, strategy, obstacle, closed: vec![] })
+        let open = open.map(|open| (open, superseded.is_some()));
+        let radius = plan.blast_radius();
+        Ok((Preview { radius, plan, title, strategy, obstacle, closed: vec![], open }, superseded))
+    }
+
+    /// The open rollout, and its state if it is the one that is named.
+    async fn to_supersede(&self, named: &str) -> Result<(Option<Former>, Option<Running<Rollout>>)> {
+        let open = self.store.open_rollout().await?;
+        let former = open.as_ref().map(|p| Former { rollout: p.id, title: p.summary.title.clone() });
+        let named = match named.trim() {
+            "" => return Ok((former, None)),
+            text => text.parse::<ProcessId>().map_err(|_| {
+                Error::field("supersedes", "is no rollout's id; leave it out or name the open one")
+            })?,
+        };
+        let Some(open) = open.filter(|open| open.id == named) else {
+            return Err(Error::refused(
+                "not_open",
+                "the rollout that this one shall take over from is not open any more; look at the plan again",
+            ));
+        };
+        let running = Running::load(&self.store, open.id).await?;
+        Ok((former, running))
     }
 
     /// Starts a rollout.
@@ -187,16 +244,25 @@ impl Service {
         // Nobody is placed between the plan and its start: whoever comes later finds the rollout open.
         let mut tx = self.store.begin().await?;
         tx.take_turn().await?;
-        let preview = self.plan_of(form).await?;
+        let (preview, superseded) = self.plan_of(actor, form).await?;
         if !form.plan_hash.is_empty() && form.plan_hash != preview.plan.hash {
             return Err(Error::refused(
                 "plan_changed",
                 "the plan changed since it was shown; look at it again and start",
             ));
         }
+        let (id, now) = (new_id(), self.now());
+        if let Some(mut former) = superseded {
+            // In one transaction: nobody is between the two.
+            let successor = Former { rollout: id, title: preview.title.clone() };
+            let events = former.process.command(actor, Command::Supersede { successor }, now)?;
+            let ended = former.process.id;
+            former.append_in(&mut tx, ended, actor, &events, now).await?;
+        }
         if let Some(obstacle) = preview.obstacle {
             return Err(Error::refused("obstacle", obstacle));
         }
+        self.override_mark(&mut tx, actor, preview.plan.target.release, &comment).await?;
         let before = match self.store.live_release().await? {
             None => None,
             Some(release) => {
@@ -215,8 +281,7 @@ impl Service {
             comment,
             by: Person::from(actor),
         };
-        let id = new_id();
-        begin::<Rollout>(&mut tx, id, actor, &event, self.now()).await?;
+        begin::<Rollout>(&mut tx, id, actor, &event, now).await?;
         tx.commit().await?;
         Ok(id)
     }
@@ -228,6 +293,16 @@ impl Service {
     pub async fn rollouts(&self, actor: &Actor, limit: u32) -> Result<Vec<ProcessRow>> {
         actor.require(Permission::View)?;
         Ok(self.store.processes(ProcessKind::Rollout, None, None, limit).await?)
+    }
+
+    /// The rollout that is open, which what is edited now does not reach.
+    ///
+    /// # Errors
+    /// Needs `view`.
+    pub async fn open_rollout(&self, actor: &Actor) -> Result<Option<Former>> {
+        actor.require(Permission::View)?;
+        let open = self.store.open_rollout().await?;
+        Ok(open.map(|p| Former { rollout: p.id, title: p.summary.title }))
     }
 
     /// A rollout's state, for doors that stream it.
@@ -257,7 +332,7 @@ impl Service {
         })
     }
 
-    /// Pauses, resumes, stops, retries, rolls back.
+    /// Pauses, resumes, stops, retries, rolls back; lets a wave begin whose checks do not hold.
     ///
     /// # Errors
     /// Needs `rollouts`; the comment is too long; its state does not allow it.
@@ -270,12 +345,17 @@ impl Service {
             Command::Pause { comment } => Command::Pause { comment: bounded(&comment)? },
             Command::Stop { rollback, comment } => Command::Stop { rollback, comment: bounded(&comment)? },
             Command::Rollback { comment } => Command::Rollback { comment: bounded(&comment)? },
+            Command::TakeBack { scope, comment } => Command::TakeBack { scope, comment: bounded(&comment)? },
             Command::OverrideWindows { stack, comment } => {
                 Command::OverrideWindows { stack, comment: bounded(&comment)? }
             }
+            Command::Enter { comment } => Command::Enter { comment: bounded(&comment)? },
             plain @ (Command::Resume | Command::Retry) => plain,
             // A decision goes through `decide`; previews and withdrawals are the control plane's own.
-            Command::Decide { .. } | Command::Previewed { .. } | Command::Withdraw { .. } => {
+            Command::Decide { .. }
+            | Command::Previewed { .. }
+            | Command::Withdraw { .. }
+            | Command::Supersede { .. } => {
                 return Err(Error::refused(
                     "not_steering",
                     "this is nothing that a person steers a rollout with",
@@ -334,6 +414,9 @@ impl Service {
             changes: changes.into_iter().map(|((from, to), n)| (from, to, n)).collect(),
             standing: crate::gates::standing(rollout, actor, wave, now),
             missing: rollout.missing_approvals(wave),
+            seats: rollout.open_seats(wave),
+            exhibits: rollout.gate(wave).map(|gate| gate.exhibits(&planned.spec.gate)).unwrap_or_default(),
+            decisions: rollout.gate(wave).map(|gate| gate.decisions.clone()).unwrap_or_default(),
             preview: match rollout.wave_after(wave) {
                 Some(next) => Some(self.wave_changes(rollout, next).await?),
                 None => None,
@@ -357,7 +440,8 @@ impl Service {
         let tenants = tenants.take(200).map(|t| (t.id.to_string(), t.slug.into(), t.name.into())).collect();
         let drift = self.drift_of(&stack).await?;
         let standing = self.fleet_line(id).await?;
-        Ok(StackView { stack, tenants, operations, log, drift, standing })
+        let ahead = self.ahead(&stack).await?;
+        Ok(StackView { stack, tenants, operations, log, drift, standing, ahead })
     }
 
     /// Brings one stack to what it should run: the live release and its tier's live revision.

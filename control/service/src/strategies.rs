@@ -2,6 +2,8 @@
 
 use crate::{Error, Result, Service, new_id};
 use domain::access::Permission;
+use domain::check::Measure;
+use domain::invalid::Problems;
 use domain::selector::Selector;
 use domain::strategy::{
     Amount, ApprovalSpec, Check, GateSpec, OnHalt, Strategy, StrategySpec, ToleranceMode, WaveSpec,
@@ -67,6 +69,9 @@ impl Service {
     ) -> Result<StrategyId> {
         actor.require(Permission::Strategies)?;
         spec.check()?;
+        if let Some(known) = self.drivers.check_sources() {
+            known.check(&spec)?;
+        }
         let all = self.store.strategies().await?;
         let stale = all.iter().any(|s| Some(s.id) == id && seen.is_some_and(|seen| seen != s.saved_at));
         if stale {
@@ -140,6 +145,53 @@ impl Service {
     }
 }
 
+/// Where checks are measured, as the set-up file names it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct CheckSources {
+    /// Names of Prometheus servers.
+    pub prometheus: Vec<String>,
+    /// Names of hooks that answer.
+    pub hooks: Vec<String>,
+}
+
+impl CheckSources {
+    /// # Errors
+    /// A check whose source the set-up file does not name.
+    fn check(&self, spec: &StrategySpec) -> std::result::Result<(), domain::Invalid> {
+        let mut problems = Problems::default();
+        for (w, wave) in spec.waves.iter().enumerate() {
+            for (i, check) in wave.gate.checks.iter().enumerate() {
+                let (source, known, table) = match check.measured().map(|measured| &measured.measure) {
+                    Some(Measure::Prometheus { source, .. }) => (source, &self.prometheus, "prometheus"),
+                    Some(Measure::Hook { source }) => (source, &self.hooks, "check_hook"),
+                    Some(Measure::Probe { .. }) | None => continue,
+                };
+                if known.contains(source) {
+                    continue;
+                }
+                let remedy = match &known[..] {
+                    [] => format!("the set-up file has no [[{table}]] yet; add one"),
+                    known => format!("the set-up file knows {}", known.join(", ")),
+                };
+                let field = format!("waves[{w}].gate.checks[{i}].measure.source");
+                problems.note(field, format!("“{source}” is not there: {remedy}"));
+            }
+        }
+        problems.finish(())
+    }
+}
+
+impl Service {
+    /// Where checks can be measured; `None` where that is not known.
+    ///
+    /// # Errors
+    /// Needs `view`.
+    pub fn check_sources(&self, actor: &Actor) -> Result<Option<CheckSources>> {
+        actor.require(Permission::View)?;
+        Ok(self.drivers.check_sources())
+    }
+}
+
 /// The strategy of a new installation: shared stacks first, watched and approved, then everyone else.
 ///
 /// # Errors
@@ -163,7 +215,7 @@ pub(crate) fn first_strategy() -> std::result::Result<StrategySpec, domain::Inva
             gate,
         })
     };
-    let approval = ApprovalSpec { quorum: 1, group: None, expiry: Span::days(7) };
+    let approval = ApprovalSpec::of(1, None, Span::days(7));
     Ok(StrategySpec {
         name: "Careful".parse()?,
         waves: vec![

@@ -134,11 +134,25 @@ impl Service {
     /// # Errors
     /// Needs `tenants`; no reason is given; the tenant is not active.
     pub async fn suspend_with_reason(&self, actor: &Actor, id: TenantId, comment: &str) -> Result<()> {
+        self.suspend_with_notice(actor, id, comment, "").await
+    }
+
+    /// The same; `notice` is what visitors of the tenant's address read meanwhile, where it is not empty.
+    ///
+    /// # Errors
+    /// As [`Service::suspend_with_reason`]; the notice is longer than 300 characters.
+    pub async fn suspend_with_notice(
+        &self,
+        actor: &Actor,
+        id: TenantId,
+        comment: &str,
+        notice: &str,
+    ) -> Result<()> {
         actor.require(Permission::Tenants)?;
         if comment.trim().is_empty() {
             return Err(Error::field("comment", "is missing; say why, so that others know"));
         }
-        self.set_suspended(actor, id, true, comment).await
+        self.set_suspended_with(actor, id, true, comment, notice).await
     }
 
     /// Whom a change of many would change. `filter` finds them where no list is given.

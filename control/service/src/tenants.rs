@@ -1,6 +1,6 @@
 //! Tenants: registering, changing, suspending, off-boarding.
 
-use crate::{Error, Result, Service, new_id};
+use crate::{Error, OffboardingView, Result, Service, TierChangeView, new_id};
 use domain::access::Permission;
 use domain::invalid::Problems;
 use domain::onboarding::{self, Onboarding};
@@ -10,7 +10,7 @@ use domain::stack::{Stack, StackKind};
 use domain::tenant::{Tenant, TenantState};
 use domain::tier::Tier;
 use domain::timeline::BudgetWait;
-use domain::work::{self, Job, Offboarding, Piece};
+use domain::work::{self, Job, Leaving, Offboarding, Piece};
 use domain::{Actor, DisplayName, Email, ProcessId, Region, Slug, Span, Tag, TenantId};
 use store::{
     Activity, ActivityFilter, ProcessRow, Receipt, Running, TenantFilter, TenantIdentity, TenantRow, begin,
@@ -50,8 +50,14 @@ pub struct TenantDetail {
     pub url: String,
     /// Its stacks, the one that answers first.
     pub stacks: Vec<Stack>,
-    /// The onboarding's steps, while it runs or failed.
+    /// What catching up changes of its own stack, where that should run something else.
+    pub ahead: Option<(Stack, crate::Ahead)>,
+    /// The steps of its onboarding or its tier change, while it runs or failed.
     pub progress: Vec<onboarding::Progress>,
+    /// Its tier change, while it is on its way.
+    pub tier_change: Option<TierChangeView>,
+    /// Its off-boarding, while it is on its way and after it.
+    pub offboarding: Option<OffboardingView>,
     /// What it has in Cognito, if its tier says so.
     pub identity: Option<TenantIdentity>,
     /// What works on it now.
@@ -89,13 +95,32 @@ impl Service {
                 .unwrap_or_default(),
             _ => vec![],
         };
+        let tier_change = match &process {
+            Some(p) if p.kind == ProcessKind::TierChange => Some(self.tier_change(actor, id).await?),
+            Some(_) | None => None,
+        };
+        let progress = tier_change.as_ref().map_or(progress, |view| view.change.progress());
         let filter = ActivityFilter { subject: Some(id.to_string()), limit: 50, ..ActivityFilter::default() };
         let stacks = self.store.stacks_of(id).await?;
         let budget = match &process {
             Some(_) => self.budget_waits(&stacks.iter().map(|stack| &stack.target).collect()),
             None => vec![],
         };
+        let own = stacks.iter().find(|s| s.kind == domain::stack::StackKind::Silo);
+        let ahead = match own {
+            Some(stack) => self.ahead(stack).await?.map(|ahead| (stack.clone(), ahead)),
+            None => None,
+        };
+        let offboarding = match tenant.state {
+            TenantState::Offboarding | TenantState::Offboarded => self.offboarding(actor, id).await?,
+            TenantState::Pending
+            | TenantState::Provisioning
+            | TenantState::Active
+            | TenantState::Suspended
+            | TenantState::Failed => None,
+        };
         Ok(TenantDetail {
+            ahead,
             url: self.tenant_url(tenant.slug.as_str()),
             stacks,
             budget,
@@ -104,11 +129,13 @@ impl Service {
             tenant,
             tier,
             progress,
+            tier_change,
+            offboarding,
             process,
         })
     }
 
-    async fn process_of(&self, id: TenantId) -> Result<Option<ProcessRow>> {
+    pub(crate) async fn process_of(&self, id: TenantId) -> Result<Option<ProcessRow>> {
         Ok(self.store.open_process_about(&id.to_string()).await?)
     }
 
@@ -209,7 +236,23 @@ impl Service {
         suspended: bool,
         comment: &str,
     ) -> Result<()> {
+        self.set_suspended_with(actor, id, suspended, comment, "").await
+    }
+
+    /// The same; `notice` is what visitors of the tenant's address read meanwhile, where it is not empty.
+    ///
+    /// # Errors
+    /// As [`Service::set_suspended`]; the notice is longer than 300 characters.
+    pub async fn set_suspended_with(
+        &self,
+        actor: &Actor,
+        id: TenantId,
+        suspended: bool,
+        comment: &str,
+        notice: &str,
+    ) -> Result<()> {
         actor.require(Permission::Tenants)?;
+        let notice = domain::fields::bounded_text(notice, 300).map_err(|e| e.within("notice"))?;
         let comment = domain::fields::bounded_text(comment, 500).map_err(|e| e.within("comment"))?;
         let tenant = self.store.tenant(id).await?.ok_or_else(|| Error::not_found("the tenant"))?;
         let (from, to, verb) = if suspended {
@@ -226,6 +269,7 @@ impl Service {
             let sentence = format!("{} is {}, not {from}", tenant.name, tenant.state);
             return Err(Error::refused("wrong_state", sentence));
         }
+        tx.set_notice(id, Some(notice.as_str()).filter(|text| suspended && !text.is_empty())).await?;
         // The engine hears of it, and tells the tenant's stacks whom they serve.
         let event = self.event("tenant_changed", format!("{} {verb} {}", actor.name, tenant.name), &comment);
         tx.record(&format!("tenant/{id}"), Some(id.to_string()), actor, event).await?;
@@ -246,6 +290,13 @@ impl Service {
             return Err(Error::field("grace_hours", "must be from 0 to 8760 hours, which are 365 days"));
         }
         if let Some(process) = self.process_of(id).await? {
+            if process.kind == ProcessKind::TierChange {
+                let sentence = format!(
+                    "{} is on its way to another tier; undo that first, or wait until it has ended",
+                    tenant.name
+                );
+                return Err(Error::refused("tier_change_runs", sentence));
+            }
             if process.kind == ProcessKind::Onboarding {
                 self.command::<Onboarding>(actor, process.id, onboarding::Command::Abandon).await?;
             } else {
@@ -267,6 +318,18 @@ impl Service {
             job: Job::Offboard {
                 tenant: id,
                 access: self.store.identity(id).await?.map(|i| Box::new(i.access)),
+                leaving: Some(Box::new(Leaving {
+                    slug: tenant.slug.clone(),
+                    name: tenant.name.to_string(),
+                    email: tenant.email.to_string(),
+                    region: tenant.region.clone(),
+                    by: actor.name.clone(),
+                    shared: stacks
+                        .iter()
+                        .filter(|s| s.kind == StackKind::Pool)
+                        .map(|s| s.name.clone())
+                        .collect(),
+                })),
                 shared: stacks.iter().filter(|s| s.kind == StackKind::Pool).map(|s| s.id).collect(),
                 former: Some(match tenant.state {
                     TenantState::Suspended => TenantState::Suspended,
@@ -322,6 +385,7 @@ impl Service {
             Some(p) if p.kind == ProcessKind::Offboarding => {
                 self.command::<Offboarding>(actor, p.id, work::Command::Retry).await
             }
+            Some(p) if p.kind == ProcessKind::TierChange => self.retry_change(actor, p.id).await,
             Some(_) => Err(Error::refused("nothing_failed", "nothing of this tenant failed")),
             None => self.onboard_again(actor, id).await,
         }

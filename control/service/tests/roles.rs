@@ -11,8 +11,8 @@ use domain::{
 };
 use service::{
     BulkChange, BulkVerb, Chosen, DriftFilter, Error, HoldForm, ImportForm, NewRelease, NewTenant, NewToken,
-    NewUser, OwnWindowForm, PoolForm, RulesForm, Service, StackFilter, StartRollout, TenantEdit, TierEdit,
-    TierForm, WindowChoices, WindowForm,
+    NewUser, OwnWindowForm, PoolForm, RulesForm, Service, StackFilter, StartRollout, TenantEdit,
+    TierChangeForm, TierEdit, TierForm, WindowChoices, WindowForm,
 };
 use std::sync::Arc;
 use store::{ActivityFilter, FleetFilter, Store, TenantFilter};
@@ -132,7 +132,19 @@ const NEEDED: &[(&str, Permission)] = &[
     ("stack_in_rollout", Permission::View),
     ("suspend_with_reason", Permission::Tenants),
     ("targets", Permission::View),
+    ("check_sources", Permission::View),
     ("tenant_tags", Permission::View),
+    ("tier_change", Permission::View),
+    ("set_suspended_with", Permission::Tenants),
+    ("suspend_with_notice", Permission::Tenants),
+    ("offboarding", Permission::View),
+    ("certificate", Permission::View),
+    ("tiers_for_change", Permission::View),
+    ("preview_tier_change", Permission::View),
+    ("change_tier", Permission::Tenants),
+    ("undo_tier_change", Permission::Tenants),
+    ("finish_tier_change", Permission::Tenants),
+    ("skip_hook", Permission::Tenants),
     ("timeline", Permission::View),
 ];
 
@@ -145,6 +157,19 @@ async fn call(s: &Service, actor: &Actor, name: &str) -> Result<(), Error> {
     let (task, message) = (TaskId(Uuid::from_u128(11)), QueueMessageId(Uuid::from_u128(12)));
     let (window, hold) = (WindowId(Uuid::from_u128(13)), HoldId(Uuid::from_u128(14)));
     match name {
+        "offboarding" => s.offboarding(actor, tenant).await.map(drop),
+        "certificate" => s.certificate(actor, tenant).await.map(drop),
+        "set_suspended_with" => s.set_suspended_with(actor, tenant, true, "", "").await,
+        "suspend_with_notice" => s.suspend_with_notice(actor, tenant, "x", "").await,
+        "tier_change" => s.tier_change(actor, tenant).await.map(drop),
+        "tiers_for_change" => s.tiers_for_change(actor, tenant).await.map(drop),
+        "preview_tier_change" => {
+            s.preview_tier_change(actor, tenant, &TierChangeForm::default()).await.map(drop)
+        }
+        "change_tier" => s.change_tier(actor, tenant, &TierChangeForm::default()).await.map(drop),
+        "undo_tier_change" => s.undo_tier_change(actor, tenant, "").await,
+        "finish_tier_change" => s.finish_tier_change(actor, tenant).await,
+        "skip_hook" => s.skip_hook(actor, tenant, "").await,
         "agenda" => s.agenda(actor).await.map(drop),
         "closed_groups" => s.closed_groups(actor).await.map(drop),
         "closed_stacks" => s.closed_stacks(actor).await.map(drop),
@@ -261,6 +286,7 @@ async fn call(s: &Service, actor: &Actor, name: &str) -> Result<(), Error> {
         "stack_in_rollout" => s.stack_in_rollout(actor, process, stack).await.map(drop),
         "suspend_with_reason" => s.suspend_with_reason(actor, tenant, "").await,
         "targets" => s.targets(actor).map(drop),
+        "check_sources" => s.check_sources(actor).map(drop),
         "tenant_tags" => s.tenant_tags(actor).await.map(drop),
         "timeline" => s.timeline(actor, process).await.map(drop),
         other => panic!("{other} is not called"),

@@ -61,8 +61,8 @@ pub struct AnswerTo {
     pub wave: usize,
     /// The plan that was shown.
     pub plan_hash: String,
-    /// The group that is asked.
-    pub group: Option<String>,
+    /// The groups of which somebody is missing; `None` stands for anyone.
+    pub groups: Vec<Option<String>>,
     /// Whether the gate was announced anew since.
     pub superseded: bool,
     /// When the token was used.
@@ -235,12 +235,13 @@ impl Store {
                    join announcements a on a.id = t.announcement where t.hash = $1";
         let Some(row) = self.fetch_one(sql, args![token_hash]).await? else { return Ok(None) };
         let says: Announcement = row.json(1)?;
+        let groups = says.asked();
         Ok(Some(AnswerTo {
             id: row.parse(0)?,
             rollout: says.rollout,
             wave: says.wave,
             plan_hash: says.plan_hash,
-            group: says.group,
+            groups,
             superseded: row.int(2)? != 0,
             answered_at: row.at_or_null(3)?,
         }))

@@ -97,7 +97,7 @@ pub(crate) const BEHIND: &str = "(s.status = 'failed' or s.status = 'live'
 
 /// The words of `fleet::Why`; a reason newer than the last failure is in `left_code`, for an operation's start clears it.
 fn why() -> String {
-    let known = "'held','frozen','outside_window','joined_late','tenant_left','superseded','edited','missed'";
+    let known = "'held','frozen','outside_window','joined_late','tenant_left','superseded','taken_back','edited','missed'";
     format!(
         "case when not {BEHIND} then 'in_sync' when s.operation is not null then 'busy'
               when s.down is not null then 'down' when x.stack is not null then 'drifted'
@@ -115,7 +115,7 @@ const FROM: &str = "from stacks s join tiers tr on tr.id = s.tier
 
 const COLUMNS: &str = "s.id, s.name, s.kind, tr.key, s.region, s.version, s.tier_revision, dc.version, dc.tier_revision,
     coalesce(s.down, x.reason, s.left_out, s.reason), coalesce(s.behind_since, s.changed_at),
-    (select count(*) from tenant_stacks ts where ts.stack = s.id),
+    (select count(*) from tenant_stacks ts where ts.stack = s.id and ts.part = 'serving'),
     cast(case when s.operation is null then 0 else 1 end as bigint),
     cast(case when exists (select 1 from processes p where p.subject = s.id and p.ended_at is null) then 1 else 0 end as bigint),
     x.found, cast(case when q.aim = s.desired then q.tries else 0 end as bigint),

@@ -63,7 +63,7 @@ pub struct ActivityFilter {
 }
 
 const HEADLINES: &str =
-    "and kind not in ('sampled','operation_accepted','operation_started','operation_succeeded')";
+    "and kind not in ('sampled','measured','operation_accepted','operation_started','operation_succeeded')";
 
 impl Tx {
     /// Appends events to a stream, after the `after` that are there.

@@ -46,7 +46,7 @@ impl Store {
     /// The database failed.
     pub async fn tier_versions(&self) -> Result<Vec<TierVersions>, StoreError> {
         let sql = "select tr.key, s.version, count(distinct t.id) from tenants t join tiers tr on tr.id = t.tier
-                   left join tenant_stacks ts on ts.tenant = t.id
+                   left join tenant_stacks ts on ts.tenant = t.id and ts.part = 'serving'
                    left join stacks s on s.id = ts.stack
                    where t.state in ('active', 'suspended')
                      and (s.id is null or s.kind = 'silo' or s.components = '[]') group by tr.key, s.version order by tr.key, s.version";

@@ -19,6 +19,7 @@ pub(crate) const SQLITE: Steps = &[
     include_str!("../../../migrations/sqlite/0013_windows.sql"),
     include_str!("../../../migrations/sqlite/0018_portal.sql"),
     include_str!("../../../migrations/sqlite/0016_placement.sql"),
+    include_str!("../../../migrations/sqlite/0015_sagas.sql"),
 ];
 pub(crate) const POSTGRES: Steps = &[
     include_str!("../../../migrations/postgres/0001_start.sql"),
@@ -34,6 +35,7 @@ pub(crate) const POSTGRES: Steps = &[
     include_str!("../../../migrations/postgres/0013_windows.sql"),
     include_str!("../../../migrations/postgres/0018_portal.sql"),
     include_str!("../../../migrations/postgres/0016_placement.sql"),
+    include_str!("../../../migrations/postgres/0015_sagas.sql"),
 ];
 
 pub(crate) async fn run(store: &Store, steps: Steps) -> Result<(), StoreError> {

@@ -2,8 +2,8 @@
 
 use crate::records::erased::Json as _;
 use crate::sql::{Row, args};
-use crate::{Store, StoreError, Tx};
-use domain::release::Release;
+use crate::{PLACES, Store, StoreError, Tx};
+use domain::release::{Bad, Release};
 use domain::strategy::Strategy;
 use domain::tier::Tier;
 use domain::{ReleaseId, Slug, StrategyId, TierId};
@@ -67,6 +67,17 @@ impl Tx {
             r.registered_by.as_str()
         ];
         self.execute(sql, bound).await.map(drop)
+    }
+
+    /// Marks a release as bad, or with `None` as good again.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn mark_release(&mut self, id: ReleaseId, bad: Option<&Bad>) -> Result<(), StoreError> {
+        // Whoever waits for a place may have one now, or has none any more.
+        self.tell(PLACES);
+        let sql = "update releases set bad = $2 where id = $1";
+        self.execute(sql, args![id.to_string(), bad.map(|bad| bad.json())]).await.map(drop)
     }
 
     /// Adds a strategy, or changes what it says.

@@ -247,6 +247,7 @@ impl Tx {
                 let sql = "delete from tenant_stacks where tenant = $1";
                 self.execute(sql, args![tenant.to_string()]).await.map(drop)
             }
+            Record::Moved(moved) => self.moved(*moved).await,
             Record::Desired { stack, configuration, reason } => {
                 self.configuration(configuration).await?;
                 let sql = "update stacks set desired = $2, left_out = $3, left_code = $4 where id = $1";
@@ -273,10 +274,7 @@ impl Tx {
                 }
                 Ok(())
             }
-            Record::ReleaseBad { release, reason } => {
-                let sql = "update releases set bad = $2 where id = $1";
-                self.execute(sql, args![release.to_string(), erased::Json::json(reason)]).await.map(drop)
-            }
+            Record::ReleaseBad { release, bad } => self.mark_release(*release, Some(bad)).await,
             Record::Gate(gate) => self.gate(gate).await,
             Record::Mail(mail) => self.queue_mail(mail, at).await,
             Record::Announce(announcement) => self.announce(announcement, at).await,
@@ -316,7 +314,7 @@ impl Tx {
     async fn gate(&mut self, gate: &GateRow) -> Result<(), StoreError> {
         let sql = "insert into gates (rollout, wave, state, group_name, missing, asked_at, expires_at, title)
                    values ($1,$2,$3,$4,$5,$6,$7,$8) on conflict (rollout, wave) do update set state = excluded.state,
-                   missing = excluded.missing, asked_at = excluded.asked_at, expires_at = excluded.expires_at";
+                   group_name = excluded.group_name, missing = excluded.missing, asked_at = excluded.asked_at, expires_at = excluded.expires_at";
         let bound = args![
             gate.rollout.to_string(),
             gate.wave,

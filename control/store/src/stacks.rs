@@ -6,7 +6,9 @@ use domain::plan::StackFacts;
 use domain::process::{OperationKind, OperationState};
 use domain::stack::{Stack, StackTarget};
 use domain::tenant::TenantState;
-use domain::{OperationId, ProcessId, Reason, Region, Slug, StackId, Tag, TenantId, TierId, Timestamp};
+use domain::{
+    Configuration, OperationId, ProcessId, Reason, Region, Slug, StackId, Tag, TenantId, TierId, Timestamp,
+};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// An operation as histories list it.
@@ -56,6 +58,8 @@ pub struct Route {
     pub state: TenantState,
     /// What people call it.
     pub name: String,
+    /// What its visitors read while it is suspended, if anything was said for them.
+    pub notice: Option<String>,
     /// What answers; `None` while there is nothing.
     pub served: Option<ServedBy>,
 }
@@ -95,13 +99,14 @@ impl Store {
         Ok(Some(stack))
     }
 
-    /// The stacks of a tenant; the one that answers at its address first. Their own tenants are left out.
+    /// The stacks that serve a tenant; the one that answers at its address first. Their own tenants are left out.
     ///
     /// # Errors
     /// The database failed.
     pub async fn stacks_of(&self, tenant: TenantId) -> Result<Vec<Stack>, StoreError> {
         let sql = format!(
-            "select {STACK} join tenant_stacks ts on ts.stack = s.id where ts.tenant = $1 order by s.kind desc"
+            "select {STACK} join tenant_stacks ts on ts.stack = s.id where ts.tenant = $1 and ts.part = 'serving'
+             order by s.kind desc"
         );
         self.fetch(&sql, args![tenant.to_string()]).await?.iter().map(stack).collect()
     }
@@ -138,7 +143,7 @@ impl Store {
     /// The database failed.
     pub async fn memberships(&self) -> Result<Vec<(StackId, Option<String>)>, StoreError> {
         let sql = "select s.id, t.slug from stacks s left join tenant_stacks ts on ts.stack = s.id
-                   left join tenants t on t.id = ts.tenant and t.state in ('active', 'provisioning')
+                     and ts.part <> 'former' left join tenants t on t.id = ts.tenant and t.state in ('active', 'provisioning')
                    where s.status in ('live', 'failed') and s.actual is not null order by s.id, t.slug";
         let rows = self.fetch(sql, vec![]).await?;
         rows.iter().map(|r| Ok((r.parse(0)?, r.text_or_null(1)?))).collect()
@@ -169,12 +174,23 @@ impl Store {
         Ok(self.facts(Some(id)).await?.pop())
     }
 
+    /// What a stack should run.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn desired_configuration(&self, id: StackId) -> Result<Option<Configuration>, StoreError> {
+        let sql = "select d.body from stacks s join configurations d on d.digest = s.desired where s.id = $1";
+        let row = self.fetch_one(sql, args![id.to_string()]).await?;
+        row.map(|row| row.json(0)).transpose()
+    }
+
     async fn facts(&self, only: Option<StackId>) -> Result<Vec<StackFacts>, StoreError> {
         let bound = || only.map(|id| vec![Arg::from(id.to_string())]).unwrap_or_default();
         let one = |column: &str| only.map(|_| format!("and {column} = $1")).unwrap_or_default();
         let sql = format!(
             "select ts.stack, t.id, t.slug, t.tags, t.overrides from tenants t
-             join tenant_stacks ts on ts.tenant = t.id {} order by t.slug",
+             join tenant_stacks ts on ts.tenant = t.id join stacks k on k.id = ts.stack
+             where (ts.part = 'serving' or k.kind = 'silo') {} order by t.slug",
             one("ts.stack")
         );
         let mut tenants: HashMap<String, Vec<Inside>> = HashMap::new();
@@ -250,8 +266,9 @@ impl Store {
             let sql = format!(
                 // In this order: from the stacks to their tenants, never from all tenants to a few stacks.
                 "select ts.stack, t.id, t.slug, t.name from (values {list}) as v
-                 cross join tenant_stacks ts cross join tenants t
-                 where ts.stack = v.column1 and t.id = ts.tenant and t.state in ('active', 'provisioning')
+                 cross join tenant_stacks ts cross join tenants t cross join stacks k
+                 where ts.stack = v.column1 and t.id = ts.tenant and k.id = ts.stack
+                   and (ts.part <> 'former' or k.kind = 'silo') and t.state in ('active', 'provisioning')
                  order by t.slug"
             );
             for row in self.fetch(&sql, bound()).await? {
@@ -269,9 +286,9 @@ impl Store {
     /// The database failed.
     pub async fn route(&self, slug: &str) -> Result<Option<Route>, StoreError> {
         let sql =
-            "select t.state, t.name, s.name, s.driver, s.outputs from tenants t left join stacks s on s.id =
+            "select t.state, t.name, s.name, s.driver, s.outputs, t.notice from tenants t left join stacks s on s.id =
                     (select ts.stack from tenant_stacks ts join stacks o on o.id = ts.stack
-                     where ts.tenant = t.id order by o.kind desc limit 1) where t.slug = $1";
+                     where ts.tenant = t.id and ts.part = 'serving' order by o.kind desc limit 1) where t.slug = $1";
         let row = self.fetch_one(sql, args![slug]).await?;
         row.map(|r| {
             let served = match r.text_or_null(2)? {
@@ -285,7 +302,7 @@ impl Store {
                 }
                 None => None,
             };
-            Ok(Route { state: r.parse(0)?, name: r.text(1)?, served })
+            Ok(Route { state: r.parse(0)?, name: r.text(1)?, notice: r.text_or_null(5)?, served })
         })
         .transpose()
     }

@@ -67,7 +67,7 @@ const TENANT: &str =
 // A hybrid tenant has two stacks; its own one answers.
 const STACK: &str =
     "left join stacks s on s.id = (select ts.stack from tenant_stacks ts join stacks st on st.id = ts.stack
-    where ts.tenant = t.id order by st.kind desc limit 1)";
+    where ts.tenant = t.id and ts.part = 'serving' order by st.kind desc limit 1)";
 
 impl Tx {
     /// Adds a tenant.
@@ -201,13 +201,14 @@ impl Store {
         self.fetch(&sql, ask.bound).await?[0].int(0)
     }
 
-    /// The tenants of a stack, by slug.
+    /// The tenants that a stack serves or is about to serve, by slug.
     ///
     /// # Errors
     /// The database failed.
     pub async fn tenants_of(&self, stack: domain::StackId) -> Result<Vec<Tenant>, StoreError> {
         let sql = format!(
-            "select {TENANT} from tenants t join tenant_stacks ts on ts.tenant = t.id where ts.stack = $1 order by t.slug"
+            "select {TENANT} from tenants t join tenant_stacks ts on ts.tenant = t.id
+             where ts.stack = $1 and ts.part <> 'former' order by t.slug"
         );
         self.fetch(&sql, args![stack.to_string()]).await?.iter().map(tenant).collect()
     }

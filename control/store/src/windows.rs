@@ -100,8 +100,16 @@ impl Tx {
     async fn turn_calendar(&mut self) -> Result<(), StoreError> {
         self.set_setting(REVISION, &crate::ids::fresh().to_string()).await?;
         let sql = "update processes set wake_at = null
-                   where ended_at is null and wake_at is not null and status = 'waiting' and kind in ($1, $2)";
-        self.execute(sql, args![ProcessKind::Repair.word(), ProcessKind::Offboarding.word()]).await?;
+                   where ended_at is null and wake_at is not null and status = 'waiting' and kind in ($1, $2, $3)";
+        self.execute(
+            sql,
+            args![
+                ProcessKind::Repair.word(),
+                ProcessKind::Offboarding.word(),
+                ProcessKind::TierChange.word()
+            ],
+        )
+        .await?;
         self.tell(REVISION);
         Ok(())
     }

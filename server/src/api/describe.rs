@@ -280,6 +280,94 @@ pub enum Check {
         /// 0 to 100.
         max_percent: u8,
     },
+    /// Something outside that is asked at its own pace.
+    Measured(Measured),
+}
+
+/// A check with its pace and its patience. Lengths of time are in milliseconds.
+#[derive(Serialize, ToSchema)]
+pub struct Measured {
+    /// What people call it.
+    name: String,
+    /// Of what it is measured.
+    scope: ScopeWord,
+    /// Time from one measurement to the next, a second to an hour; 30 seconds where it is not said.
+    interval: Option<i64>,
+    /// How long after the wave's last operation a failure does not count, at most as long as the bake; 0 where it is not
+    /// said.
+    grace: Option<i64>,
+    /// Measurements that must have said something before the gate can pass, 1 to 1000; 1 where it is not said.
+    min_samples: Option<u16>,
+    /// Failures in a row that are forgiven before it halts the rollout, 0 to 100.
+    tolerated: Option<u8>,
+    /// How long after the bake it is waited for while too little is known, up to 30 days; then the gate fails. An hour
+    /// where it is not said.
+    patience: Option<i64>,
+    /// Whether it is also measured before the wave begins, which it does not while this fails.
+    entry: Option<bool>,
+    /// What is measured.
+    measure: Measure,
+}
+
+/// Of what a check is measured.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "it only describes")]
+pub enum ScopeWord {
+    /// Of each stack of the wave: it holds if it holds of all.
+    Stack,
+    /// Of the wave as a whole, once.
+    Wave,
+}
+
+/// How a value must stand to the threshold.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "it only describes")]
+pub enum CompareWord {
+    /// At most the threshold.
+    AtMost,
+    /// Less than it.
+    Below,
+    /// At least it.
+    AtLeast,
+    /// More than it.
+    Above,
+}
+
+/// What is measured. Places of a template are filled in: `{stack}`, `{tenant}`, `{tier}` and `{region}` of a stack,
+/// `{stacks}`, `{wave}`, `{version}` and `{rollout}` of both.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[expect(dead_code, reason = "it only describes")]
+pub enum Measure {
+    /// A request with `GET`.
+    Probe {
+        /// A path like `/healthz` at the stack's address, `output:NAME/path`, or an address with `https://`.
+        at: String,
+        /// The status that it must answer with; 200 where it is not said.
+        status: Option<u16>,
+        /// What must stand in the answer's body.
+        contains: Option<String>,
+    },
+    /// An instant query of a Prometheus that the set-up file names.
+    Prometheus {
+        /// Its name there.
+        source: String,
+        /// The query; of several series the worst counts, and no data is no success.
+        query: String,
+        /// How its value must stand to the threshold.
+        compare: CompareWord,
+        /// The threshold.
+        threshold: f64,
+        /// What people read behind the numbers, like `%`.
+        unit: Option<String>,
+    },
+    /// A signed `POST` to a hook that the set-up file names; it answers `{"status":"pass|fail|unknown","reason":"…"}`.
+    Hook {
+        /// Its name there.
+        source: String,
+    },
 }
 
 /// Who must say yes.
@@ -291,9 +379,35 @@ pub struct ApprovalSpec {
     /// The group they belong to; absent for anyone who may decide.
     #[serde(default)]
     group: Option<String>,
+    /// Further groups of which people must approve, too; nobody counts for two.
+    #[serde(default)]
+    #[schema(value_type = Vec<Quorum>)]
+    also: Vec<plain::Quorum>,
     /// How long the gate asks, in milliseconds: a minute to 365 days.
     #[schema(value_type = i64)]
     expiry: Span,
+    /// Who is asked, too, when nobody answers.
+    #[serde(default)]
+    #[schema(value_type = Option<Escalation>)]
+    escalation: Option<plain::Escalation>,
+}
+
+/// So many people of a group.
+#[derive(Serialize, ToSchema)]
+pub struct Quorum {
+    /// The group.
+    group: String,
+    /// How many different people, 1 to 10.
+    quorum: u8,
+}
+
+/// Another group that is asked after a time, and whose people may answer for any other.
+#[derive(Serialize, ToSchema)]
+pub struct Escalation {
+    /// After how long, in milliseconds; less than the expiry.
+    after: i64,
+    /// Which group.
+    group: String,
 }
 
 impl From<StrategySpec> for plain::StrategySpec {
@@ -313,7 +427,9 @@ impl From<StrategySpec> for plain::StrategySpec {
                 approval: w.gate.approval.map(|a| plain::ApprovalSpec {
                     quorum: a.quorum,
                     group: a.group,
+                    also: a.also,
                     expiry: a.expiry,
+                    escalation: a.escalation,
                 }),
             },
         });
@@ -362,8 +478,21 @@ pub struct Timeline {
     failures: Vec<Failure>,
     /// Provider's rate budgets that it waits for; only on the page's own stream.
     budget: Vec<BudgetWait>,
+    /// Rollouts that it has to do with.
+    related: Vec<Related>,
     /// What happened, newest first; only on the page's own stream.
     activity: Vec<Line>,
+}
+
+/// Another rollout that this one has to do with.
+#[derive(Serialize, ToSchema)]
+pub struct Related {
+    /// Which.
+    rollout: String,
+    /// What it is called.
+    title: String,
+    /// How they stand to each other: `leads back from`, `took over from`, `superseded by`.
+    says: String,
 }
 
 /// Calls that wait for the rate budget of an account and region.
@@ -382,7 +511,7 @@ pub struct BudgetWait {
 /// Something that can be done with a rollout now.
 #[derive(Serialize, ToSchema)]
 pub struct Choice {
-    /// `pause`, `resume`, `retry`, `rollback`, `stop`.
+    /// `override`, `pause`, `resume`, `retry`, `enter`, `rollback`, `stop`; `back` for what has ended.
     verb: String,
     /// What it is called.
     label: String,
@@ -435,8 +564,10 @@ pub struct Line {
 /// What a gate asks of people.
 #[derive(Serialize, ToSchema)]
 pub struct Asks {
-    /// Whom; none for anyone who may decide.
+    /// Whom, for people; none for anyone who may decide.
     group: Option<String>,
+    /// The groups whose people can answer now; empty for anyone who may decide.
+    groups: Vec<String>,
     /// How many approvals are missing.
     missing: u32,
     /// Who has decided already.

@@ -8,6 +8,7 @@ mod extract;
 mod fleet;
 mod holds;
 mod imports;
+mod offboardings;
 mod once;
 mod pools;
 mod portal;
@@ -15,6 +16,7 @@ mod problem;
 mod queues;
 mod releases;
 mod replicas;
+mod rollback;
 mod rollouts;
 mod schemas;
 mod shapes;
@@ -22,6 +24,7 @@ mod strategies;
 mod targets;
 mod tasks;
 mod tenants;
+mod tier_changes;
 mod tiers;
 mod windows;
 
@@ -86,10 +89,20 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
         .routes(routes!(tenants::offboard))
         .routes(routes!(portal::show, portal::change, portal::clear))
         .routes(routes!(portal::link))
+        .routes(routes!(tier_changes::show, tier_changes::start))
+        .routes(routes!(tier_changes::preview))
+        .routes(routes!(tier_changes::undo))
+        .routes(routes!(tier_changes::finish))
+        .routes(routes!(tier_changes::skip))
+        .routes(routes!(offboardings::certificate))
+        .routes(routes!(offboardings::show))
+        .routes(routes!(offboardings::keep))
         .routes(routes!(imports::save))
         .routes(routes!(imports::preview))
         .routes(routes!(releases::list, releases::add))
         .routes(routes!(releases::show))
+        .routes(routes!(releases::mark))
+        .routes(routes!(releases::lift))
         .routes(routes!(strategies::list, strategies::add))
         .routes(routes!(strategies::show, strategies::change, strategies::delete))
         .routes(routes!(rollouts::list, rollouts::start))
@@ -100,7 +113,9 @@ pub fn router(service: Service, shutdown: CancellationToken) -> Router {
         .routes(routes!(rollouts::resume))
         .routes(routes!(rollouts::stop))
         .routes(routes!(rollouts::retry))
+        .routes(routes!(rollouts::enter))
         .routes(routes!(rollouts::rollback))
+        .routes(routes!(rollouts::preview_rollback))
         .routes(routes!(changes::list))
         .routes(routes!(changes::ask))
         .routes(routes!(drift::list))

@@ -2,7 +2,7 @@
 
 use super::extract::{Body, Caller, Query};
 use super::problem::{ApiResult, Problem};
-use super::shapes::{Page, PageQuery, ReleaseIn, ReleaseOut, limit};
+use super::shapes::{BadOut, Comment, Page, PageQuery, ReleaseIn, ReleaseOut, limit};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -20,7 +20,13 @@ fn release_out(r: Release, live: bool) -> ReleaseOut {
         registered_at: r.registered_at.rfc3339(),
         registered_by: r.registered_by,
         live,
-        bad: r.bad.map(|b| b.sentence),
+        bad: r.bad.map(|b| BadOut {
+            reason: b.reason.sentence,
+            by: b.by,
+            at: b.at.map(domain::Timestamp::rfc3339),
+            rollout: b.rollout.map(|id| id.to_string()),
+            overridden_by: b.overridden.map(|o| o.by),
+        }),
     }
 }
 
@@ -69,4 +75,28 @@ pub async fn show(
     let found = service.release(&actor, &version).await?;
     let live = is_live(&service, &actor, &found).await?;
     Ok(Json(release_out(found, live)))
+}
+
+/// From here on no stack is made on it or brought to it, and a rollout of it needs `even_if_bad` and a comment.
+#[utoipa::path(post, path = "/releases/{version}/mark", operation_id = "mark_release", params(("version" = String, Path)), request_body = Comment, responses((status = 204), (status = "4XX", body = Problem)))]
+pub async fn mark(
+    State(service): State<Service>,
+    Caller(actor): Caller,
+    Path(version): Path<String>,
+    Body(c): Body<Comment>,
+) -> ApiResult<StatusCode> {
+    service.mark_release(&actor, &version, true, &c.comment).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// It is used again as any other.
+#[utoipa::path(post, path = "/releases/{version}/lift", operation_id = "lift_mark", params(("version" = String, Path)), request_body = Comment, responses((status = 204), (status = "4XX", body = Problem)))]
+pub async fn lift(
+    State(service): State<Service>,
+    Caller(actor): Caller,
+    Path(version): Path<String>,
+    Body(c): Body<Comment>,
+) -> ApiResult<StatusCode> {
+    service.mark_release(&actor, &version, false, &c.comment).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

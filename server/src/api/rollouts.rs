@@ -3,17 +3,19 @@
 use super::describe;
 use super::extract::{Body, Caller, Query};
 use super::problem::{ApiResult, Problem};
+use super::rollback::{RollbackIn, RollbackOut};
 use super::shapes::{
     ChangeOut, ChipOut, Comment, DecideIn, GateOut, GatePanelOut, Made, NextOut, Page, PageQuery, PreviewOut,
-    RolloutOut, StartIn, WaveOut, id, limit,
+    RolloutOut, SeatsOut, StartIn, WaveOut, id, limit,
 };
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use domain::rollout::{Command, Verdict};
 use domain::timeline::Timeline;
 use domain::{Actor, ProcessId};
-use service::{Error, Service};
+use service::{Error, Service, TakenBack};
 
 fn rollout(text: &str) -> Result<ProcessId, Error> {
     id(text, "the rollout")
@@ -56,6 +58,8 @@ pub async fn preview(
     Ok(Json(PreviewOut {
         waves: waves.collect(),
         title: preview.title,
+        paths: preview.plan.paths().into_iter().map(Into::into).collect(),
+        tiers: preview.plan.tier_changes().into_iter().map(Into::into).collect(),
         plan_hash: preview.plan.hash,
         obstacle: preview.obstacle,
         closed: preview.closed.into_iter().map(super::windows::ClosedStackOut::from).collect(),
@@ -124,14 +128,40 @@ pub async fn retry(
     steer(&service, &actor, &text, Command::Retry).await
 }
 
-#[utoipa::path(post, path = "/rollouts/{id}/rollback", operation_id = "roll_back", params(("id" = String, Path)), request_body(content = Option<Comment>), responses((status = 204), (status = "4XX", body = Problem)))]
+/// An open rollout goes back itself; from one that has ended another one leads back, whose id is the answer.
+#[utoipa::path(post, path = "/rollouts/{id}/rollback", operation_id = "roll_back", params(("id" = String, Path)), request_body(content = Option<RollbackIn>), responses((status = 201, body = Made), (status = 204), (status = "4XX", body = Problem)))]
 pub async fn rollback(
+    State(service): State<Service>,
+    Caller(actor): Caller,
+    Path(text): Path<String>,
+    Body(form): Body<RollbackIn>,
+) -> ApiResult<Response> {
+    Ok(match service.roll_back(&actor, rollout(&text)?, &form.into()).await? {
+        TakenBack::Within => StatusCode::NO_CONTENT.into_response(),
+        TakenBack::By(id) => (StatusCode::CREATED, Json(Made { id: id.to_string() })).into_response(),
+    })
+}
+
+/// What goes back to which version, and who cannot.
+#[utoipa::path(post, path = "/rollouts/{id}/rollback/preview", operation_id = "preview_rollback", params(("id" = String, Path)), request_body(content = Option<RollbackIn>), responses((status = 200, body = RollbackOut), (status = "4XX", body = Problem)))]
+pub async fn preview_rollback(
+    State(service): State<Service>,
+    Caller(actor): Caller,
+    Path(text): Path<String>,
+    Body(form): Body<RollbackIn>,
+) -> ApiResult<Json<RollbackOut>> {
+    Ok(Json(service.preview_back(&actor, rollout(&text)?, &form.into()).await?.into()))
+}
+
+/// Lets the wave begin that waits because its checks do not hold; the comment is needed.
+#[utoipa::path(post, path = "/rollouts/{id}/enter", operation_id = "enter_wave", params(("id" = String, Path)), request_body = Comment, responses((status = 204), (status = "4XX", body = Problem)))]
+pub async fn enter(
     State(service): State<Service>,
     Caller(actor): Caller,
     Path(text): Path<String>,
     Body(c): Body<Comment>,
 ) -> ApiResult<StatusCode> {
-    steer(&service, &actor, &text, Command::Rollback { comment: c.comment }).await
+    steer(&service, &actor, &text, Command::Enter { comment: c.comment }).await
 }
 
 #[utoipa::path(get, path = "/gates", operation_id = "list_gates", params(PageQuery), responses((status = 200, body = Page<GateOut>), (status = "4XX", body = Problem)))]
@@ -175,6 +205,9 @@ pub async fn gate(
         sentence: view.sentence.clone(),
         asking: view.asking,
         evidence: evidence.collect(),
+        checks: panel.exhibits.into_iter().map(Into::into).collect(),
+        asks: panel.seats.into_iter().map(|s| SeatsOut { group: s.group, missing: s.missing }).collect(),
+        decisions: panel.decisions.into_iter().map(Into::into).collect(),
         changes: changes.collect(),
         next: panel.next.map(|(name, radius)| NextOut {
             name,

@@ -296,6 +296,16 @@ pub struct Comment {
     pub comment: String,
 }
 
+/// Why a tenant is suspended.
+#[derive(Deserialize, Default, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SuspendIn {
+    /// For the record and for colleagues; at most 500 characters.
+    pub comment: String,
+    /// What visitors of its address read meanwhile; at most 300 characters. A general sentence if empty.
+    pub notice: String,
+}
+
 /// How a tenant is off-boarded.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -347,8 +357,23 @@ pub struct ReleaseOut {
     pub registered_by: String,
     /// Whether the fleet runs it.
     pub live: bool,
-    /// Why it was rolled back.
-    pub bad: Option<String>,
+    /// Set where it was rolled back, or somebody warns of it.
+    pub bad: Option<BadOut>,
+}
+
+/// The mark on a release: no stack is made on it or brought to it.
+#[derive(Serialize, ToSchema)]
+pub struct BadOut {
+    /// Why.
+    pub reason: String,
+    /// Who said so; absent where a strategy did.
+    pub by: Option<String>,
+    /// When, RFC 3339.
+    pub at: Option<String>,
+    /// The rollout that was rolled back.
+    pub rollout: Option<String>,
+    /// Who started a rollout of it all the same; it is used again since then.
+    pub overridden_by: Option<String>,
 }
 
 /// A release, to be registered.
@@ -396,9 +421,12 @@ pub struct StartIn {
     /// Of the preview; the start is refused if the plan is another by now.
     #[serde(default)]
     pub plan_hash: String,
-    /// Use a version that was rolled back before.
+    /// Use a version that was rolled back before; the comment says why.
     #[serde(default)]
     pub even_if_bad: bool,
+    /// The open rollout that it takes over from, by id: it waits, is paused or halted, and nothing of it is in flight.
+    #[serde(default)]
+    pub supersedes: String,
 }
 
 impl From<StartIn> for service::StartRollout {
@@ -410,6 +438,7 @@ impl From<StartIn> for service::StartRollout {
             comment: s.comment,
             plan_hash: s.plan_hash,
             even_if_bad: s.even_if_bad,
+            supersedes: s.supersedes,
         }
     }
 }
@@ -442,6 +471,10 @@ pub struct PreviewOut {
     pub closed: Vec<super::windows::ClosedStackOut>,
     /// In order.
     pub waves: Vec<WaveOut>,
+    /// Which versions stacks leave.
+    pub paths: Vec<super::rollback::PathOut>,
+    /// What changes of parameters, tier by tier.
+    pub tiers: Vec<super::rollback::TierChangeOut>,
 }
 
 /// A wave of a plan.
@@ -491,6 +524,12 @@ pub struct GatePanelOut {
     pub asking: bool,
     /// What must hold, and whether it does.
     pub evidence: Vec<ChipOut>,
+    /// What its checks saw in all.
+    pub checks: Vec<ExhibitOut>,
+    /// Approvals that are still missing, group by group.
+    pub asks: Vec<SeatsOut>,
+    /// Who decided what, in order, with what the checks had seen by then.
+    pub decisions: Vec<DecisionOut>,
     /// What the wave changed.
     pub changes: Vec<ChangeOut>,
     /// What an approval begins; absent after the last wave.
@@ -514,6 +553,95 @@ pub struct ChipOut {
     pub detail: String,
     /// Until when, RFC 3339.
     pub until: Option<String>,
+}
+
+/// What a check of a gate saw in all.
+#[derive(Serialize, ToSchema)]
+pub struct ExhibitOut {
+    /// What must hold.
+    pub check: String,
+    /// Measurements that said something.
+    pub samples: u32,
+    /// How many of them are needed.
+    pub min_samples: u32,
+    /// Of these, those that failed.
+    pub failed: u32,
+    /// Measurements that said nothing.
+    pub unknown: u32,
+    /// The last one.
+    pub last: String,
+    /// The worst one, where it is not the last.
+    pub worst: Option<String>,
+    /// When the first one failed that counts, RFC 3339.
+    pub first_failed_at: Option<String>,
+    /// What it said.
+    pub first_failing: Option<String>,
+    /// All of it in one line.
+    pub sentence: String,
+}
+
+impl From<domain::rollout::Exhibit> for ExhibitOut {
+    fn from(e: domain::rollout::Exhibit) -> Self {
+        let sentence = e.sentence();
+        let (first_failed_at, first_failing) = e.first_failing.map(|(at, why)| (at.rfc3339(), why)).unzip();
+        Self {
+            check: e.check,
+            samples: e.samples.0,
+            min_samples: e.samples.1,
+            failed: e.failed,
+            unknown: e.unknown,
+            last: e.last,
+            worst: e.worst,
+            first_failed_at,
+            first_failing,
+            sentence,
+        }
+    }
+}
+
+/// Approvals that are missing from one group.
+#[derive(Serialize, ToSchema)]
+pub struct SeatsOut {
+    /// The group; absent for anyone who may decide.
+    pub group: Option<String>,
+    /// How many people of it still have to approve.
+    pub missing: u32,
+}
+
+/// One person's word on a gate.
+#[derive(Serialize, ToSchema)]
+pub struct DecisionOut {
+    /// `approve` or `reject`.
+    pub verdict: String,
+    /// Who.
+    pub by: String,
+    /// The door they came through.
+    pub channel: String,
+    /// The groups they stand for, of those that were asked.
+    pub groups: Vec<String>,
+    /// Why.
+    pub comment: String,
+    /// The plan that they decided on.
+    pub plan_hash: String,
+    /// When, RFC 3339.
+    pub at: String,
+    /// What the checks had seen by then.
+    pub evidence: Vec<ExhibitOut>,
+}
+
+impl From<domain::rollout::Decision> for DecisionOut {
+    fn from(d: domain::rollout::Decision) -> Self {
+        Self {
+            verdict: d.verdict.word().to_owned(),
+            by: d.by.name,
+            channel: d.by.channel.word().to_owned(),
+            groups: d.groups,
+            comment: d.comment,
+            plan_hash: d.plan_hash,
+            at: d.at.rfc3339(),
+            evidence: d.evidence.into_iter().map(Into::into).collect(),
+        }
+    }
 }
 
 /// Stacks that change alike.

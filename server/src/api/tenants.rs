@@ -2,7 +2,7 @@
 
 use super::extract::{Body, Caller, Query};
 use super::problem::{ApiResult, Problem};
-use super::shapes::{Comment, Made, Offboard, Page, TenantIn, TenantOut, TenantQuery, id, limit};
+use super::shapes::{Made, Offboard, Page, SuspendIn, TenantIn, TenantOut, TenantQuery, id, limit};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -97,14 +97,14 @@ pub async fn show(
     Ok(Json(TenantOut { identity, ..tenant_out(&service, row) }))
 }
 
-#[utoipa::path(post, path = "/tenants/{id}/suspend", operation_id = "suspend_tenant", params(("id" = String, Path)), request_body(content = Option<Comment>), responses((status = 204), (status = "4XX", body = Problem)))]
+#[utoipa::path(post, path = "/tenants/{id}/suspend", operation_id = "suspend_tenant", params(("id" = String, Path)), request_body(content = Option<SuspendIn>), responses((status = 204), (status = "4XX", body = Problem)))]
 pub async fn suspend(
     State(service): State<Service>,
     Caller(actor): Caller,
     Path(text): Path<String>,
-    Body(c): Body<Comment>,
+    Body(c): Body<SuspendIn>,
 ) -> ApiResult<StatusCode> {
-    service.set_suspended(&actor, id(&text, "the tenant")?, true, &c.comment).await?;
+    service.set_suspended_with(&actor, id(&text, "the tenant")?, true, &c.comment, &c.notice).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -111,6 +111,24 @@ fn shown(gate: &Value) -> String {
         items(gate, "evidence")
             .map(|e| format!("  {:<8} {}  {}", text(e, "state"), text(e, "label"), text(e, "detail"))),
     );
+    lines.extend(items(gate, "checks").map(|seen| format!("  {}", text(seen, "sentence"))));
+    let waits: Vec<_> = items(gate, "asks")
+        .map(|seats| format!("{} of {}", seats["missing"], seats["group"].as_str().unwrap_or("anyone")))
+        .collect();
+    if !waits.is_empty() {
+        lines.push(format!("Waits for: {}", waits.join(" and ")));
+    }
+    for said in items(gate, "decisions") {
+        let comment = Some(text(said, "comment")).filter(|c| !c.is_empty()).map(|c| format!(" “{c}”"));
+        let verb = if text(said, "verdict") == "approve" { "approved" } else { "rejected" };
+        lines.push(format!(
+            "{} {verb} it at {}{}",
+            text(said, "by"),
+            text(said, "at"),
+            comment.unwrap_or_default()
+        ));
+        lines.extend(items(said, "evidence").map(|seen| format!("  {}", text(seen, "sentence"))));
+    }
     lines.push(match gate["next"].as_object() {
         Some(_) => {
             let next = &gate["next"];

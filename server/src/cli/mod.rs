@@ -3,6 +3,7 @@
 mod client;
 mod gate;
 mod pools;
+mod saga;
 mod table;
 mod watch;
 mod windows;
@@ -124,6 +125,22 @@ pub enum Release {
         #[arg(long, default_value = "")]
         commit: String,
     },
+    /// Warn of one: no stack is made on it or brought to it.
+    Mark {
+        /// Semantic version.
+        version: String,
+        /// Why.
+        #[arg(long)]
+        comment: String,
+    },
+    /// Lift that mark.
+    Lift {
+        /// Semantic version.
+        version: String,
+        /// Why.
+        #[arg(long)]
+        comment: String,
+    },
 }
 
 /// What can be done with rollouts.
@@ -146,6 +163,32 @@ pub enum Rollout {
         /// Use a version that was rolled back before.
         #[arg(long)]
         even_if_bad: bool,
+        /// The open rollout that it takes over from, by id.
+        #[arg(long, default_value = "", value_name = "ROLLOUT")]
+        supersedes: String,
+        /// Watch it until it ends.
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Take back what one changed, newest wave first.
+    Rollback {
+        /// Its id.
+        id: String,
+        /// Only this wave and what came after it, counted from 1.
+        #[arg(long, conflicts_with = "stack")]
+        wave: Option<usize>,
+        /// Only this stack, by name.
+        #[arg(long)]
+        stack: Option<String>,
+        /// Why.
+        #[arg(long, default_value = "")]
+        comment: String,
+        /// Let the gates hold on the way back, too; only for a rollout that has ended.
+        #[arg(long)]
+        gates: bool,
+        /// Only say what would go back.
+        #[arg(long)]
+        dry_run: bool,
         /// Watch it until it ends.
         #[arg(long)]
         watch: bool,
@@ -180,6 +223,8 @@ pub enum Tenant {
         #[arg(long)]
         tag: Vec<String>,
     },
+    #[command(flatten)]
+    Saga(saga::Saga),
 }
 
 /// Runs a command: 0 if it did what was asked, 1 if not.
@@ -201,7 +246,13 @@ pub async fn run(command: Command) -> Result<ExitCode> {
 }
 
 async fn release(client: &Client, verb: Release) -> Result<ExitCode> {
-    let Release::Add { version, build, artifacts, notes, commit } = verb;
+    let (version, build, artifacts, notes, commit) = match verb {
+        Release::Add { version, build, artifacts, notes, commit } => {
+            (version, build, artifacts, notes, commit)
+        }
+        Release::Mark { version, comment } => return mark(client, &version, "mark", &comment).await,
+        Release::Lift { version, comment } => return mark(client, &version, "lift", &comment).await,
+    };
     let artifacts: Value = match artifacts {
         Some(path) => {
             let text = std::fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
@@ -218,13 +269,36 @@ async fn release(client: &Client, verb: Release) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+async fn mark(client: &Client, version: &str, verb: &str, comment: &str) -> Result<ExitCode> {
+    let done = client.post(&format!("/releases/{version}/{verb}"), &json!({ "comment": comment })).await?;
+    client.say(&done, || match verb {
+        "mark" => format!("{version} is marked as bad"),
+        _ => format!("the mark of {version} is lifted"),
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
 async fn rollout(client: &Client, verb: Rollout) -> Result<ExitCode> {
     match verb {
-        Rollout::Start { version, strategy, tier, comment, even_if_bad, watch } => {
-            let body = json!({ "version": version, "strategy": strategy, "tiers": tier, "comment": comment, "even_if_bad": even_if_bad });
+        Rollout::Start { version, strategy, tier, comment, even_if_bad, supersedes, watch } => {
+            let body = json!({ "version": version, "strategy": strategy, "tiers": tier, "comment": comment,
+                "even_if_bad": even_if_bad, "supersedes": supersedes });
             let made = client.post("/rollouts", &body).await?;
             let id = made["id"].as_str().unwrap_or_default().to_owned();
             client.say(&made, || format!("rollout {id} started"));
+            if watch { watch::watch(client, &id).await } else { Ok(ExitCode::SUCCESS) }
+        }
+        Rollout::Rollback { id, wave, stack, comment, gates, dry_run, watch } => {
+            let stack = stack.unwrap_or_default();
+            let body = json!({ "wave": wave, "stack": stack, "comment": comment, "gates": gates });
+            let way = client.post(&format!("/rollouts/{id}/rollback/preview"), &body).await?;
+            if dry_run {
+                client.say(&way, || way_back(&way));
+                return Ok(ExitCode::SUCCESS);
+            }
+            let made = client.post(&format!("/rollouts/{id}/rollback"), &body).await?;
+            client.say(&made, || way_back(&way));
+            let id = made["id"].as_str().unwrap_or(&id).to_owned();
             if watch { watch::watch(client, &id).await } else { Ok(ExitCode::SUCCESS) }
         }
         Rollout::Watch { id: Some(id) } => watch::watch(client, &id).await,
@@ -237,8 +311,23 @@ async fn rollout(client: &Client, verb: Rollout) -> Result<ExitCode> {
     }
 }
 
+/// What goes back, and who stays.
+fn way_back(way: &Value) -> String {
+    let mut lines = vec![way["sentence"].as_str().unwrap_or_default().to_owned()];
+    let left = way["left"].as_array().into_iter().flatten();
+    lines.extend(left.map(|left| {
+        let text = |field: &str| left[field].as_str().unwrap_or_default();
+        format!("  {} stays: {}", text("stack"), text("reason"))
+    }));
+    lines.extend(way["obstacle"].as_str().map(|why| format!("Not now: {why}")));
+    lines.join("\n")
+}
+
 async fn tenant(client: &Client, verb: Tenant) -> Result<ExitCode> {
-    let Tenant::Add { name, tier, email, slug, region, tag } = verb;
+    let (name, tier, email, slug, region, tag) = match verb {
+        Tenant::Add { name, tier, email, slug, region, tag } => (name, tier, email, slug, region, tag),
+        Tenant::Saga(verb) => return saga::run(client, verb).await,
+    };
     let body =
         json!({ "name": name, "tier": tier, "email": email, "slug": slug, "region": region, "tags": tag });
     let made = client.post("/tenants", &body).await?;

@@ -49,7 +49,9 @@ pub async fn watch(client: &Client, id: &str) -> Result<ExitCode> {
         }
         match view.status.as_str() {
             "succeeded" => return Ok(end(&bars, &head, &view, ExitCode::SUCCESS)),
-            "halted" | "rolled_back" | "aborted" => return Ok(end(&bars, &head, &view, ExitCode::FAILURE)),
+            "halted" | "rolled_back" | "superseded" | "aborted" => {
+                return Ok(end(&bars, &head, &view, ExitCode::FAILURE));
+            }
             _ => tokio::time::sleep(Duration::from_secs(1)).await,
         }
     }

@@ -95,7 +95,9 @@ fn message(id: AnnouncementId, says: &Announcement, base: &str, token: &str) -> 
         "next": says.next.as_ref().map(|next| json!({
             "number": next.number, "name": next.name, "stacks": next.stacks, "tenants": next.tenants,
         })),
-        "approvals": { "group": says.group, "missing": says.missing },
+        "approvals": {
+            "group": says.group, "missing": says.missing, "groups": says.seats, "escalated": says.escalated,
+        },
         "expires_at": says.expires_at.rfc3339(),
         "link": format!("{base}/gates/{}/{}", says.rollout, says.wave + 1),
         "token": token,

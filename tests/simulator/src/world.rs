@@ -170,7 +170,10 @@ impl World {
                 State::Settling { .. } => "state: settling",
                 State::Halted { .. } => "state: halted",
                 State::RollingBack { .. } => "state: rolling back",
-                State::RolledBack { .. } | State::Succeeded { .. } | State::Aborted { .. } => "state: ended",
+                State::RolledBack { .. }
+                | State::Succeeded { .. }
+                | State::Superseded { .. }
+                | State::Aborted { .. } => "state: ended",
             });
         }
         if asks && chance.per_mille(500) {

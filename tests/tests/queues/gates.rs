@@ -87,7 +87,10 @@ async fn a_quorum_needs_as_many_people_as_it_says(db: Db) {
     admin.add_person("vera@example.com", "viewer").await;
     let rollout = world.roll_out().await;
     let first = world.next("gates").await;
-    assert_eq!(first["approvals"], json!({ "group": "product", "missing": 2 }));
+    assert_eq!(
+        first["approvals"],
+        json!({ "group": "product", "missing": 2, "groups": [{ "group": "product", "missing": 2 }], "escalated": null })
+    );
 
     // Somebody on record has their own rights, whatever the queue says.
     world.send("answers", &answer("q-1", &first["token"], "vera@example.com")).await;

@@ -35,11 +35,11 @@ pub(super) fn gate(i: usize, page: Page) -> impl IntoView {
     }
 }
 
-/// Whether a gate asks whoever looks: they may decide, are in its group, have not decided, and did not start it.
+/// Whether a gate asks whoever looks: they may decide, are in one of its groups, have not decided, and did not start it.
 pub(super) fn yours(asks: &Asks, view: &Timeline, page: Page) -> bool {
     page.viewer.with_value(|me| {
         me.decide
-            && asks.group.as_ref().is_none_or(|group| me.groups.contains(group))
+            && (asks.groups.is_empty() || asks.groups.iter().any(|group| me.groups.contains(group)))
             && !asks.said.contains(&me.name)
             && view.started_by != me.name
     })

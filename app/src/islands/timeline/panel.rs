@@ -205,7 +205,7 @@ fn tone(kind: &str) -> &'static str {
     match kind {
         "operation_failed" | "halted" | "failed" | "settling" => "error",
         "succeeded" | "completed" | "gate_passed" => "success",
-        "paused" | "rollback_started" | "approval_asked" => "warning",
+        "paused" | "rollback_started" | "stack_recalled" | "waves_recalled" | "approval_asked" => "warning",
         _ => "info",
     }
 }

@@ -8,7 +8,7 @@ use leptos::prelude::*;
 
 /// Whether a verb asks before it acts.
 pub(super) fn asks(verb: &str) -> bool {
-    matches!(verb, "override" | "pause" | "rollback" | "stop")
+    matches!(verb, "override" | "pause" | "enter" | "rollback" | "stop")
 }
 
 /// How a button of this verb looks.
@@ -28,6 +28,10 @@ pub(super) fn buttons(page: Page) -> impl IntoView {
         page.part(|v| v.steering.iter().map(|c| (c.verb.clone(), c.label.clone())).collect::<Vec<_>>());
     let button = move |verb: String, label: String| {
         let class = class(&verb);
+        if verb == "back" {
+            return view! { <a class=class href=format!("/rollouts/{id}/rollback")>{label} "…"</a> }
+                .into_any();
+        }
         if asks(&verb) {
             let href = format!("/rollouts/{id}/steer?verb={verb}");
             let ask = move |event: leptos::ev::MouseEvent| {
@@ -101,6 +105,7 @@ pub(super) fn dialog(page: Page) -> impl IntoView {
                     <header class="dialog-head"><h2 id="confirm-title">{title}</h2></header>
                     <div class="dialog-body">
                         <p id="confirm-effect">{effect}</p>
+                        {move || (verb.get() == "rollback").then(|| view! { <p><a href=format!("/rollouts/{id}/rollback")>"See which stacks, or take back a part"</a></p> })}
                         <input type="hidden" name="id" value=id.to_string() />
                         <input type="hidden" name="verb" value=verb />
                         <div class="field">

@@ -1,6 +1,6 @@
 //! What other systems are told when a gate begins to ask, written in the transaction that makes it ask.
 
-use super::{Rollout, WaveState, missing};
+use super::{Rollout, Seats, WaveState};
 use crate::process::Record;
 use crate::{ProcessId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,12 @@ pub struct Announcement {
     pub group: Option<String>,
     /// How many people still have to approve.
     pub missing: u32,
+    /// The same, group by group; empty in announcements of former versions.
+    #[serde(default)]
+    pub seats: Vec<Seats>,
+    /// A group that is asked, too, because nobody else has answered.
+    #[serde(default)]
+    pub escalated: Option<String>,
     /// Until when.
     pub expires_at: Timestamp,
 }
@@ -52,6 +58,18 @@ pub struct NextWave {
     pub stacks: u32,
     /// Tenants on them.
     pub tenants: u32,
+}
+
+impl Announcement {
+    /// The groups whose people can answer; `None` stands for anyone.
+    #[must_use]
+    pub fn asked(&self) -> Vec<Option<String>> {
+        if self.seats.is_empty() {
+            return vec![self.group.clone()];
+        }
+        let open = self.seats.iter().map(|seats| seats.group.clone());
+        open.chain(self.escalated.iter().cloned().map(Some)).collect()
+    }
 }
 
 /// The announcement of a gate that asks now; `None` if it asks nobody.
@@ -72,6 +90,7 @@ pub(super) fn announce(rollout: &Rollout, wave: usize, at: Timestamp) -> Option<
         NextWave { number: next + 1, name: after.spec.name.to_string(), stacks, tenants }
     });
     let answers = gate.decisions.len();
+    let seats = rollout.open_seats(wave);
     let binding = rollout.binding(wave);
     Some(Record::Announce(Box::new(Announcement {
         key: format!("gate/{}/{wave}/{}/{}/{answers}", rollout.id, at.0, binding),
@@ -86,8 +105,10 @@ pub(super) fn announce(rollout: &Rollout, wave: usize, at: Timestamp) -> Option<
         stacks: radius.stacks,
         tenants: radius.tenants,
         next,
-        group: approval.group.clone(),
-        missing: missing(approval, gate, &binding),
+        group: seats.first().map_or_else(|| approval.group.clone(), |seats| seats.group.clone()),
+        missing: rollout.missing_approvals(wave),
+        seats,
+        escalated: approval.escalation.as_ref().filter(|_| asked.escalated).map(|e| e.group.clone()),
         expires_at: asked.expires_at,
     })))
 }

@@ -1,13 +1,14 @@
 //! The only way a rollout's state changes: one match, and every event that does not fit is refused.
 
 use super::{
-    Asked, Decision, Event, Evidence, Gate, Override, Paused, Phase, Place, Rollout, Shown, Shut, State,
-    StepState, Then, Wave, WaveState,
+    Asked, Decision, Entered, Entry, Event, Evidence, Gate, Override, Paused, Phase, Place, Rollout, Shown,
+    Shut, State, StepState, Then, Wave, WaveState, watching,
 };
+use crate::check::{Found, Number, Reading};
 use crate::operation::Run;
 use crate::plan::{Change, Step};
 use crate::process::{Closed, Illegal};
-use crate::{Configuration, OperationId, ProcessId, Timestamp};
+use crate::{Configuration, OperationId, ProcessId, Reason, Timestamp};
 use std::collections::BTreeMap;
 
 pub(super) fn begin(id: ProcessId, event: &Event, at: Timestamp) -> Result<Rollout, Illegal> {
@@ -21,6 +22,7 @@ pub(super) fn begin(id: ProcessId, event: &Event, at: Timestamp) -> Result<Rollo
             state: WaveState::Pending,
             steps: wave.steps.iter().map(|s| fresh(&s.change)).collect(),
             shown: None,
+            entry: None,
         })
         .collect();
     Ok(Rollout {
@@ -37,6 +39,8 @@ pub(super) fn begin(id: ProcessId, event: &Event, at: Timestamp) -> Result<Rollo
         paused: None,
         overrides: vec![],
         waves,
+        recall: None,
+        stopped_by: None,
         in_flight: BTreeMap::new(),
         last_ended: None,
     })
@@ -44,7 +48,7 @@ pub(super) fn begin(id: ProcessId, event: &Event, at: Timestamp) -> Result<Rollo
 
 fn fresh(change: &Change) -> StepState {
     let run = if *change == Change::None { Run::Unchanged } else { Run::WAITING };
-    StepState { run, undo: Run::WAITING, touched: false, shut: None }
+    StepState { run, undo: Run::WAITING, touched: false, shut: None, recalled: None }
 }
 
 pub(super) fn apply(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Illegal> {
@@ -86,18 +90,41 @@ pub(super) fn apply(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Resu
             !rollout.has_ended() && matches!(wave_state(rollout, *wave), Some(WaveState::Pending))
         }
         Event::WaveStarted { wave } | Event::WaveSkipped { wave } => {
+            let skipped = matches!(event, Event::WaveSkipped { .. });
             rollout.state == State::Running
                 && rollout.paused.is_none()
                 && rollout.current_wave() == Some(*wave)
                 && matches!(wave_state(rollout, *wave), Some(WaveState::Pending))
+                && (skipped || watching::is_clear(rollout, *wave))
         }
-        Event::OperationStarted { wave, phase: Phase::There, .. } => {
+        Event::Measured { wave, entry, check, .. } => {
+            let spec = rollout.plan.waves.get(*wave).and_then(|w| w.spec.gate.checks.get(*check));
+            spec.is_some_and(|check| check.measured().is_some_and(|measured| !*entry || measured.entry))
+                && match wave_state(rollout, *wave) {
+                    Some(WaveState::Pending) => *entry && rollout.current_wave() == Some(*wave),
+                    Some(WaveState::Gated(_)) => !*entry,
+                    Some(_) | None => false,
+                }
+        }
+        Event::EntryOverridden { wave, .. } => {
+            rollout.current_wave() == Some(*wave)
+                && matches!(wave_state(rollout, *wave), Some(WaveState::Pending))
+                && watching::barrier(rollout, *wave).is_some()
+        }
+        Event::OperationStarted { wave, step, phase: Phase::There, .. } => {
             rollout.state == State::Running
                 && rollout.paused.is_none()
                 && matches!(wave_state(rollout, *wave), Some(WaveState::Running { .. }))
+                && recalled(rollout, *wave, *step) == Some(false)
         }
-        Event::OperationStarted { phase: Phase::Back, .. } => {
-            matches!(rollout.state, State::RollingBack { .. }) && rollout.paused.is_none()
+        Event::OperationStarted { wave, step, phase: Phase::Back, .. } => {
+            let alone = matches!(rollout.state, State::Running | State::Halted { .. })
+                && recalled(rollout, *wave, *step) == Some(true);
+            let rolls = matches!(rollout.state, State::RollingBack { .. })
+                && rollout.paused.is_none()
+                && rollout.recall.is_none_or(|from| *wave >= from);
+            // Never two operations on one stack.
+            (alone || rolls) && !matches!(run(rollout, *wave, *step), Some(Run::Started { .. }))
         }
         Event::OperationAccepted { operation }
         | Event::OperationTroubled { operation, .. }
@@ -109,13 +136,16 @@ pub(super) fn apply(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Resu
                 && rollout.waves[*wave].steps.iter().all(|s| s.run.has_ended())
         }
         Event::Sampled { wave, results } => {
-            gate(rollout, *wave).is_some_and(|gate| gate.checks.len() == results.len())
+            gate(rollout, *wave).is_some() && own_checks(rollout, *wave).count() == results.len()
         }
         Event::ApprovalAsked { wave, .. } => gate(rollout, *wave).is_some_and(|gate| gate.asked.is_none()),
         Event::Reminded { wave } | Event::Decided { wave, .. } => {
             gate(rollout, *wave).is_some_and(|gate| gate.asked.is_some())
         }
-        Event::GatePassed { wave } => {
+        Event::Escalated { wave, .. } => {
+            gate(rollout, *wave).is_some_and(|gate| gate.asked.is_some_and(|asked| !asked.escalated))
+        }
+        Event::GatePassed { wave, .. } => {
             rollout.state == State::Running
                 && (gate(rollout, *wave).is_some()
                     || matches!(wave_state(rollout, *wave), Some(WaveState::Running { .. }))
@@ -137,9 +167,29 @@ pub(super) fn apply(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Resu
             matches!(rollout.state, State::Halted { .. } | State::Running)
         }
         Event::RolledBack { .. } => {
-            matches!(rollout.state, State::RollingBack { .. }) && rollout.in_flight.is_empty()
+            matches!(rollout.state, State::RollingBack { .. })
+                && rollout.in_flight.is_empty()
+                && rollout.recall.is_none()
         }
-        Event::Succeeded => rollout.state == State::Running && rollout.current_wave().is_none(),
+        Event::StackRecalled { wave, step, .. } => {
+            !rollout.leads_back() && !rollout.has_ended() && recalled(rollout, *wave, *step).is_some()
+        }
+        Event::WavesRecalled { wave, .. } => {
+            !rollout.leads_back()
+                && matches!(rollout.state, State::Running | State::Settling { .. } | State::Halted { .. })
+                && rollout.waves.get(*wave).is_some()
+        }
+        Event::WavesTakenBack { wave, .. } => {
+            matches!(rollout.state, State::RollingBack { .. })
+                && rollout.in_flight.is_empty()
+                && rollout.recall == Some(*wave)
+        }
+        Event::Superseded { .. } => !rollout.has_ended() && rollout.in_flight.is_empty(),
+        Event::Succeeded => {
+            rollout.state == State::Running
+                && rollout.current_wave().is_none()
+                && rollout.in_flight.is_empty()
+        }
     };
     if !fits {
         return refuse();
@@ -160,7 +210,7 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
             join(rollout, *wave, step, configurations, fresh(&step.change));
         }
         Event::Born { wave, step, configurations } => {
-            let state = StepState { run: Run::Unchanged, undo: Run::WAITING, touched: true, shut: None };
+            let state = StepState { run: Run::Unchanged, touched: true, ..fresh(&step.change) };
             if planned(rollout, step) {
                 return Err(Illegal(format!("stack {} is in the plan already", step.name)));
             }
@@ -243,27 +293,51 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
             });
         }
         Event::Sampled { wave, results } => {
+            let checks = rollout.plan.waves[*wave].spec.gate.checks.clone();
+            let own: Vec<_> = own_checks(rollout, *wave).collect();
             let gate = gate_mut(rollout, *wave)?;
             gate.sampled_at = Some(at);
-            for (evidence, (value, holds, sentence)) in gate.checks.iter_mut().zip(results) {
-                if evidence.values.len() == 60 {
-                    evidence.values.remove(0);
-                }
-                evidence.values.push((*value, *holds));
-                evidence.samples += 1;
-                evidence.failing = if *holds { 0 } else { evidence.failing + 1 };
-                evidence.sentence.clone_from(sentence);
+            for (i, (value, holds, sentence)) in own.into_iter().zip(results) {
+                let found = if *holds { Found::Pass } else { Found::Fail };
+                let reading = Reading { found, value: Some(Number(*value)), sentence: sentence.clone() };
+                gate.checks[i].note(&checks[i], &reading, false, at);
             }
         }
+        Event::Measured { wave, entry, check, reading } => {
+            let spec = rollout.plan.waves[*wave].spec.gate.checks[*check].clone();
+            let wave = &mut rollout.waves[*wave];
+            match (&mut wave.state, spec.measured()) {
+                (WaveState::Gated(gate), Some(measured)) if !*entry => {
+                    let graced = at - gate.opened_at < measured.grace;
+                    gate.checks[*check].note(&spec, reading, graced, at);
+                }
+                _ => {
+                    let fresh = || Entry { since: at, checks: BTreeMap::new(), overridden: None };
+                    let entry = wave.entry.get_or_insert_with(fresh);
+                    entry.checks.entry(*check).or_default().note(&spec, reading, false, at);
+                }
+            }
+        }
+        Event::EntryOverridden { wave, by, comment } => {
+            let fresh = || Entry { since: at, checks: BTreeMap::new(), overridden: None };
+            let entry = rollout.waves[*wave].entry.get_or_insert_with(fresh);
+            entry.overridden = Some(Entered { by: by.clone(), comment: comment.clone(), at });
+        }
         Event::ApprovalAsked { wave, expires_at } => {
-            gate_mut(rollout, *wave)?.asked = Some(Asked { at, expires_at: *expires_at, reminded: false });
+            gate_mut(rollout, *wave)?.asked =
+                Some(Asked { at, expires_at: *expires_at, reminded: false, escalated: false });
         }
         Event::Reminded { wave } => {
             if let Some(asked) = &mut gate_mut(rollout, *wave)?.asked {
                 asked.reminded = true;
             }
         }
-        Event::Decided { wave, verdict, by, comment, plan_hash } => {
+        Event::Escalated { wave, .. } => {
+            if let Some(asked) = &mut gate_mut(rollout, *wave)?.asked {
+                asked.escalated = true;
+            }
+        }
+        Event::Decided { wave, verdict, by, comment, plan_hash, groups, evidence } => {
             if *plan_hash != rollout.binding(*wave) {
                 return Err(Illegal("a decision on another plan".into()));
             }
@@ -276,35 +350,66 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
                 by: by.clone(),
                 comment: comment.clone(),
                 plan_hash: plan_hash.clone(),
+                groups: groups.clone(),
+                evidence: evidence.clone(),
                 at,
             });
         }
-        Event::GatePassed { wave } => {
+        Event::GatePassed { wave, .. } => {
             let gate = gate(rollout, *wave).cloned();
-            if gate.is_none() && !rollout.plan.waves[*wave].spec.gate.is_open() {
+            let spec = &rollout.plan.waves[*wave].spec.gate;
+            if gate.is_none() && !spec.is_open() {
                 return Err(Illegal("a gate passes before it was opened".into()));
+            }
+            if let Some(gate) = &gate
+                && watching::unsettled(spec, gate).any(|(check, _)| check.measured().is_some())
+            {
+                return Err(Illegal("a gate passes whose checks were not seen to hold".into()));
+            }
+            if rollout.missing_approvals(*wave) > 0 {
+                return Err(Illegal("a gate passes without its approvals".into()));
             }
             rollout.waves[*wave].state = WaveState::Passed { at, gate };
         }
         Event::Settling { reason, then, wave, by } => {
-            let halting = wave.or_else(|| rollout.current_wave());
-            if let Some(wave) = halting.and_then(|wave| rollout.waves.get_mut(wave))
-                && matches!(wave.state, WaveState::Running { .. } | WaveState::Gated(_))
-            {
-                let gate = match &wave.state {
-                    WaveState::Gated(gate) => Some(gate.clone()),
-                    _ => None,
-                };
-                wave.state = WaveState::Failed { reason: reason.clone(), gate };
-            }
+            close(rollout, reason, *wave);
             // What a person paused stays so, until a person says otherwise.
             if by.is_some() {
                 rollout.paused = None;
             }
-            for state in rollout.waves.iter_mut().flat_map(|w| &mut w.steps) {
-                state.shut = None;
-            }
+            rollout.recall = None;
+            rollout.stopped_by = by.as_ref().map(|by| by.name.clone());
             rollout.state = State::Settling { reason: reason.clone(), then: *then };
+        }
+        Event::WavesRecalled { wave, by, comment } => {
+            let why = if comment.is_empty() { String::new() } else { format!(": “{comment}”") };
+            let sentence = format!("{} took back wave {} and what came after it{why}", by.name, wave + 1);
+            let reason = Reason::new("waves_taken_back", sentence);
+            close(rollout, &reason, None);
+            rollout.paused = None;
+            rollout.recall = Some(*wave);
+            rollout.stopped_by = Some(by.name.clone());
+            rollout.state = State::Settling { reason, then: Then::Rollback };
+        }
+        Event::WavesTakenBack { .. } => {
+            rollout.recall = None;
+            if let State::RollingBack { reason } = &rollout.state {
+                rollout.state = State::Halted { reason: reason.clone() };
+            }
+        }
+        Event::StackRecalled { wave, step, by, comment } => {
+            let why = if comment.is_empty() { String::new() } else { format!(": “{comment}”") };
+            let reason = Reason::new("taken_back", format!("{} took it back{why}", by.name));
+            let state = &mut rollout.waves[*wave].steps[*step];
+            // What failed on its way back, or was held, is tried once more.
+            match &state.undo {
+                Run::Failed { attempts, .. } => {
+                    state.undo = Run::Waiting { attempts: *attempts, retry: None }
+                }
+                Run::Skipped { .. } => state.undo = Run::WAITING,
+                Run::Waiting { .. } | Run::Started { .. } | Run::Succeeded { .. } | Run::Unchanged => {}
+            }
+            state.recalled = Some(reason);
         }
         Event::Halted { reason } => {
             rollout.paused = None;
@@ -323,6 +428,12 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
         Event::Retried { steps, gate, .. } => retried(rollout, steps, *gate, at)?,
         Event::RollbackStarted { reason, .. } => {
             rollout.state = State::RollingBack { reason: reason.clone() };
+            // Who could not go back alone is tried once more with the others.
+            for state in rollout.waves.iter_mut().flat_map(|w| &mut w.steps) {
+                if let Run::Failed { attempts, .. } = state.undo {
+                    state.undo = Run::Waiting { attempts, retry: None };
+                }
+            }
         }
         Event::RolledBack { failed } => {
             if let State::RollingBack { reason } = &rollout.state {
@@ -330,9 +441,44 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
             }
         }
         Event::Succeeded => rollout.state = State::Succeeded { at },
+        Event::Superseded { successor, by } => {
+            let reason = Reason::new("superseded", format!("{} has taken over", successor.title));
+            close(rollout, &reason, None);
+            rollout.paused = None;
+            rollout.stopped_by = Some(by.name.clone());
+            rollout.state = State::Superseded { by: successor.clone(), at };
+        }
         Event::Aborted { reason, .. } => rollout.state = State::Aborted { reason: reason.clone(), at },
     }
     Ok(())
+}
+
+/// The checks of a gate that its wave's drivers measure, by their places.
+fn own_checks(rollout: &Rollout, wave: usize) -> impl Iterator<Item = usize> {
+    let checks = rollout.plan.waves[wave].spec.gate.checks.iter().enumerate();
+    checks.filter(|(_, check)| check.measured().is_none()).map(|(i, _)| i)
+}
+
+/// The wave at work, or the one that is named, will not end any more; nobody waits for a window.
+fn close(rollout: &mut Rollout, reason: &Reason, wave: Option<usize>) {
+    let halting = wave.or_else(|| rollout.current_wave());
+    if let Some(wave) = halting.and_then(|wave| rollout.waves.get_mut(wave))
+        && matches!(wave.state, WaveState::Running { .. } | WaveState::Gated(_))
+    {
+        let gate = match &wave.state {
+            WaveState::Gated(gate) => Some(gate.clone()),
+            _ => None,
+        };
+        wave.state = WaveState::Failed { reason: reason.clone(), gate };
+    }
+    for state in rollout.waves.iter_mut().flat_map(|w| &mut w.steps) {
+        state.shut = None;
+    }
+}
+
+/// Whether a person asked for this step's stack.
+fn recalled(rollout: &Rollout, wave: usize, step: usize) -> Option<bool> {
+    Some(rollout.waves.get(wave)?.steps.get(step)?.recalled.is_some())
 }
 
 fn planned(rollout: &Rollout, step: &Step) -> bool {
@@ -423,12 +569,13 @@ fn gate_mut(rollout: &mut Rollout, wave: usize) -> Result<&mut Gate, Illegal> {
     }
 }
 
-impl Then {
-    /// What the strategy says about a halt that no person asked for.
-    pub(super) const fn by_policy(on_halt: crate::strategy::OnHalt) -> Self {
-        match on_halt {
-            crate::strategy::OnHalt::Stay => Self::Halt,
-            crate::strategy::OnHalt::Rollback => Self::Rollback,
+impl Rollout {
+    /// What the strategy says about a halt that no person asked for. What leads back is not taken back by itself.
+    pub(super) const fn by_policy(&self) -> Then {
+        match self.on_halt {
+            _ if self.leads_back() => Then::Halt,
+            crate::strategy::OnHalt::Stay => Then::Halt,
+            crate::strategy::OnHalt::Rollback => Then::Rollback,
         }
     }
 }

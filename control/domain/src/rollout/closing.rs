@@ -45,7 +45,8 @@ impl Rollout {
         // A tenant that never had its stack loses nothing by getting it.
         let born = step.change == Change::Create;
         around.closed.get(&step.stack).filter(|closed| {
-            closed.is_held() || phase == Phase::There && !born && !self.is_overridden(step.stack)
+            let forward = phase == Phase::There && !self.leads_back();
+            closed.is_held() || forward && !born && !self.is_overridden(step.stack)
         })
     }
 }

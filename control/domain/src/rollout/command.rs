@@ -1,7 +1,8 @@
 //! What people ask of a rollout, and what they are told when it cannot be.
 
-use super::{Event, Person, Rollout, State, Then, Verdict, WaveState, shown};
+use super::{Event, Person, Rollout, Seats, State, Then, Verdict, WaveState, back, quorum, shown, watching};
 use crate::access::Permission;
+use crate::course::{Former, Scope};
 use crate::operation::Run;
 use crate::preview::WavePreview;
 use crate::{Actor, Channel, Reason, StackId, Timestamp};
@@ -30,6 +31,18 @@ pub enum Command {
         /// Why.
         comment: String,
     },
+    /// Take back a wave, or one stack.
+    TakeBack {
+        /// What.
+        scope: Scope,
+        /// Why.
+        comment: String,
+    },
+    /// Another rollout takes over (in the transaction that starts it).
+    Supersede {
+        /// Which.
+        successor: Former,
+    },
     /// Answer a gate.
     Decide {
         /// The wave that the gate follows.
@@ -45,6 +58,11 @@ pub enum Command {
     OverrideWindows {
         /// On which stack; `None` for all of the rollout.
         stack: Option<StackId>,
+        /// Why; must not be empty.
+        comment: String,
+    },
+    /// Let the wave begin that waits because its checks do not hold.
+    Enter {
         /// Why; must not be empty.
         comment: String,
     },
@@ -97,11 +115,16 @@ pub(super) fn command(
             Some(_) => Ok(vec![Event::Resumed { by }]),
         },
         Command::Stop { rollback, comment } => {
-            let then = if rollback { Then::Rollback } else { Then::Abort };
-            settle(rollout, by, then, "stopped", "stopped", &comment)
+            if rollback {
+                return back::take_back(rollout, by, Scope::Rollout, comment);
+            }
+            Ok(stop(by, &comment))
         }
-        Command::Rollback { comment } => {
-            settle(rollout, by, Then::Rollback, "rolled_back", "rolled back", &comment)
+        Command::Rollback { comment } => back::take_back(rollout, by, Scope::Rollout, comment),
+        Command::TakeBack { scope, comment } => back::take_back(rollout, by, scope, comment),
+        Command::Supersede { successor } => {
+            may_be_superseded(rollout)?;
+            Ok(vec![Event::Superseded { successor, by }])
         }
         Command::Retry => retry(rollout, by),
         Command::Decide { wave, verdict, comment, plan_hash } => {
@@ -127,6 +150,23 @@ pub(super) fn command(
             }
             Ok(vec![Event::WindowsOverridden { stack, by, comment }])
         }
+        Command::Enter { comment } => {
+            let comment = comment.trim().to_owned();
+            if comment.is_empty() {
+                let sentence = "say why the wave shall begin although its checks do not hold; it is recorded";
+                return Err(Reason::new("comment_missing", sentence));
+            }
+            let waits = rollout.current_wave().filter(|_| rollout.state == State::Running).filter(|wave| {
+                let pending = matches!(rollout.waves[*wave].state, WaveState::Pending);
+                pending && watching::barrier(rollout, *wave).is_some_and(|(_, seen)| seen.is_some())
+            });
+            match waits {
+                Some(wave) => Ok(vec![Event::EntryOverridden { wave, by, comment }]),
+                None => {
+                    Err(Reason::new("not_barred", "no wave waits for its checks to hold before it begins"))
+                }
+            }
+        }
         Command::Previewed { key, found } => shown::previewed(rollout, &key, &found),
         Command::Withdraw { stack, reason } => {
             let waiting = rollout.plan.waves.iter().enumerate().find_map(|(wave, planned)| {
@@ -141,32 +181,45 @@ pub(super) fn command(
     }
 }
 
-fn settle(
-    rollout: &Rollout,
-    by: Person,
-    then: Then,
-    code: &'static str,
-    verb: &str,
-    comment: &str,
-) -> Result<Vec<Event>, Reason> {
-    match &rollout.state {
-        State::RollingBack { .. } if then == Then::Rollback => {
-            return Err(Reason::new("rolling_back", "it is rolling back already"));
-        }
-        State::Settling { then: Then::Rollback, .. } if then == Then::Rollback => {
-            return Err(Reason::new("rolling_back", "it rolls back as soon as what is in flight has ended"));
-        }
-        State::Running
-        | State::Settling { .. }
+fn stop(by: Person, comment: &str) -> Vec<Event> {
+    let why = if comment.is_empty() { String::new() } else { format!(": “{comment}”") };
+    let reason = Reason { code: "stopped".into(), sentence: format!("{} stopped it{why}", by.name) };
+    vec![Event::Settling { reason, then: Then::Abort, wave: None, by: Some(by) }]
+}
+
+/// Whether nothing of it is on its way, so that another rollout can take over.
+fn may_be_superseded(rollout: &Rollout) -> Result<(), Reason> {
+    let flying = rollout.in_flight.len();
+    let title = &rollout.title;
+    if flying > 0 {
+        let are = if flying == 1 { "1 operation".to_owned() } else { format!("{flying} operations") };
+        let sentence = if rollout.paused.is_some() || rollout.state != State::Running {
+            format!("{are} of {title} must end first; try again in a moment")
+        } else {
+            format!("{title} is at work; pause it, let {are} end, and start this one then")
+        };
+        return Err(Reason::new("operations_in_flight", sentence));
+    }
+    let works = match &rollout.state {
+        State::Running => rollout.current_wave().is_some_and(|wave| {
+            // One whose stacks all wait for their windows does nothing by itself.
+            let waits = |s: &super::StepState| s.run.has_ended() || s.shut.is_some();
+            matches!(rollout.waves[wave].state, WaveState::Running { .. } | WaveState::Pending)
+                && !rollout.waves[wave].steps.iter().all(waits)
+        }),
+        State::RollingBack { .. } => true,
+        State::Settling { .. }
         | State::Halted { .. }
-        | State::RollingBack { .. }
         | State::RolledBack { .. }
         | State::Succeeded { .. }
-        | State::Aborted { .. } => {}
+        | State::Superseded { .. }
+        | State::Aborted { .. } => false,
+    };
+    if works && rollout.paused.is_none() {
+        let sentence = format!("{title} is at work; pause it, and start this one then");
+        return Err(Reason::new("still_at_work", sentence));
     }
-    let why = if comment.is_empty() { String::new() } else { format!(": “{comment}”") };
-    let reason = Reason { code: code.into(), sentence: format!("{} {verb} it{why}", by.name) };
-    Ok(vec![Event::Settling { reason, then, wave: None, by: Some(by) }])
+    Ok(())
 }
 
 fn retry(rollout: &Rollout, by: Person) -> Result<Vec<Event>, Reason> {
@@ -174,12 +227,19 @@ fn retry(rollout: &Rollout, by: Person) -> Result<Vec<Event>, Reason> {
         State::Halted { reason } if reason.code == "rejected" => {
             return Err(Reason::new("rejected", "it was rejected, which stands; roll it back or close it"));
         }
+        State::Halted { reason } if reason.code == "waves_taken_back" => {
+            return Err(Reason::new(
+                "waves_taken_back",
+                "a part of it was taken back; take back the rest or close it, then start a new rollout",
+            ));
+        }
         State::Halted { .. } => false,
         State::Running => true,
         State::Settling { .. }
         | State::RollingBack { .. }
         | State::RolledBack { .. }
         | State::Succeeded { .. }
+        | State::Superseded { .. }
         | State::Aborted { .. } => {
             return Err(Reason::new("not_halted", "only a running or halted rollout can be retried"));
         }
@@ -188,8 +248,10 @@ fn retry(rollout: &Rollout, by: Person) -> Result<Vec<Event>, Reason> {
         return Err(Reason::new("nothing_failed", "nothing failed"));
     };
     let failed = rollout.waves[wave].steps.iter().enumerate();
-    let steps: Vec<_> =
-        failed.filter(|(_, s)| matches!(s.run, Run::Failed { .. })).map(|(i, _)| (wave, i)).collect();
+    let steps: Vec<_> = failed
+        .filter(|(_, s)| matches!(s.run, Run::Failed { .. }) && s.recalled.is_none())
+        .map(|(i, _)| (wave, i))
+        .collect();
     let gate = match &rollout.waves[wave].state {
         WaveState::Failed { .. } if steps.is_empty() => Some(wave),
         _ => None,
@@ -255,18 +317,34 @@ fn decide(
             "whoever started the rollout cannot approve it; ask somebody else",
         ));
     }
-    if let Some(group) = &approval.group
-        && !actor.groups.contains(group)
-    {
-        return Err(Reason::new(
-            "not_in_group",
-            format!("this gate asks the group “{group}”, which you are not in"),
-        ));
+    let groups = quorum::groups_of(approval, &asked, &actor.groups);
+    match &quorum::asked_groups(approval, Some(&asked))[..] {
+        [] => {}
+        _ if !groups.is_empty() => {}
+        [group] => {
+            let sentence = format!("this gate asks the group “{group}”, which you are not in");
+            return Err(Reason::new("not_in_group", sentence));
+        }
+        several => {
+            let names: Vec<_> = several.iter().map(|group| format!("“{group}”")).collect();
+            let sentence =
+                format!("this gate asks the groups {}, and you are in none of them", names.join(", "));
+            return Err(Reason::new("not_in_group", sentence));
+        }
     }
     if gate.decisions.iter().any(|d| d.by.is(&by) && d.plan_hash == plan_hash) {
         return Err(Reason::new("decided_already", "you have decided this gate already"));
     }
-    Ok(vec![Event::Decided { wave, verdict, by, comment, plan_hash }])
+    if verdict == Verdict::Approve && !quorum::would_help(approval, gate, &plan_hash, &groups) {
+        let open = quorum::open_seats(approval, gate, &plan_hash);
+        let sentence = match &open[..] {
+            [] => "everybody has approved who must; it goes on by itself".to_owned(),
+            open => format!("your group has approved already; it waits for {}", Seats::sentence(open)),
+        };
+        return Err(Reason::new("enough_of_group", sentence));
+    }
+    let evidence = gate.exhibits(&rollout.plan.waves[wave].spec.gate);
+    Ok(vec![Event::Decided { wave, verdict, by, comment, plan_hash, groups, evidence }])
 }
 
 impl Rollout {
@@ -284,8 +362,7 @@ impl Rollout {
             // A full count of approvals, or a rejection, is a fact before the engine has acted on it.
             WaveState::Gated(gate) => {
                 let approval = self.plan.waves[before].spec.gate.approval.as_ref();
-                let full =
-                    approval.is_some_and(|a| super::next::missing(a, gate, &self.binding(before)) == 0);
+                let full = approval.is_some_and(|a| super::missing(a, gate, &self.binding(before)) == 0);
                 full || gate.decisions.iter().any(|d| d.verdict == Verdict::Reject)
             }
         }

@@ -1,7 +1,9 @@
 //! What happens to a rollout.
 
-use super::{Person, Place};
+use super::{Exhibit, Person, Place};
 use crate::access::words;
+use crate::check::Reading;
+use crate::course::Former;
 use crate::plan::{Plan, Step, Target};
 use crate::strategy::OnHalt;
 use crate::{Configuration, Digest, OperationId, Reason, StackId, Timestamp};
@@ -217,6 +219,27 @@ pub enum Event {
         /// In the order of the checks: value, whether it holds, and the sentence.
         results: Vec<(i64, bool, String)>,
     },
+    /// A check was measured outside, at a gate or before a wave.
+    Measured {
+        /// The wave.
+        wave: usize,
+        /// Whether the wave has still to begin.
+        #[serde(default)]
+        entry: bool,
+        /// Which of the gate's checks, from 0.
+        check: usize,
+        /// What it said.
+        reading: Reading,
+    },
+    /// A person lets a wave begin whatever its checks say.
+    EntryOverridden {
+        /// The wave.
+        wave: usize,
+        /// Who.
+        by: Person,
+        /// Why.
+        comment: String,
+    },
     /// People are asked.
     ApprovalAsked {
         /// The wave.
@@ -228,6 +251,13 @@ pub enum Event {
     Reminded {
         /// The wave.
         wave: usize,
+    },
+    /// Nobody has answered for long: another group is asked, too.
+    Escalated {
+        /// The wave.
+        wave: usize,
+        /// Which group.
+        group: String,
     },
     /// A person decided.
     Decided {
@@ -241,11 +271,20 @@ pub enum Event {
         comment: String,
         /// The plan and preview that were shown.
         plan_hash: String,
+        /// The groups they stand for, of those that were asked.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        groups: Vec<String>,
+        /// What the gate's checks had seen by then.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        evidence: Vec<Exhibit>,
     },
     /// The recorded fact that law 4 asks for.
     GatePassed {
         /// The wave.
         wave: usize,
+        /// What its checks saw.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        evidence: Vec<Exhibit>,
     },
     /// Nothing new is started from here on.
     Settling {
@@ -284,6 +323,33 @@ pub enum Event {
         /// The wave whose gate opens again, if that is what failed.
         gate: Option<usize>,
     },
+    /// A person takes one stack back; the rollout goes on with the others.
+    StackRecalled {
+        /// The wave.
+        wave: usize,
+        /// The step.
+        step: usize,
+        /// Who.
+        by: Person,
+        /// Why.
+        comment: String,
+    },
+    /// A person takes back a wave and what came after it; nothing new is started from here on.
+    WavesRecalled {
+        /// The first of these waves.
+        wave: usize,
+        /// Who.
+        by: Person,
+        /// Why.
+        comment: String,
+    },
+    /// They are back; a person decides what follows.
+    WavesTakenBack {
+        /// The first of these waves.
+        wave: usize,
+        /// Stacks that could not.
+        failed: u32,
+    },
     /// The way back begins.
     RollbackStarted {
         /// Why.
@@ -298,6 +364,13 @@ pub enum Event {
     },
     /// All waves are through.
     Succeeded,
+    /// Another rollout takes over, in the transaction that starts it.
+    Superseded {
+        /// Which.
+        successor: Former,
+        /// Who started that.
+        by: Person,
+    },
     /// Closed by a person.
     Aborted {
         /// Why.
@@ -330,8 +403,11 @@ impl Event {
             Self::OperationFailed { .. } => "operation_failed",
             Self::GateOpened { .. } => "gate_opened",
             Self::Sampled { .. } => "sampled",
+            Self::Measured { .. } => "measured",
+            Self::EntryOverridden { .. } => "entry_overridden",
             Self::ApprovalAsked { .. } => "approval_asked",
             Self::Reminded { .. } => "reminded",
+            Self::Escalated { .. } => "escalated",
             Self::Decided { .. } => "decided",
             Self::GatePassed { .. } => "gate_passed",
             Self::Settling { .. } => "settling",
@@ -339,9 +415,13 @@ impl Event {
             Self::Paused { .. } => "paused",
             Self::Resumed { .. } => "resumed",
             Self::Retried { .. } => "retried",
+            Self::StackRecalled { .. } => "stack_recalled",
+            Self::WavesRecalled { .. } => "waves_recalled",
+            Self::WavesTakenBack { .. } => "waves_taken_back",
             Self::RollbackStarted { .. } => "rollback_started",
             Self::RolledBack { .. } => "rolled_back",
             Self::Succeeded => "succeeded",
+            Self::Superseded { .. } => "superseded",
             Self::Aborted { .. } => "aborted",
         }
     }

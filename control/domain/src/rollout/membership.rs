@@ -32,8 +32,14 @@ impl Rollout {
             | State::RollingBack { .. }
             | State::RolledBack { .. }
             | State::Succeeded { .. }
+            | State::Superseded { .. }
             | State::Aborted { .. } => false,
         };
+        if self.leads_back() {
+            // Nobody is made on what the others leave.
+            let all = self.plan.course.makes_live() && goes_on;
+            return Ok((if all { new } else { old.clone() }, None));
+        }
         let planned = self.plan.waves.iter().position(|w| w.steps.iter().any(|s| s.stack == facts.id));
         if let Some(wave) = planned {
             let is_new = goes_on && begun(wave) && self.state == State::Running;

@@ -6,25 +6,33 @@
 
 mod announcement;
 mod apply;
+mod back;
 mod closing;
 mod command;
 mod event;
 mod membership;
 mod next;
+mod quorum;
 mod records;
 mod sentence;
 mod shown;
 mod summary;
+mod watching;
 
-pub(crate) use next::missing;
+pub(crate) use quorum::{asked_groups, missing, open_seats};
 pub(crate) use summary::{tenants_reached, time_left, waits_for};
 
 pub use announcement::{Announcement, NextWave};
+pub use back::{BackWave, WayBack};
 pub use closing::{Override, Shut};
 pub use command::Command;
 pub use event::{Event, Phase, Then, Verdict};
+pub use quorum::Seats;
 pub use shown::Shown;
+pub use watching::{Entered, Entry, Exhibit};
 
+use crate::check::{Found, Measurement, Reading};
+use crate::course::Former;
 use crate::operation::Run;
 use crate::plan::{Change, Plan, Step, Target};
 use crate::process::{Illegal, Next, Process, ProcessKind, Record, Sample, Seen, Summary, Surroundings};
@@ -62,6 +70,10 @@ pub struct Rollout {
     pub overrides: Vec<Override>,
     /// One for each wave of the plan.
     pub waves: Vec<Wave>,
+    /// While only a part goes back: the first wave of it, from 0.
+    pub recall: Option<usize>,
+    /// Who ended or stopped it last; `None` where the strategy did.
+    pub stopped_by: Option<String>,
     /// Operations that were started and have not ended.
     pub in_flight: BTreeMap<OperationId, Place>,
     /// The operation that ended last: what its event does not say again.
@@ -157,6 +169,13 @@ pub enum State {
         /// When.
         at: Timestamp,
     },
+    /// Another rollout has taken over; what was changed goes straight to where that leads.
+    Superseded {
+        /// Which.
+        by: Former,
+        /// When.
+        at: Timestamp,
+    },
     /// Closed by a person; what was changed stays.
     Aborted {
         /// Why.
@@ -175,6 +194,8 @@ pub struct Wave {
     pub steps: Vec<StepState>,
     /// The preview of its changes, once there is one.
     pub shown: Option<Shown>,
+    /// What was seen before it began, where its strategy looks.
+    pub entry: Option<Entry>,
 }
 
 /// Where a wave is.
@@ -227,12 +248,25 @@ pub struct Gate {
 /// What a check saw.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Evidence {
-    /// The last 60 values with their verdict, oldest first; per mille for rates, count of stacks down for health.
+    /// The last 60 values with their verdict, oldest first; per mille for rates, count of stacks down for health,
+    /// millionths of what is measured outside.
     pub values: Vec<(i64, bool)>,
-    /// How many samples there were.
+    /// How many samples there were that said something and count.
     pub samples: u32,
     /// Failing samples in a row.
     pub failing: u32,
+    /// Failing samples in all.
+    pub failed: u32,
+    /// Samples that said nothing.
+    pub unknown: u32,
+    /// What the last sample said.
+    pub last: Option<Found>,
+    /// When that was.
+    pub read_at: Option<Timestamp>,
+    /// The worst sample.
+    pub worst: Option<Reading>,
+    /// The first sample that failed and counts.
+    pub first_failing: Option<(Timestamp, String)>,
     /// The last sample as a sentence.
     pub sentence: String,
 }
@@ -246,6 +280,9 @@ pub struct Asked {
     pub expires_at: Timestamp,
     /// Whether the reminder was sent.
     pub reminded: bool,
+    /// Whether another group is asked, too.
+    #[serde(default)]
+    pub escalated: bool,
 }
 
 /// One person's word.
@@ -260,6 +297,12 @@ pub struct Decision {
     /// The plan and preview that were shown ([`Rollout::binding`]); a yes to others than the present ones does not
     /// count.
     pub plan_hash: String,
+    /// The groups they stand for, of those that were asked.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// What the gate's checks had seen by then.
+    #[serde(default)]
+    pub evidence: Vec<Exhibit>,
     /// When.
     pub at: Timestamp,
 }
@@ -276,6 +319,8 @@ pub struct StepState {
     pub touched: bool,
     /// Set while it waits because its stack is closed.
     pub shut: Option<Shut>,
+    /// Set once a person asked to take its stack back, and why.
+    pub recalled: Option<Reason>,
 }
 
 impl Rollout {
@@ -293,7 +338,10 @@ impl Rollout {
             State::Running | State::Settling { .. } | State::Halted { .. } | State::RollingBack { .. } => {
                 false
             }
-            State::RolledBack { .. } | State::Succeeded { .. } | State::Aborted { .. } => true,
+            State::RolledBack { .. }
+            | State::Succeeded { .. }
+            | State::Superseded { .. }
+            | State::Aborted { .. } => true,
         }
     }
 
@@ -309,6 +357,7 @@ impl Rollout {
             State::RollingBack { .. } => "rolling_back",
             State::RolledBack { .. } => "rolled_back",
             State::Succeeded { .. } => "succeeded",
+            State::Superseded { .. } => "superseded",
             State::Aborted { .. } => "aborted",
         }
     }
@@ -316,12 +365,26 @@ impl Rollout {
     /// How many approvals of the present plan are missing at the gate after a wave; 0 where it holds for none.
     #[must_use]
     pub fn missing_approvals(&self, wave: usize) -> u32 {
+        self.open_seats(wave).iter().map(|seats| seats.missing).sum()
+    }
+
+    /// The same, group by group.
+    #[must_use]
+    pub fn open_seats(&self, wave: usize) -> Vec<Seats> {
         let spec = self.plan.waves.get(wave).and_then(|w| w.spec.gate.approval.as_ref());
         match (self.waves.get(wave).map(|w| &w.state), spec) {
-            (Some(WaveState::Gated(gate)), Some(approval)) => {
-                next::missing(approval, gate, &self.binding(wave))
-            }
-            _ => 0,
+            (Some(WaveState::Gated(gate)), Some(approval)) => open_seats(approval, gate, &self.binding(wave)),
+            _ => vec![],
+        }
+    }
+
+    /// The gate after a wave, open or over; `None` before it opened, and where there was nothing to hold for.
+    #[must_use]
+    pub fn gate(&self, wave: usize) -> Option<&Gate> {
+        match &self.waves.get(wave)?.state {
+            WaveState::Gated(gate) => Some(gate),
+            WaveState::Passed { gate, .. } | WaveState::Failed { gate, .. } => gate.as_ref(),
+            WaveState::Pending | WaveState::Running { .. } | WaveState::Skipped => None,
         }
     }
 
@@ -349,13 +412,15 @@ impl Rollout {
 
     /// Whether the way back has something to do for this step: it changed, or nobody knows what it runs.
     fn needs_undo(step: &Step, state: &StepState) -> bool {
-        let Some(from) = step.from.as_ref().filter(|from| **from != step.to) else { return false };
+        let Some(home) = step.back_to().filter(|home| **home != step.to) else { return false };
+        // It came from a version in between, which is no place to stay.
+        let away = step.from.as_ref() != Some(home);
         match &state.run {
             Run::Succeeded { .. } => true,
-            Run::Failed { running, .. } => running.as_ref() != Some(from),
+            Run::Failed { running, .. } => running.as_ref() != Some(home),
             // An attempt that failed and waits to be repeated may have changed it half-way.
-            Run::Waiting { attempts, .. } => *attempts > 0,
-            Run::Unchanged | Run::Skipped { .. } => state.touched,
+            Run::Waiting { attempts, .. } => *attempts > 0 || away,
+            Run::Unchanged | Run::Skipped { .. } => state.touched || away,
             Run::Started { .. } => false,
         }
     }
@@ -388,6 +453,10 @@ impl Process for Rollout {
 
     fn probed(&self, wave: usize, samples: &[Sample], _now: Timestamp) -> Vec<Event> {
         next::probed(self, wave, samples)
+    }
+
+    fn measured(&self, of: &Measurement, reading: &Reading) -> Vec<Event> {
+        watching::measured(self, of, reading)
     }
 
     fn records(&self, event: &Event, at: Timestamp) -> Vec<Record> {

@@ -1,10 +1,13 @@
 //! What a rollout does by itself.
 
-use super::{Event, Gate, Phase, Place, Rollout, State, Then, WaveState, closing, shown};
+use super::{
+    Event, Gate, Phase, Place, Rollout, Seats, State, Then, WaveState, back, closing, missing, shown,
+    watching,
+};
 use crate::operation::{Meaning, Run, meaning, most};
 use crate::plan::{Change, Step};
 use crate::process::{Effect, Next, OperationKind, Order, Sample, Seen, Surroundings};
-use crate::strategy::{Amount, ApprovalSpec, Check, ToleranceMode, WaveSpec};
+use crate::strategy::{Amount, Check, ToleranceMode, WaveSpec};
 use crate::{OperationId, Reason, Span, Timestamp};
 
 /// How long to wait for a stack that another operation works on before looking again.
@@ -14,7 +17,11 @@ const UNDO_ATTEMPTS: u32 = 3;
 
 pub(super) fn next(rollout: &Rollout, now: Timestamp, around: &Surroundings) -> Next<Event> {
     let mut next = Next::default();
+    if matches!(rollout.state, State::Running | State::Halted { .. }) {
+        back::recalled(rollout, now, around, &mut next);
+    }
     match &rollout.state {
+        State::Running if !next.events.is_empty() => {}
         State::Running => running(rollout, now, around, &mut next),
         State::Settling { reason, then } if rollout.in_flight.is_empty() => next.events.push(match then {
             Then::Halt => Event::Halted { reason: reason.clone() },
@@ -26,6 +33,7 @@ pub(super) fn next(rollout: &Rollout, now: Timestamp, around: &Surroundings) -> 
         | State::Halted { .. }
         | State::RolledBack { .. }
         | State::Succeeded { .. }
+        | State::Superseded { .. }
         | State::Aborted { .. } => {}
     }
     next.effects
@@ -35,13 +43,18 @@ pub(super) fn next(rollout: &Rollout, now: Timestamp, around: &Surroundings) -> 
 
 fn running(rollout: &Rollout, now: Timestamp, around: &Surroundings, next: &mut Next<Event>) {
     let Some(wave) = rollout.current_wave() else {
-        return next.events.push(Event::Succeeded);
+        // Whoever was asked back is back first.
+        if rollout.in_flight.is_empty() && !rollout.awaits_recalls() {
+            next.events.push(Event::Succeeded);
+        }
+        return;
     };
     match &rollout.waves[wave].state {
         WaveState::Pending if rollout.paused.is_some() => {}
         WaveState::Pending if rollout.plan.waves[wave].steps.is_empty() => {
             next.events.push(Event::WaveSkipped { wave });
         }
+        WaveState::Pending if !watching::may_begin(rollout, wave, now, next) => {}
         WaveState::Pending => {
             next.events.push(Event::WaveStarted { wave });
             for (step, planned) in rollout.plan.waves[wave].steps.iter().enumerate() {
@@ -77,17 +90,18 @@ fn wave_running(
         let sentence =
             format!("{failed} of {changing} stacks failed in wave {} “{}”; {may} may", wave + 1, spec.name);
         let reason = Reason::new("tolerance_exceeded", sentence);
-        let then = Then::by_policy(rollout.on_halt);
+        let then = rollout.by_policy();
         return next.events.push(Event::Settling { reason, then, wave: Some(wave), by: None });
     }
     if states.iter().all(|s| s.run.has_ended()) {
         return next.events.push(if spec.gate.is_open() {
-            Event::GatePassed { wave }
+            Event::GatePassed { wave, evidence: vec![] }
         } else {
             Event::GateOpened { wave, bake_until: now + spec.gate.bake }
         });
     }
-    if rollout.paused.is_some() {
+    back::leave_out(rollout, wave, next);
+    if rollout.paused.is_some() || !next.events.is_empty() {
         return;
     }
     closing::note(rollout, wave, now, around, next);
@@ -111,7 +125,7 @@ fn concurrency(spec: &WaveSpec, changing: usize, tolerated: usize, failed: usize
 }
 
 /// Starts up to `free` of the waiting `places`, in order.
-fn start<'a>(
+pub(super) fn start<'a>(
     rollout: &Rollout,
     places: impl Iterator<Item = (Place, &'a Run)>,
     free: usize,
@@ -160,20 +174,22 @@ fn start<'a>(
 
 fn gated(rollout: &Rollout, wave: usize, gate: &Gate, now: Timestamp, next: &mut Next<Event>) {
     let spec = &rollout.plan.waves[wave].spec.gate;
-    let halt = |reason: Reason| Event::Settling {
-        reason,
-        then: Then::by_policy(rollout.on_halt),
-        wave: Some(wave),
-        by: None,
-    };
+    let halt =
+        |reason: Reason| Event::Settling { reason, then: rollout.by_policy(), wave: Some(wave), by: None };
     let number = wave + 1;
     for (check, evidence) in spec.checks.iter().zip(&gate.checks) {
-        if evidence.failing > u32::from(spec.grace) {
+        let (least, forgiven) = spec.bounds(check);
+        if evidence.failing > forgiven {
             let sentence = format!("wave {number} failed the check “{check}”: {}", evidence.sentence);
             return next.events.push(halt(Reason::new("check_failed", sentence)));
         }
+        if let Some(reason) =
+            watching::gave_up(gate, check, evidence, least).filter(|_| !evidence.holds(least))
+        {
+            return next.events.push(halt(reason));
+        }
     }
-    let unsettled = unsettled(gate);
+    let unsettled = watching::unsettled(spec, gate).next().is_some();
     if let Some(after) = rollout.wave_after(wave).filter(|_| spec.approval.is_some()) {
         next.effects.extend(
             rollout
@@ -181,7 +197,11 @@ fn gated(rollout: &Rollout, wave: usize, gate: &Gate, now: Timestamp, next: &mut
                 .map(|request| Effect::Preview { request: Box::new(request), since: gate.opened_at }),
         );
     }
-    if gate.asked.is_none() && !spec.checks.is_empty() && (now < gate.bake_until || unsettled) {
+    if gate.asked.is_none() {
+        watching::ask(rollout, wave, gate, now, next);
+    }
+    let own = spec.checks.iter().any(|check| check.measured().is_none());
+    if gate.asked.is_none() && own && (now < gate.bake_until || unsettled) {
         let due = gate.sampled_at.map_or(gate.opened_at, |at| at + sample_every(spec.bake));
         if due <= now {
             next.effects.push(Effect::Probe { wave, stacks: changed_stacks(rollout, wave) });
@@ -196,7 +216,7 @@ fn gated(rollout: &Rollout, wave: usize, gate: &Gate, now: Timestamp, next: &mut
         return;
     }
     let Some(approval) = &spec.approval else {
-        return next.events.push(Event::GatePassed { wave });
+        return next.events.push(Event::GatePassed { wave, evidence: gate.exhibits(spec) });
     };
     let Some(asked) = gate.asked else {
         // Whoever is asked finds the preview ready; one that cannot be made holds nobody up.
@@ -212,29 +232,30 @@ fn gated(rollout: &Rollout, wave: usize, gate: &Gate, now: Timestamp, next: &mut
         return next.events.push(halt(Reason::new("rejected", sentence)));
     }
     if missing(approval, gate, &rollout.binding(wave)) == 0 {
-        return next.events.push(Event::GatePassed { wave });
+        return next.events.push(Event::GatePassed { wave, evidence: gate.exhibits(spec) });
     }
     if asked.expires_at <= now {
-        let sentence = format!("nobody approved wave {number} within {}", approval.expiry);
+        let open = rollout.open_seats(wave);
+        let sentence = if open.iter().map(|seats| seats.missing).sum::<u32>() == approval.people() {
+            format!("nobody approved wave {number} within {}", approval.expiry)
+        } else {
+            let (within, missing) = (approval.expiry, Seats::sentence(&open));
+            format!("wave {number} was not approved in full within {within}; still missing: {missing}")
+        };
         return next.events.push(halt(Reason::new("approval_expired", sentence)));
     }
     let half = asked.at + Span(approval.expiry.0 / 2);
     if !asked.reminded && half <= now {
         return next.events.push(Event::Reminded { wave });
     }
+    if let Some(escalation) = approval.escalation.as_ref().filter(|_| !asked.escalated) {
+        let at = asked.at + escalation.after;
+        if at <= now {
+            return next.events.push(Event::Escalated { wave, group: escalation.group.clone() });
+        }
+        next.wake(at);
+    }
     next.wake(if asked.reminded { asked.expires_at } else { half });
-}
-
-/// Whether a check still has to be seen to hold.
-pub(super) fn unsettled(gate: &Gate) -> bool {
-    gate.checks.iter().any(|e| e.samples == 0 || e.failing > 0)
-}
-
-/// How many approvals of what was shown are still missing.
-pub(crate) fn missing(approval: &ApprovalSpec, gate: &Gate, plan_hash: &str) -> u32 {
-    let counts = |d: &&super::Decision| d.verdict == super::Verdict::Approve && d.plan_hash == plan_hash;
-    let yes = gate.decisions.iter().filter(counts).count();
-    u32::from(approval.quorum).saturating_sub(u32::try_from(yes).unwrap_or(u32::MAX))
 }
 
 /// Twenty samples in a bake, but not closer than 1 s nor wider than 30 s.
@@ -248,13 +269,13 @@ fn changed_stacks(
 ) -> Vec<(crate::StackId, String, crate::stack::StackTarget)> {
     let steps = rollout.plan.waves[wave].steps.iter().zip(&rollout.waves[wave].steps);
     steps
-        .filter(|(_, state)| matches!(state.run, Run::Succeeded { .. }))
+        .filter(|(_, state)| matches!(state.run, Run::Succeeded { .. }) && state.recalled.is_none())
         .map(|(step, _)| (step.stack, step.name.clone(), step.target.clone()))
         .collect()
 }
 
 fn rolling_back(rollout: &Rollout, now: Timestamp, around: &Surroundings, next: &mut Next<Event>) {
-    for wave in (0..rollout.waves.len()).rev() {
+    for wave in (rollout.recall.unwrap_or(0)..rollout.waves.len()).rev() {
         let steps = rollout.plan.waves[wave].steps.iter().zip(&rollout.waves[wave].steps).enumerate();
         let undo: Vec<_> = steps
             .filter(|(_, (step, state))| Rollout::needs_undo(step, state))
@@ -276,14 +297,18 @@ fn rolling_back(rollout: &Rollout, now: Timestamp, around: &Surroundings, next: 
     }
     let failed =
         rollout.waves.iter().flat_map(|w| &w.steps).filter(|s| matches!(s.undo, Run::Failed { .. })).count();
-    next.events.push(Event::RolledBack { failed: u32::try_from(failed).unwrap_or(u32::MAX) });
+    let failed = u32::try_from(failed).unwrap_or(u32::MAX);
+    next.events.push(match rollout.recall {
+        Some(wave) => Event::WavesTakenBack { wave, failed },
+        None => Event::RolledBack { failed },
+    });
 }
 
 fn order(rollout: &Rollout, operation: OperationId, at: Place) -> Option<Order> {
     let (step, _) = rollout.step(at)?;
     let digest = match at.phase {
         Phase::There => &step.to,
-        Phase::Back => step.from.as_ref()?,
+        Phase::Back => step.back_to()?,
     };
     Some(Order {
         operation,
@@ -308,7 +333,7 @@ pub(super) fn observed(rollout: &Rollout, operation: OperationId, seen: &Seen, n
     let Some((step, state)) = rollout.step(*at) else { return vec![] };
     let (run, wanted, attempts) = match at.phase {
         Phase::There => (&state.run, Some(&step.to), u32::from(rollout.plan.waves[at.wave].spec.attempts)),
-        Phase::Back => (&state.undo, step.from.as_ref(), UNDO_ATTEMPTS),
+        Phase::Back => (&state.undo, step.back_to(), UNDO_ATTEMPTS),
     };
     match meaning(run, seen, wanted, most(run, attempts), now) {
         Meaning::Nothing => vec![],
@@ -325,7 +350,8 @@ pub(super) fn probed(rollout: &Rollout, wave: usize, samples: &[Sample]) -> Vec<
     let Some(WaveState::Gated(_)) = rollout.waves.get(wave).map(|w| &w.state) else { return vec![] };
     let steps = &rollout.plan.waves[wave].steps;
     let name = |id| steps.iter().find(|s| s.stack == id).map_or("?", |s| s.name.as_str());
-    let results = rollout.plan.waves[wave].spec.gate.checks.iter().map(|check| match check {
+    let results = rollout.plan.waves[wave].spec.gate.checks.iter().filter_map(|check| match check {
+        Check::Measured(_) => None,
         Check::Healthy => {
             let down: Vec<_> =
                 samples.iter().filter_map(|s| s.down.as_ref().map(|why| (s.stack, why))).collect();
@@ -342,7 +368,7 @@ pub(super) fn probed(rollout: &Rollout, wave: usize, samples: &[Sample]) -> Vec<
                     )
                 }
             };
-            (i64::try_from(down.len()).unwrap_or(i64::MAX), down.is_empty(), sentence)
+            Some((i64::try_from(down.len()).unwrap_or(i64::MAX), down.is_empty(), sentence))
         }
         Check::ErrorRate { max_percent } => {
             let rate = |s: &Sample| s.errors.saturating_mul(1000).checked_div(s.requests).unwrap_or(0);
@@ -354,11 +380,11 @@ pub(super) fn probed(rollout: &Rollout, wave: usize, samples: &[Sample]) -> Vec<
                 }
                 _ => "no request failed".to_owned(),
             };
-            (
+            Some((
                 i64::try_from(per_mille).unwrap_or(i64::MAX),
                 per_mille <= u64::from(*max_percent) * 10,
                 sentence,
-            )
+            ))
         }
     });
     vec![Event::Sampled { wave, results: results.collect() }]

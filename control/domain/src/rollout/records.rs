@@ -1,10 +1,13 @@
 //! What is written beside a rollout's events: operations, gates, messages, and in the end what is live.
 
 use super::announcement::announce;
-use super::{Event, Gate, Phase, Place, Rollout, Shown, State, Verdict, WaveState, next};
+use super::{Event, Gate, Phase, Place, Rollout, Shown, State, Verdict, WaveState, next, watching};
+use crate::check::Found;
+use crate::operation::Run;
 use crate::plan::Step;
 use crate::process::{GateRow, Mail, Outcome, Recipient, Record};
-use crate::{Channel, Configuration, OperationId, Timestamp};
+use crate::release::Bad;
+use crate::{Channel, Configuration, OperationId, Reason, Timestamp};
 
 pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Record> {
     match event {
@@ -23,9 +26,14 @@ pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Re
         Event::OperationAccepted { operation } | Event::OperationTroubled { operation, .. } => {
             vec![Record::OperationAccepted { operation: *operation }]
         }
-        Event::OperationSucceeded { operation, outputs } => ended(rollout, *operation, |to| {
-            Outcome::Succeeded { digest: Some(to.digest.clone()), outputs: outputs.clone() }
-        }),
+        Event::OperationSucceeded { operation, outputs } => {
+            let mut records = ended(rollout, *operation, |to| Outcome::Succeeded {
+                digest: Some(to.digest.clone()),
+                outputs: outputs.clone(),
+            });
+            records.extend(taken_back(rollout, *operation));
+            records
+        }
         Event::OperationFailed { operation, reason, retry_at, running } => {
             ended(rollout, *operation, |_| Outcome::Failed {
                 reason: reason.clone(),
@@ -54,7 +62,7 @@ pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Re
             desired.into_iter().chain(asked_again(rollout, at)).collect()
         }
         Event::Enrolled { .. } | Event::Previewed { .. } => asked_again(rollout, at),
-        Event::GateOpened { wave, .. } | Event::GatePassed { wave } => {
+        Event::GateOpened { wave, .. } | Event::GatePassed { wave, .. } => {
             gate_row(rollout, *wave).into_iter().collect()
         }
         Event::Decided { wave, verdict, by, .. } => {
@@ -74,20 +82,33 @@ pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Re
             records.extend(announce(rollout, *wave, at));
             records
         }
-        Event::Reminded { wave } => {
-            ask(rollout, *wave, "reminded", "still waits for you", at).into_iter().collect()
+        Event::Reminded { wave } => ask(rollout, *wave, "reminded", "still waits for you", at),
+        Event::Escalated { wave, group } => {
+            let mut records: Vec<_> = gate_row(rollout, *wave).into_iter().collect();
+            let to = vec![Some(group.clone())];
+            records.extend(ask_these(rollout, *wave, "escalated", "waits for you, too", at, to));
+            records.extend(announce(rollout, *wave, at));
+            records
         }
-        Event::Settling { .. } => {
+        Event::Settling { .. } | Event::WavesRecalled { .. } => {
             (0..rollout.waves.len()).filter_map(|wave| gate_row(rollout, wave)).collect()
         }
         Event::Halted { reason } => vec![told(rollout, at, "is halted", &reason.sentence)],
-        Event::RollbackStarted { reason, .. } => vec![told(rollout, at, "is rolled back", &reason.sentence)],
-        Event::RolledBack { .. } => {
-            let State::RolledBack { reason, .. } = &rollout.state else { return vec![] };
-            let former = rollout.before.as_ref().is_some_and(|b| b.release == rollout.plan.target.release);
-            let bad = Record::ReleaseBad { release: rollout.plan.target.release, reason: reason.clone() };
-            let mut records = vec![Record::Desires];
-            records.extend((!former).then_some(bad));
+        // From here on nobody else is brought there.
+        Event::RollbackStarted { reason, .. } => {
+            let mut records = vec![told(rollout, at, "is rolled back", &reason.sentence)];
+            records.extend(bad(rollout, reason, at));
+            records
+        }
+        Event::WavesTakenBack { .. } => {
+            let State::Halted { reason } = &rollout.state else { return vec![] };
+            vec![told(rollout, at, "is halted", &reason.sentence)]
+        }
+        Event::RolledBack { .. } => vec![Record::Desires],
+        Event::Superseded { successor, .. } => {
+            let mut records: Vec<_> =
+                (0..rollout.waves.len()).filter_map(|wave| gate_row(rollout, wave)).collect();
+            records.push(told(rollout, at, "is superseded", &format!("{} has taken over", successor.title)));
             records
         }
         Event::Succeeded => {
@@ -95,10 +116,28 @@ pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Re
             let before = rollout.before.as_ref().map(|b| b.tiers.clone()).unwrap_or_default();
             // A tier that this rollout left where it was may have got a revision without it meanwhile.
             let tiers = target.tiers.into_iter().filter(|(id, revision)| before.get(id) != Some(revision));
-            vec![Record::Live { release: target.release, tiers: tiers.collect() }, Record::Desires]
+            let live = Record::Live { release: target.release, tiers: tiers.collect() };
+            if rollout.plan.course.makes_live() {
+                return vec![live, Record::Desires];
+            }
+            // The others stay where they are, and that is what is live: these are behind because a person said so.
+            let reason = Reason::new("taken_back", format!("{} took it back", rollout.started_by.name));
+            let steps = rollout.plan.waves.iter().zip(&rollout.waves);
+            let steps = steps.flat_map(|(planned, wave)| planned.steps.iter().zip(&wave.steps));
+            let there = steps.filter(|(_, s)| matches!(s.run, Run::Succeeded { .. }));
+            let left = there.filter_map(|(step, _)| {
+                let configuration = rollout.plan.configurations.get(step.from.as_ref()?)?.clone();
+                Some(Record::Desired { stack: step.stack, configuration, reason: reason.clone() })
+            });
+            left.chain([Record::Desires]).collect()
         }
         Event::Aborted { .. } => vec![Record::Desires],
+        Event::Measured { wave, entry: true, check, reading } if reading.found != Found::Pass => {
+            barred(rollout, *wave, *check, at).into_iter().collect()
+        }
         Event::Started { .. }
+        | Event::Measured { .. }
+        | Event::EntryOverridden { .. }
         | Event::Born { .. }
         | Event::WaveStarted { .. }
         | Event::WaveSkipped { .. }
@@ -106,6 +145,7 @@ pub(super) fn records(rollout: &Rollout, event: &Event, at: Timestamp) -> Vec<Re
         | Event::StepsOpened { .. }
         | Event::WindowsOverridden { .. }
         | Event::Sampled { .. }
+        | Event::StackRecalled { .. }
         | Event::Paused { .. }
         | Event::Resumed { .. }
         | Event::Retried { .. } => vec![],
@@ -116,7 +156,7 @@ fn aim(rollout: &Rollout, at: Place) -> Option<(&Step, &Configuration)> {
     let (step, _) = rollout.step(at)?;
     let digest = match at.phase {
         Phase::There => &step.to,
-        Phase::Back => step.from.as_ref()?,
+        Phase::Back => step.back_to()?,
     };
     Some((step, rollout.plan.configurations.get(digest)?))
 }
@@ -137,6 +177,30 @@ fn ended(
     }]
 }
 
+/// A stack that a person took back alone is behind the others, and only a person brings it there again.
+fn taken_back(rollout: &Rollout, operation: OperationId) -> Option<Record> {
+    let place = rollout.place_of(operation).filter(|at| at.phase == Phase::Back)?;
+    let (step, state) = rollout.step(place)?;
+    let reason = state.recalled.clone()?;
+    let configuration = rollout.plan.configurations.get(&step.to)?.clone();
+    let goes_on = !matches!(rollout.state, State::RollingBack { .. });
+    goes_on.then_some(Record::Desired { stack: step.stack, configuration, reason })
+}
+
+/// The mark on a version that is rolled back; none on one that was live before.
+fn bad(rollout: &Rollout, reason: &Reason, at: Timestamp) -> Option<Record> {
+    let release = rollout.plan.target.release;
+    let former = rollout.before.as_ref().is_some_and(|b| b.release == release);
+    let bad = Bad {
+        reason: reason.clone(),
+        by: rollout.stopped_by.clone(),
+        at: Some(at),
+        rollout: Some(rollout.id),
+        overridden: None,
+    };
+    (!former).then(|| Record::ReleaseBad { release, bad: Box::new(bad) })
+}
+
 fn gate_row(rollout: &Rollout, wave: usize) -> Option<Record> {
     let spec = &rollout.plan.waves[wave].spec;
     let (state, gate): (&str, &Gate) = match &rollout.waves[wave].state {
@@ -151,8 +215,8 @@ fn gate_row(rollout: &Rollout, wave: usize) -> Option<Record> {
         rollout: rollout.id,
         wave,
         state: state.to_owned(),
-        group: approval.and_then(|a| a.group.clone()),
-        missing: approval.map_or(0, |a| next::missing(a, gate, &rollout.binding(wave))),
+        group: approval.and_then(crate::strategy::ApprovalSpec::whom),
+        missing: rollout.missing_approvals(wave),
         asked_at: gate.asked.map(|a| a.at),
         expires_at: gate.asked.map(|a| a.expires_at),
         title: format!("{}: wave {} “{}”", rollout.title, wave + 1, spec.name),
@@ -168,9 +232,44 @@ fn asked_again(rollout: &Rollout, at: Timestamp) -> Vec<Record> {
     records
 }
 
-fn ask(rollout: &Rollout, wave: usize, what: &str, says: &str, at: Timestamp) -> Option<Record> {
+/// Asks the groups of which somebody is missing, and the one that was asked later.
+fn ask(rollout: &Rollout, wave: usize, what: &str, says: &str, at: Timestamp) -> Vec<Record> {
+    let mut to: Vec<_> = rollout.open_seats(wave).into_iter().map(|seats| seats.group).collect();
+    let escalation = rollout.plan.waves[wave].spec.gate.approval.as_ref().and_then(|a| a.escalation.as_ref());
+    let asked = rollout.gate(wave).and_then(|gate| gate.asked);
+    to.extend(
+        escalation.filter(|_| asked.is_some_and(|asked| asked.escalated)).map(|e| Some(e.group.clone())),
+    );
+    ask_these(rollout, wave, what, says, at, to)
+}
+
+fn ask_these(
+    rollout: &Rollout,
+    wave: usize,
+    what: &str,
+    says: &str,
+    at: Timestamp,
+    to: Vec<Option<String>>,
+) -> Vec<Record> {
+    let one = |(n, group): (usize, Option<String>)| {
+        // The first one has the key that it always had.
+        let what =
+            if n == 0 { what.to_owned() } else { format!("{what}-{}", group.as_deref().unwrap_or("any")) };
+        message(rollout, wave, &what, says, at, group)
+    };
+    to.into_iter().enumerate().filter_map(one).collect()
+}
+
+fn message(
+    rollout: &Rollout,
+    wave: usize,
+    what: &str,
+    says: &str,
+    at: Timestamp,
+    to: Option<String>,
+) -> Option<Record> {
     let planned = &rollout.plan.waves[wave];
-    let approval = planned.spec.gate.approval.as_ref()?;
+    planned.spec.gate.approval.as_ref()?;
     let WaveState::Gated(gate) = &rollout.waves[wave].state else { return None };
     let asked = gate.asked?;
     let number = wave + 1;
@@ -188,18 +287,12 @@ fn ask(rollout: &Rollout, wave: usize, what: &str, says: &str, at: Timestamp) ->
         }
         None => "If you approve, the rollout is complete.".to_owned(),
     };
-    let evidence: Vec<_> = planned
-        .spec
-        .gate
-        .checks
-        .iter()
-        .zip(&gate.checks)
-        .map(|(check, seen)| format!("- {check}: {}\n", seen.sentence))
-        .collect();
+    let evidence = gate.exhibits(&planned.spec.gate).into_iter();
+    let evidence: Vec<_> = evidence.map(|seen| format!("- {}\n", seen.sentence())).collect();
     Some(Record::Mail(Mail {
         // What changes and changes back is told each time.
         key: format!("gate/{}/{wave}/{what}/{}/{}", rollout.id, at.0, rollout.binding(wave)),
-        to: Recipient::Approvers(approval.group.clone()),
+        to: Recipient::Approvers(to),
         subject: format!("{}: wave {number} {says}", rollout.title),
         body: format!(
             "{}: wave {number} “{}” is done and was watched for {}.\n\n{}\n{next}\n\nReview it until {} UTC:\n{{base}}/gates/{}/{number}\n",
@@ -209,6 +302,25 @@ fn ask(rollout: &Rollout, wave: usize, what: &str, says: &str, at: Timestamp) ->
             evidence.concat(),
             asked.expires_at.human(),
             rollout.id,
+        ),
+    }))
+}
+
+/// Tells operators that a wave does not begin, the first time that one of its checks does not hold.
+fn barred(rollout: &Rollout, wave: usize, check: usize, at: Timestamp) -> Option<Record> {
+    let seen = rollout.waves[wave].entry.as_ref()?.checks.get(&check)?;
+    if seen.failed + seen.unknown != 1 {
+        return None;
+    }
+    let (measured, _) = watching::barrier(rollout, wave)?;
+    let number = wave + 1;
+    Some(Record::Mail(Mail {
+        key: format!("entry/{}/{wave}/{check}/{}", rollout.id, at.0),
+        to: Recipient::Operators,
+        subject: format!("{}: wave {number} does not begin", rollout.title),
+        body: format!(
+            "{}: wave {number} “{}” waits, because “{measured}” does not hold already: {}.\n\nIt begins by itself once that holds, or when somebody lets it:\n{{base}}/rollouts/{}\n",
+            rollout.title, rollout.plan.waves[wave].spec.name, seen.sentence, rollout.id,
         ),
     }))
 }

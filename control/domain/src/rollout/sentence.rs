@@ -1,6 +1,7 @@
 //! Each event as a person reads it in the activity.
 
 use super::{Event, Phase, Rollout, Verdict};
+use crate::check::Found;
 use crate::{Channel, OperationId, Timestamp};
 
 pub(super) fn sentence(rollout: &Rollout, event: &Event) -> String {
@@ -50,8 +51,8 @@ pub(super) fn sentence(rollout: &Rollout, event: &Event) -> String {
         }
         Event::OperationStarted { wave: w, step: s, phase, attempt, .. } => {
             let verb = match phase {
-                Phase::There => "Updating",
-                Phase::Back => "Taking back",
+                Phase::There if !rollout.leads_back() => "Updating",
+                Phase::There | Phase::Back => "Taking back",
             };
             format!("{verb} {} (attempt {attempt})", step(*w, *s))
         }
@@ -73,10 +74,32 @@ pub(super) fn sentence(rollout: &Rollout, event: &Event) -> String {
             let all: Vec<_> = results.iter().map(|(_, _, sentence)| sentence.as_str()).collect();
             format!("{title}: {}: {}", wave(w), all.join("; "))
         }
+        Event::Measured { wave: w, check, reading, .. } => {
+            let checks = rollout.plan.waves.get(*w).map(|w| &w.spec.gate.checks);
+            let check =
+                checks.and_then(|all| all.get(*check)).map_or_else(|| "?".to_owned(), ToString::to_string);
+            let verb = match reading.found {
+                Found::Pass => "holds",
+                Found::Fail => "fails",
+                Found::Unknown => "is not known",
+            };
+            format!("{title}: {}: “{check}” {verb}: {}", wave(w), reading.sentence)
+        }
+        Event::EntryOverridden { wave: w, by, comment } => {
+            format!(
+                "{} lets {} of {title} begin whatever its checks say{}",
+                by.name,
+                wave(w),
+                because(comment)
+            )
+        }
         Event::ApprovalAsked { wave: w, expires_at } => {
             format!("{title}: {} asks for approval until {} UTC", wave(w), expires_at.human())
         }
         Event::Reminded { wave: w } => format!("{title}: approvers of {} are reminded", wave(w)),
+        Event::Escalated { wave: w, group } => {
+            format!("{title}: {} asks {group}, too, because nobody else has answered", wave(w))
+        }
         Event::Decided { wave: w, verdict, by, comment, .. } => {
             let verb = match verdict {
                 Verdict::Approve => "approved",
@@ -85,12 +108,34 @@ pub(super) fn sentence(rollout: &Rollout, event: &Event) -> String {
             let through = if by.channel == Channel::Queue { " through a queue" } else { "" };
             format!("{} {verb} {}{through}{}", by.name, wave(w), because(comment))
         }
-        Event::GatePassed { wave: w } => format!("{title}: {} is through", wave(w)),
+        Event::GatePassed { wave: w, .. } => format!("{title}: {} is through", wave(w)),
         Event::Settling { reason, .. } => format!("{title} stops: {}", reason.sentence),
         Event::Halted { reason } => format!("{title} is halted: {}", reason.sentence),
         Event::Paused { by, comment } => format!("{} paused {title}{}", by.name, because(comment)),
         Event::Resumed { by } => format!("{} resumed {title}", by.name),
         Event::Retried { by, .. } => format!("{} retried {title}", by.name),
+        Event::StackRecalled { wave: w, step: s, by, comment } => {
+            format!("{} takes back {} from {title}{}", by.name, step(*w, *s), because(comment))
+        }
+        Event::WavesRecalled { wave: w, by, comment } => {
+            format!(
+                "{} takes back {} of {title} and what came after it{}",
+                by.name,
+                wave(w),
+                because(comment)
+            )
+        }
+        Event::WavesTakenBack { wave: w, failed } => {
+            let but = match failed {
+                0 => String::new(),
+                1 => ", but 1 stack could not".to_owned(),
+                n => format!(", but {n} stacks could not"),
+            };
+            format!("{title}: {} and what came after it went back{but}", wave(w))
+        }
+        Event::Superseded { successor, by } => {
+            format!("{} lets {} take over from {title}", by.name, successor.title)
+        }
         Event::RollbackStarted { reason, .. } => format!("{title} goes back: {}", reason.sentence),
         Event::RolledBack { failed: 0 } => format!("{title} is rolled back"),
         Event::RolledBack { failed: 1 } => format!("{title} is rolled back, but 1 stack could not"),

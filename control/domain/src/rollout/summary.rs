@@ -1,8 +1,9 @@
 //! Where a rollout is and what it waits for, in one sentence.
 
-use super::{Paused, Rollout, State, WaveState, closing, next};
+use super::{Gate, Paused, Rollout, Seats, State, WaveState, closing, watching};
 use crate::operation::Run;
 use crate::process::Summary;
+use crate::strategy::GateSpec;
 use crate::{Span, Timestamp};
 
 pub(super) fn summary(rollout: &Rollout, now: Timestamp) -> Summary {
@@ -48,11 +49,16 @@ fn sentence(rollout: &Rollout, now: Timestamp) -> String {
         }
         State::Succeeded { .. } => {
             let steps = rollout.waves.iter().flat_map(|w| &w.steps);
-            match steps.filter(|s| matches!(s.run, Run::Failed { .. } | Run::Skipped { .. })).count() {
+            let behind = |s: &&super::StepState| {
+                matches!(s.run, Run::Failed { .. } | Run::Skipped { .. })
+                    || matches!(s.undo, Run::Succeeded { .. })
+            };
+            match steps.filter(behind).count() {
                 0 => reached,
                 behind => format!("{reached} · {} left to catch up", plural(behind, "stack")),
             }
         }
+        State::Superseded { by, .. } => format!("{reached} · superseded by {}", by.title),
         State::Aborted { reason, .. } => format!("{reached} · closed: {}", reason.sentence),
     }
 }
@@ -60,7 +66,22 @@ fn sentence(rollout: &Rollout, now: Timestamp) -> String {
 fn reached(rollout: &Rollout) -> String {
     let (there, all) = tenants_reached(rollout);
     let share = (there * 100).checked_div(all).unwrap_or(100);
-    format!("{} reaches {share} % of tenants", rollout.plan.target.version)
+    let what = rollout.moves();
+    if rollout.leads_back() {
+        return format!("{what} is back on {share} % of tenants");
+    }
+    format!("{what} reaches {share} % of tenants")
+}
+
+impl Rollout {
+    /// What it moves, as sentences name it: a version, tiers, or both.
+    #[must_use]
+    pub fn moves(&self) -> String {
+        match self.plan.course.moves.as_str() {
+            "" => self.plan.target.version.to_string(),
+            moves => moves.to_owned(),
+        }
+    }
 }
 
 /// Tenants on the target, and all tenants in the plan.
@@ -102,7 +123,12 @@ pub(crate) fn waits_for(rollout: &Rollout, wave: usize, now: Timestamp) -> Strin
             (Some(asked), Some(approval)) => {
                 let until = at(asked.expires_at, now);
                 let who = approval.group.as_deref().map(|g| format!(" from {g}")).unwrap_or_default();
-                match next::missing(approval, gate, &rollout.binding(wave)) {
+                match rollout.missing_approvals(wave) {
+                    missing if !approval.also.is_empty() => {
+                        let whose = Seats::sentence(&rollout.open_seats(wave));
+                        let of = approval.people();
+                        format!("waits for {missing} of {of} approvals ({whose}) until {until}")
+                    }
                     1 if approval.quorum == 1 => format!("waits for an approval{who} until {until}"),
                     missing => {
                         format!("waits for {missing} of {} approvals{who} until {until}", approval.quorum)
@@ -110,16 +136,44 @@ pub(crate) fn waits_for(rollout: &Rollout, wave: usize, now: Timestamp) -> Strin
                 }
             }
             _ if gate.bake_until > now => format!("watched until {}", at(gate.bake_until, now)),
-            _ if next::unsettled(gate) => "waits for its checks".to_owned(),
+            _ if watching::unsettled(&rollout.plan.waves[wave].spec.gate, gate).next().is_some() => {
+                waits_for_checks(&rollout.plan.waves[wave].spec.gate, gate)
+            }
             _ => match rollout.awaited_preview(wave) {
                 Some(next) => format!("waits for the preview of wave {}", next + 1),
                 None => "waits for its checks".to_owned(),
             },
         },
         WaveState::Failed { reason, .. } => reason.sentence.clone(),
-        WaveState::Pending => "about to start".to_owned(),
+        WaveState::Pending => match watching::barrier(rollout, wave) {
+            Some((check, Some(seen))) if rollout.current_wave() == Some(wave) => {
+                format!(
+                    "does not begin: “{check}” does not hold: {}; looked at every {}",
+                    seen.sentence, check.interval
+                )
+            }
+            Some((check, None)) if rollout.current_wave() == Some(wave) => {
+                format!("begins once “{check}” was seen to hold")
+            }
+            Some(_) | None => "about to start".to_owned(),
+        },
         WaveState::Passed { .. } => "passed".to_owned(),
         WaveState::Skipped => "nobody in it".to_owned(),
+    }
+}
+
+/// The first check that was not seen to hold, with how far it is.
+fn waits_for_checks(spec: &GateSpec, gate: &Gate) -> String {
+    let Some((check, seen)) = watching::unsettled(spec, gate).next() else {
+        return "waits for its checks".to_owned();
+    };
+    match (check.measured(), seen.read_at) {
+        (Some(_), Some(_)) => {
+            let told = seen.exhibit(spec, check);
+            format!("waits for its check “{check}”: {}; the last: {}", told.counts(), told.last)
+        }
+        (Some(_), None) => format!("waits for its check “{check}”"),
+        (None, _) => "waits for its checks".to_owned(),
     }
 }
 

@@ -1,11 +1,13 @@
 //! A stack's place in a rollout: its cell, and what the drawer adds to it.
 
 use super::{Cell, Failure};
+use crate::configuration::{ParameterChange, parameter_changes};
+use crate::course::Scope;
 use crate::operation::Run;
 use crate::plan::{Change, Step};
 use crate::process::Process as _;
 use crate::rollout::{Command, Rollout, StepState, WaveState};
-use crate::{Actor, Configuration, StackId, Timestamp};
+use crate::{Actor, StackId, Timestamp};
 
 /// The states of a cell, in the order in which a wave shows them: what needs a look comes first.
 pub const CELL_STATES: [&str; 10] = [
@@ -54,9 +56,11 @@ pub struct StackInRollout {
     /// The version that it comes from, and the one that it goes to.
     pub versions: (Option<String>, String),
     /// Parameters that change: name, before, after.
-    pub changes: Vec<(String, Option<String>, Option<String>)>,
+    pub changes: Vec<ParameterChange>,
     /// Whether a retry of the rollout would repeat it.
     pub retry: bool,
+    /// Whether it can be taken back by itself now.
+    pub recall: bool,
 }
 
 /// The cells of one wave, all of them, in the plan's order.
@@ -89,27 +93,18 @@ pub fn stack_in_rollout(rollout: &Rollout, stack: StackId, now: Timestamp) -> Op
             from.map(|c| c.version.to_string()),
             to.map_or_else(|| rollout.plan.target.version.to_string(), |c| c.version.to_string()),
         ),
-        changes: to.map(|to| changes(from, to)).unwrap_or_default(),
+        changes: to.map(|to| parameter_changes(from, to)).unwrap_or_default(),
         retry: matches!(state.run, Run::Failed { .. })
             && rollout.current_wave() == Some(wave)
             && rollout.command(&Actor::engine(), Command::Retry, now).is_ok(),
+        recall: rollout
+            .command(
+                &Actor::engine(),
+                Command::TakeBack { scope: Scope::Stack(stack), comment: String::new() },
+                now,
+            )
+            .is_ok(),
     })
-}
-
-fn changes(
-    from: Option<&Configuration>,
-    to: &Configuration,
-) -> Vec<(String, Option<String>, Option<String>)> {
-    let before = |name: &str| from.and_then(|c| c.parameters.get(name));
-    let mut all: Vec<_> = to
-        .parameters
-        .iter()
-        .filter(|(name, value)| before(name) != Some(value))
-        .map(|(name, value)| (name.clone(), before(name).map(ToString::to_string), Some(value.to_string())))
-        .collect();
-    let gone = from.into_iter().flat_map(|c| &c.parameters).filter(|(n, _)| !to.parameters.contains_key(*n));
-    all.extend(gone.map(|(name, value)| (name.clone(), Some(value.to_string()), None)));
-    all
 }
 
 fn attempts(run: &Run) -> u32 {

@@ -18,13 +18,19 @@ pub(super) fn choices(rollout: &Rollout, now: Timestamp) -> Vec<Choice> {
         ("retry", Command::Retry, true),
         ("pause", Command::Pause { comment: comment() }, !settling),
         ("resume", Command::Resume, true),
+        ("enter", Command::Enter { comment: "asked".to_owned() }, true),
         ("stop", Command::Stop { rollback: false, comment: comment() }, !settling),
     ];
     let engine = Actor::engine();
     let possible = all.into_iter().filter(|(.., wanted)| *wanted).filter_map(|(verb, command, _)| {
         rollout.command(&engine, command, now).ok().map(|_| choice(rollout, verb))
     });
-    possible.collect()
+    // What has ended goes back as a rollout of its own, which is shown before it starts.
+    let ended = matches!(rollout.state, State::Succeeded { .. } | State::Aborted { .. })
+        && rollout.before.is_some()
+        && !rollout.leads_back();
+    let back = ended.then(|| choice(rollout, "back"));
+    back.into_iter().chain(possible).collect()
 }
 
 fn choice(rollout: &Rollout, verb: &str) -> Choice {
@@ -56,6 +62,11 @@ fn choice(rollout: &Rollout, verb: &str) -> Choice {
             1 => ("Retry failed", "The stack that failed is tried again.".to_owned()),
             n => ("Retry failed", format!("The {n} stacks that failed are tried again.")),
         },
+        "enter" => (
+            "Begin anyway",
+            "The wave begins although its checks do not hold. What they say while it bakes counts as before."
+                .to_owned(),
+        ),
         "rollback" => {
             let to = former_version(rollout).unwrap_or_else(|| "what they ran before".to_owned());
             let verb = if stacks == 1 { "goes" } else { "go" };
@@ -64,8 +75,13 @@ fn choice(rollout: &Rollout, verb: &str) -> Choice {
             } else {
                 format!("{changed} {verb} back to {to}, newest wave first, without asking the gates.")
             };
-            ("Roll back", format!("{what}{flying} {version} is marked as rolled back."))
+            let marked = match &rollout.before {
+                Some(before) if before.release == rollout.plan.target.release => String::new(),
+                _ => format!(" {version} is marked as bad."),
+            };
+            ("Roll back", format!("{what}{flying}{marked}{}", left(rollout)))
         }
+        "back" => ("Roll back", "You see the way back before it begins.".to_owned()),
         _ => {
             let stay = if stacks == 1 { "stays" } else { "stay" };
             let rest = match (back, stacks) {
@@ -78,6 +94,22 @@ fn choice(rollout: &Rollout, verb: &str) -> Choice {
         }
     };
     Choice { verb: verb.to_owned(), label: label.to_owned(), effect }
+}
+
+/// Who stays where it is, by name: nothing is known of what they ran before.
+fn left(rollout: &Rollout) -> String {
+    let all = rollout.plan.waves.iter().zip(&rollout.waves).flat_map(|(p, w)| p.steps.iter().zip(&w.steps));
+    let mut stay = all.filter(|(step, state)| {
+        step.back_to().is_none() && matches!(state.run, Run::Succeeded { .. } | Run::Started { .. })
+    });
+    let names: Vec<_> = stay.by_ref().take(5).map(|(step, _)| step.name.as_str()).collect();
+    match (names.len(), stay.count()) {
+        (0, _) => String::new(),
+        (_, 0) => format!(" Nothing is known of what {} ran before: no way back.", names.join(", ")),
+        (_, n) => {
+            format!(" Nothing is known of what {} and {n} more ran before: no way back.", names.join(", "))
+        }
+    }
 }
 
 /// The version that everything which was changed came from, if it was one.

@@ -25,6 +25,10 @@ pub struct TestApp {
     pub clock: Arc<AtomicI64>,
     pub admin: Actor,
     pub url: String,
+    /// What engines that are started from now on call at steps of sagas.
+    pub hooks: engine::Hooks,
+    /// Where the next engine measures checks.
+    pub sources: engine::Sources,
     engine: Option<tokio::runtime::Runtime>,
     shutdown: CancellationToken,
     _folder: tempfile::TempDir,
@@ -114,6 +118,8 @@ impl TestApp {
             clock,
             admin,
             url,
+            hooks: engine::Hooks::default(),
+            sources: engine::Sources::default(),
             engine: None,
             shutdown: CancellationToken::new(),
             _folder: folder,
@@ -121,6 +127,13 @@ impl TestApp {
         app.service.add_sample_tiers(&app.admin).await.unwrap();
         app.start();
         app
+    }
+
+    /// From now on checks are measured here.
+    pub async fn measure(&mut self, sources: engine::Sources) {
+        self.end().await;
+        self.sources = sources;
+        self.start();
     }
 
     pub fn start(&mut self) {
@@ -143,7 +156,8 @@ impl TestApp {
     pub fn another_engine(&self) -> tokio::runtime::Runtime {
         let clock = self.clock.clone();
         let driver: Arc<dyn Driver> = Arc::new(self.driver.clone());
-        let targets = engine::Targets::one(driver);
+        let targets = engine::Targets::one(driver).with_hooks(self.hooks.clone());
+        let targets = targets.measured_by(self.sources.clone());
         let clock: engine::Clock = Arc::new(move || Timestamp(clock.load(Ordering::SeqCst)));
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

@@ -22,7 +22,7 @@ impl Law for Contained {
         let Some(before) = &scene.before else { return Ok(()) };
         let (wave, starts) = match what {
             Event::OperationStarted { wave, phase: Phase::There, .. } => (*wave, true),
-            Event::GatePassed { wave } => (*wave, false),
+            Event::GatePassed { wave, .. } => (*wave, false),
             _ => return Ok(()),
         };
         let spec = &before.plan.waves[wave].spec;

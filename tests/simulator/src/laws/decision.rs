@@ -44,7 +44,7 @@ impl Law for OneDecision {
                     self.yes.entry(key).or_default().insert(who);
                 }
             }
-            Event::GatePassed { wave } => {
+            Event::GatePassed { wave, .. } => {
                 let asks = before.plan.waves[*wave].spec.gate.approval.as_ref();
                 let (Some(approval), WaveState::Gated(_)) = (asks, &before.waves[*wave].state) else {
                     return Ok(());

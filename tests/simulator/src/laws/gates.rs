@@ -33,7 +33,7 @@ impl Law for Gates {
                     ));
                 }
             }
-            Event::GatePassed { wave } => {
+            Event::GatePassed { wave, .. } => {
                 self.passed.insert((*id, *wave));
                 let spec = &before.plan.waves[*wave].spec.gate;
                 match &before.waves[*wave].state {
@@ -79,6 +79,7 @@ impl Law for Gates {
                 State::Halted { .. }
                 | State::RolledBack { .. }
                 | State::Succeeded { .. }
+                | State::Superseded { .. }
                 | State::Aborted { .. } => {}
             }
         }
