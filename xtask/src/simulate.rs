@@ -10,7 +10,7 @@ pub struct Simulate {
     /// Run this one schedule again, and print all that happens in it.
     #[arg(long)]
     seed: Option<u64>,
-    /// How many schedules; one in twenty runs the engine on a real database.
+    /// How many schedules; one in forty runs the engine on a real database.
     #[arg(long)]
     schedules: Option<u64>,
     /// Run new ones for so many minutes.

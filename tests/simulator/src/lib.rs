@@ -26,7 +26,7 @@ pub mod witness;
 pub mod world;
 
 /// One in so many schedules runs the engine on a real database.
-pub const WHOLE: u64 = 20;
+pub const WHOLE: u64 = 40;
 
 /// Whether the schedule of a seed runs the engine on a real database.
 #[must_use]

@@ -17,7 +17,7 @@ struct Args {
     /// Run this one schedule, and print all that happens in it.
     #[arg(long)]
     seed: Option<u64>,
-    /// How many schedules; every twentieth runs the engine on a real database.
+    /// How many schedules; every fortieth runs the engine on a real database.
     #[arg(long, default_value_t = 10_000)]
     schedules: u64,
     /// The seed of the first of them.

@@ -187,7 +187,7 @@ pub fn something(service: &Service, around: &Around, chance: &mut Chance, now: T
                     scope: "everyone".into(),
                     zone: String::new(),
                     begins,
-                    length: "3 min".into(),
+                    length: "20 min".into(),
                     rule: String::new(),
                     reason: "simulated".into(),
                     owner: String::new(),

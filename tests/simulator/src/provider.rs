@@ -161,6 +161,7 @@ impl Provider {
 
     /// Measures stacks; without an answer they count as down.
     pub fn measure(&self, stacks: &[StackId], lost: bool) -> Vec<Sample> {
+        self.shared.count("stacks measured");
         let state = self.lock();
         let mut chance = self.shared.chance();
         let sample = |stack: &StackId| {

@@ -8,7 +8,7 @@ use simulator::template::Template;
 #[test]
 fn a_seed_is_the_same_run_each_time() {
     let template = Template::make().unwrap();
-    for seed in [0, 20, 40, 1, 2, 3] {
+    for seed in [0, 40, 80, 120, 1, 2, 3] {
         let (one, two) = (run(seed, &template).unwrap(), run(seed, &template).unwrap());
         let differs = one.trace.last(usize::MAX).iter().zip(two.trace.last(usize::MAX)).find(|(a, b)| a != b);
         assert_eq!(differs, None, "seed {seed}");
@@ -20,7 +20,7 @@ fn a_seed_is_the_same_run_each_time() {
 fn a_few_schedules_break_no_law_and_reach_every_fault() {
     let template = Template::make().unwrap();
     let mut coverage = Coverage::default();
-    for seed in (0..200).chain((10..30).map(|n| n * simulator::WHOLE)) {
+    for seed in (0..400).chain((10..40).map(|n| n * simulator::WHOLE)) {
         let report = run(seed, &template).unwrap();
         assert!(report.stopped.is_none(), "{}", report.failure(60).unwrap_or_default());
         coverage.add(&report.coverage);
