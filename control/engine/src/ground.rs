@@ -86,7 +86,7 @@ impl Ground {
         let id = match who {
             // Derived, so that a place found twice is the same place.
             Some(TenantId(id)) => StackId(OperationId::derive(ProcessId(id), StackId(id), 101, n).0),
-            None => StackId(uuid::Uuid::now_v7()),
+            None => StackId(store::ids::fresh()),
         };
         Ok(self.facts(id, name, StackKind::Pool, components))
     }

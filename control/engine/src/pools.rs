@@ -6,6 +6,7 @@
 use crate::Context;
 use crate::ground::Ground;
 use crate::place::refresh;
+use crate::time::Rounds;
 use domain::placement::{self, Pool, Standing};
 use domain::process::PlacedStack;
 use domain::rollout;
@@ -24,11 +25,11 @@ const ROUND: u32 = 5;
 /// Follows what is free until the engine ends.
 pub(crate) async fn follow(context: Context) {
     let mut hints = context.store.subscribe();
-    let mut round = tokio::time::interval(SOON);
-    round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut round = Rounds::new(SOON);
     let (mut heard, mut quiet) = (true, 0);
     loop {
         tokio::select! {
+            biased;
             () = context.shutdown.cancelled() => return,
             _ = round.tick() => {
                 quiet += 1;
@@ -132,7 +133,7 @@ async fn make(context: &Context, (tier, region): Spot) -> Result<(), StoreError>
         not_before: now,
     };
     let written = async {
-        begin::<Repair>(&mut tx, ProcessId(uuid::Uuid::now_v7()), &engine, &started, now).await?;
+        begin::<Repair>(&mut tx, ProcessId(store::ids::fresh()), &engine, &started, now).await?;
         tx.answer_wanted_pool(tier, &region, None).await?;
         tx.commit().await
     };
