@@ -90,7 +90,8 @@ async fn five_customers_share_three_pools(db: Db) {
     // By the command line: what is there, and room for one more.
     let listed = out(&server.cli(t, &["pools"]));
     assert!(
-        listed.contains("basic in local · 6 of 6 places taken · full") && listed.contains("1 waiting"),
+        listed.contains("basic in local · tenants 6 · places free 0 of 6 · full")
+            && listed.contains("1 waiting"),
         "{listed}"
     );
     let raised = server.cli(t, &["pools", "capacity", "pool-basic-local-3", "3"]);

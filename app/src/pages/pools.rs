@@ -71,21 +71,23 @@ fn section(group: &PoolGroup, may: bool, flash: &Flash) -> AnyView {
     let table = if group.pools.is_empty() {
         view! { <p class="muted">"No pool yet: the first tenant that comes here makes it."</p> }.into_any()
     } else {
-        let rows = group.pools.iter().map(|card| row(card, may, flash)).collect_view();
+        let rows = group.pools.iter().map(|card| row(card, may)).collect_view();
+        let changes = may.then(|| group.pools.iter().map(|card| change(card, flash)).collect_view());
         let acts = may.then(|| view! { <th scope="col"><span class="visually-hidden">"Actions"</span></th> });
         view! {
             <div class="table-wrap"><table class="table pools"><caption class="visually-hidden">{format!("Pools of {tier} in {region}")}</caption>
                 <thead><tr><th scope="col">"Pool"</th><th scope="col">"Tenants"</th><th scope="col">"Takes new ones"</th><th scope="col">"State"</th><th scope="col">"Runs"</th>{acts}</tr></thead>
                 <tbody>{rows}</tbody></table></div>
+            <div>{changes}</div>
         }
         .into_any()
     };
     let title = format!("{} in {region}", group.tier.spec.name);
     view! {
         <section class="section" data-key=format!("{tier}/{region}")><header class="section-head"><h2><a href=format!("/tiers/{}", group.tier.id)>{title}</a></h2>{button}</header>
-            {waiting} {wanted} {forecast}
-            <p class="small muted">{rules(group)}</p>
-            {table}
+            <div class="stack stack-tight">{waiting} {wanted} {forecast}
+                <p class="small muted">{rules(group)}</p>
+                {table}</div>
         </section>
     }
     .into_any()
@@ -111,7 +113,7 @@ fn rules(group: &PoolGroup) -> String {
     )
 }
 
-fn row(card: &PoolCard, may: bool, flash: &Flash) -> AnyView {
+fn row(card: &PoolCard, may: bool) -> AnyView {
     let row = &card.row;
     let pool = card.pool();
     let (taken, free) = (row.tenants, card.capacity.saturating_sub(row.tenants));
@@ -150,7 +152,7 @@ fn row(card: &PoolCard, may: bool, flash: &Flash) -> AnyView {
     };
     let why = row.reason.as_ref().filter(|_| row.standing != Standing::Live);
     let why = why.map(|reason| view! { <p class="small muted">{capital(&reason.sentence)}</p> });
-    let actions = may.then(|| view! { <td class="cell-actions">{actions(card, flash)}</td> });
+    let actions = may.then(|| view! { <td data-label="Change">{actions(card)}</td> });
     view! {
         <tr data-key=row.stack.to_string()>
             <td class="cell-main" data-label="Pool"><div><a href=format!("/stacks/{}", row.stack)>{row.name.clone()}</a>{label}</div></td>
@@ -166,7 +168,7 @@ fn row(card: &PoolCard, may: bool, flash: &Flash) -> AnyView {
     .into_any()
 }
 
-fn actions(card: &PoolCard, flash: &Flash) -> AnyView {
+fn actions(card: &PoolCard) -> AnyView {
     let row = &card.row;
     let id = row.stack.to_string();
     let to = |label: &str, state: PoolState| {
@@ -184,6 +186,13 @@ fn actions(card: &PoolCard, flash: &Flash) -> AnyView {
         }
         PoolState::Draining => vec![to("Open", PoolState::Open)],
     };
+    view! { <div class="pool-actions">{buttons}</div> }.into_any()
+}
+
+/// What else may be said of a pool, folded away below the list.
+fn change(card: &PoolCard, flash: &Flash) -> AnyView {
+    let row = &card.row;
+    let id = row.stack.to_string();
     // What was refused stands where it was written.
     let mine = flash.values.get("id") == Some(&id) && flash.failed.is_some();
     let notes = if mine { flash.clone() } else { Flash::default() };
@@ -206,12 +215,11 @@ fn actions(card: &PoolCard, flash: &Flash) -> AnyView {
         }
     });
     view! {
-        <div class="pool-actions">{buttons}
-            <details class="disclosure" open=mine><summary>"Change"<span class="visually-hidden">" " {row.name.clone()}</span></summary>
-                <form class="form" method="post" action="/do/edit_pool"><input type="hidden" name="id" value=id.clone() />
-                    {fields.into_iter().collect_view()}
-                    <div class="form-actions"><button class="btn btn-small" type="submit">"Save"</button></div>
-                </form></details></div>
+        <details class="disclosure" open=mine data-key=format!("change-{id}")><summary>{format!("Change {}", row.name)}</summary>
+            <form class="form" method="post" action="/do/edit_pool"><input type="hidden" name="id" value=id.clone() />
+                <div class="field-row">{fields.into_iter().collect_view()}</div>
+                <p><button class="btn btn-small" type="submit">"Save"</button></p>
+            </form></details>
     }
     .into_any()
 }

@@ -9,7 +9,6 @@ use crate::shell::render;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use domain::access::Permission;
-use domain::process::ProcessKind;
 use domain::tenant::TenantState;
 use domain::{Span, TenantId};
 use http::StatusCode;
@@ -284,10 +283,7 @@ fn danger(data: &TenantDetail, flash: &Flash) -> impl IntoView + use<> {
         post("tenant_verb", label, "btn", &[("id", t.id.to_string()), ("verb", verb.into())])
     };
     // Nothing was taken away while the grace period lasts.
-    let grace = data
-        .process
-        .as_ref()
-        .is_some_and(|p| p.kind == ProcessKind::Offboarding && p.summary.status == "waiting");
+    let grace = data.offboarding.as_ref().is_some_and(|view| view.may_keep);
     let paused = if data.identity.is_some() {
         "Its address says that it is paused, and its users in Cognito cannot sign in. Nothing is lost, and it can be reactivated at any time."
     } else {
@@ -310,7 +306,7 @@ fn danger(data: &TenantDetail, flash: &Flash) -> impl IntoView + use<> {
         let text = if data.tier.spec.model.has_dedicated() {
             "After the grace period its own stack is deleted with everything in it. This cannot be undone."
         } else {
-            "After the grace period the shared stack stops serving it, and its address closes. What it wrote stays in the shared stack's storage; delete it there if you have to."
+            "After the grace period the shared stack stops serving it, and its address closes. A hook for delete_share deletes what it wrote there; without one that stays in the shared stack's storage."
         };
         let users = data.identity.as_ref().map(|_| " What was made for it in Cognito is taken away too: its group and its users, or its user pool.");
         view! {

@@ -442,3 +442,14 @@ fn parameters_that_change_are_told_tier_by_tier() {
         [(0, 1), (1, 2)]
     );
 }
+
+#[test]
+fn a_mark_of_former_days_is_still_read() {
+    let former = r#"{"code":"stopped","sentence":"olga stopped it"}"#;
+    let bad: domain::release::Bad = serde_json::from_str(former).unwrap();
+    assert_eq!((&*bad.reason.code, bad.by.as_deref(), bad.rollout), ("stopped", None, None));
+    let marked = Release { bad: Some(bad.clone()), ..between() };
+    assert_eq!(marked.usable().unwrap_err().code, "release_bad");
+    let again: domain::release::Bad = serde_json::from_str(&serde_json::to_string(&bad).unwrap()).unwrap();
+    assert_eq!(again, bad);
+}

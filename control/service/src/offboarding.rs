@@ -2,8 +2,8 @@
 
 use crate::{Error, Result, Service};
 use domain::access::Permission;
-use domain::process::ProcessKind;
-use domain::work::{Certificate, Offboarding};
+use domain::process::{Process as _, ProcessKind};
+use domain::work::{Certificate, Command, Offboarding};
 use domain::{Actor, TenantId};
 use store::{HookRun, ProcessRow, Running};
 
@@ -18,6 +18,8 @@ pub struct OffboardingView {
     pub hooks: Vec<HookRun>,
     /// Whether a hook failed that can be left out.
     pub may_skip: bool,
+    /// Whether the tenant can still be kept: nothing of it was taken away yet.
+    pub may_keep: bool,
 }
 
 impl Service {
@@ -36,7 +38,8 @@ impl Service {
         let hooks = self.store.hook_runs(process.id).await?;
         let failed = |point| matches!(work.hook(point), domain::hook::Step::Failed { .. });
         let may_skip = process.summary.waits_for_person && work.due(self.now()).is_some_and(failed);
-        Ok(Some(OffboardingView { process, work, hooks, may_skip }))
+        let may_keep = work.command(actor, Command::Close, self.now()).is_ok();
+        Ok(Some(OffboardingView { process, work, hooks, may_skip, may_keep }))
     }
 
     /// What proves that nothing is left of a tenant.

@@ -286,7 +286,7 @@ async fn rollout(client: &Client, verb: Rollout) -> Result<ExitCode> {
             let made = client.post("/rollouts", &body).await?;
             let id = made["id"].as_str().unwrap_or_default().to_owned();
             client.say(&made, || format!("rollout {id} started"));
-            if watch { watch::watch(client, &id).await } else { Ok(ExitCode::SUCCESS) }
+            if watch { watch::watch(client, &id, watch::FORWARD).await } else { Ok(ExitCode::SUCCESS) }
         }
         Rollout::Rollback { id, wave, stack, comment, gates, dry_run, watch } => {
             let stack = stack.unwrap_or_default();
@@ -299,14 +299,14 @@ async fn rollout(client: &Client, verb: Rollout) -> Result<ExitCode> {
             let made = client.post(&format!("/rollouts/{id}/rollback"), &body).await?;
             client.say(&made, || way_back(&way));
             let id = made["id"].as_str().unwrap_or(&id).to_owned();
-            if watch { watch::watch(client, &id).await } else { Ok(ExitCode::SUCCESS) }
+            if watch { watch::watch(client, &id, watch::BACK).await } else { Ok(ExitCode::SUCCESS) }
         }
-        Rollout::Watch { id: Some(id) } => watch::watch(client, &id).await,
+        Rollout::Watch { id: Some(id) } => watch::watch(client, &id, watch::FORWARD).await,
         Rollout::Watch { id: None } => {
             let all = client.get("/rollouts").await?;
             let newest =
                 all["items"][0]["id"].as_str().context("there is no rollout yet; start one")?.to_owned();
-            watch::watch(client, &newest).await
+            watch::watch(client, &newest, watch::FORWARD).await
         }
     }
 }

@@ -113,10 +113,11 @@ fn listed(groups: &Value) -> String {
             _ => String::new(),
         };
         lines.push(format!(
-            "{} in {} · {} of {} places taken · {}{waiting}",
+            "{} in {} · tenants {} · places free {} of {} · {}{waiting}",
             text(group, "tier"),
             text(group, "region"),
             group["tenants"],
+            group["free"],
             group["capacity"],
             text(group, "forecast")
         ));

@@ -7,8 +7,13 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Watches until the rollout ends; 0 if it succeeded. Looks each second: a lost connection is waited for.
-pub async fn watch(client: &Client, id: &str) -> Result<ExitCode> {
+/// Where a rollout that leads forward should end.
+pub const FORWARD: &[&str] = &["succeeded"];
+/// Where one ends of which something was taken back: a part of it leaves the rest to a person.
+pub const BACK: &[&str] = &["succeeded", "rolled_back", "halted"];
+
+/// Watches until the rollout ends; 0 if it ended as `wanted`. Looks each second: a lost connection is waited for.
+pub async fn watch(client: &Client, id: &str, wanted: &[&str]) -> Result<ExitCode> {
     let all = MultiProgress::new();
     let mut bars: Vec<ProgressBar> = vec![];
     let head = all.add(ProgressBar::new_spinner());
@@ -48,8 +53,8 @@ pub async fn watch(client: &Client, id: &str) -> Result<ExitCode> {
             bar.set_message(wave.state.clone());
         }
         match view.status.as_str() {
-            "succeeded" => return Ok(end(&bars, &head, &view, ExitCode::SUCCESS)),
-            "halted" | "rolled_back" | "superseded" | "aborted" => {
+            status if wanted.contains(&status) => return Ok(end(&bars, &head, &view, ExitCode::SUCCESS)),
+            "succeeded" | "halted" | "rolled_back" | "superseded" | "aborted" => {
                 return Ok(end(&bars, &head, &view, ExitCode::FAILURE));
             }
             _ => tokio::time::sleep(Duration::from_secs(1)).await,

@@ -57,13 +57,15 @@ impl<const OFFBOARDING: bool> Work<OFFBOARDING> {
         let begun = now >= self.not_before;
         let untouched = matches!(self.run, Run::Waiting { attempts: 0, .. });
         let shared = !self.shared().is_empty();
+        // Nothing is deleted in a shared stack that serves the tenant still, and nothing is verified before that.
+        let told = self.told || !shared;
         let gone = self.seen_gone || self.piece.is_none();
         let all = [
             (Point::Export, true),
             (Point::BeforeDelete, begun && untouched && self.piece.is_some()),
             (Point::DeleteShare, begun && deleted && shared && self.told),
-            (Point::Billing, begun && deleted && self.removal == Step::Done && (self.told || !shared)),
-            (Point::VerifyGone, begun && deleted && self.removal == Step::Done && gone),
+            (Point::Billing, begun && deleted && self.removal == Step::Done && told),
+            (Point::VerifyGone, begun && deleted && self.removal == Step::Done && told && gone),
         ];
         let due = all.into_iter().find(|(point, turn)| *turn && !self.hook(*point).is_passed());
         due.map(|(point, _)| point)
