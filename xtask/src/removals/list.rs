@@ -102,8 +102,13 @@ pub const REMOVALS: &[Removal] = &[
                 find: "if around.busy.contains(&step.stack) {",
                 replace: "if around.busy.len() > 10_000 {",
             },
+            Edit {
+                file: "control/domain/src/work.rs",
+                find: "(Run::Waiting { .. }, Some(piece)) if around.busy.contains(&piece.stack) => {",
+                replace: "(Run::Waiting { .. }, Some(piece)) if around.busy.len() > 10_000 => {",
+            },
         ],
-        killer: Killer::Whole("150"),
+        killer: Killer::Whole("400"),
     },
     Removal {
         law: 4,
@@ -129,9 +134,9 @@ pub const REMOVALS: &[Removal] = &[
         law: 6,
         what: "approvals of a former plan count",
         edits: &[Edit {
-            file: NEXT,
-            find: "d.verdict == super::Verdict::Approve && d.plan_hash == plan_hash;",
-            replace: "d.verdict == super::Verdict::Approve && !plan_hash.is_empty();",
+            file: "control/domain/src/rollout/quorum.rs",
+            find: "d.verdict == Verdict::Approve && d.plan_hash == plan_hash;",
+            replace: "d.verdict == Verdict::Approve && !plan_hash.is_empty();",
         }],
         killer: Killer::Schedules("3000"),
     },

@@ -29,7 +29,8 @@ impl Law for Explained {
                 | "withdrawn"
                 | "place_refused"
         );
-        match event.body.get("reason") {
+        // What people write beside a record is theirs: a reason of the control plane has a code.
+        match event.body.get("reason").filter(|_| event.is_of_process()) {
             Some(reason) => whole(reason).map_err(|how| format!("{} of {} {how}", event.kind, event.stream)),
             None if needs => Err(format!("{} of {} has no reason", event.kind, event.stream)),
             None => Ok(()),
