@@ -219,6 +219,8 @@ fn ways(plan: &Plan) -> AnyView {
     let paths = plan.paths();
     let lines: Vec<_> = paths
         .iter()
+        // Where a tier goes out alone, the version stays.
+        .filter(|path| path.from.as_ref() != Some(&path.to))
         .map(|path| {
             let from = path.from.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
             let note = path.in_between.then(|| view! { " " <span class="badge">"from in between"</span> });

@@ -85,7 +85,7 @@ pub fn row(flash: &Flash, i: usize, n: usize, w: &WaveForm, may: bool) -> impl I
                     {input("grace", "Bad samples forgiven", "", &w.grace, "")}
                     {input("quorum", "Approvals needed", "", &w.quorum, "")}
                     {input("group", "From group", "", &w.group, "")}
-                    {input("also", "And from others", "Like: 2 of ops, 1 of legal", &w.also, "")}
+                    {input("also", "Others, like 2 of ops", "", &w.also, "")}
                     {input("expiry", "Expires after", "", &w.expiry, "")}
                     {input("escalate_after", "Escalates after", "", &w.escalate_after, "")}
                     {input("escalate_to", "To group", "", &w.escalate_to, "")}

@@ -48,6 +48,8 @@ pub struct BackPreview {
     pub scope: Scope,
     /// Whether another rollout leads back, because this one has ended; what it would be called.
     pub title: Option<String>,
+    /// What stacks go back to, as sentences name it.
+    pub to: String,
     /// Stack by stack.
     pub way: WayBack,
     /// The version that is marked as bad with it.
@@ -66,7 +68,7 @@ impl BackPreview {
         if stacks == 0 {
             return "No stack would go back.".to_owned();
         }
-        let to = self.way.version().map_or_else(|| "what they ran before".to_owned(), ToString::to_string);
+        let to = &self.to;
         let (are, verb) = (plural(stacks, "stack"), if stacks == 1 { "goes" } else { "go" });
         let mut said = format!("{are} with {} {verb} back to {to}", plural(tenants, "tenant"));
         if stacks > 1 {
@@ -103,6 +105,7 @@ impl Service {
             waves: rollout.plan.waves.iter().map(|w| w.spec.name.to_string()).collect(),
             scope,
             title: None,
+            to: "what it ran before".to_owned(),
             way: WayBack::default(),
             marks: marks(&rollout, scope).then(|| rollout.plan.target.version.to_string()),
             plan_hash: String::new(),
@@ -110,7 +113,12 @@ impl Service {
         };
         if !rollout.has_ended() {
             match rollout.way_back(scope, held(&facts)) {
-                Ok(way) => preview.way = way,
+                Ok(way) => {
+                    // Where only tiers went out, the version says nothing.
+                    let version = way.version().filter(|version| **version != rollout.plan.target.version);
+                    preview.to = version.map_or(preview.to, ToString::to_string);
+                    preview.way = way;
+                }
                 Err(reason) => preview.obstacle = Some(reason),
             }
             let command = command(scope, String::new());
@@ -121,6 +129,7 @@ impl Service {
             Err(reason) => preview.obstacle = Some(reason),
             Ok(planned) => {
                 preview.way = planned.plan.way_back(&rollout);
+                preview.to = planned.plan.course.moves.clone();
                 preview.plan_hash = planned.plan.hash;
                 preview.title = Some(planned.title);
                 if let Some(open) = self.store.open_rollout().await? {

@@ -191,7 +191,7 @@ impl Service {
         plan.course.moves = moves;
         let mut obstacle = release.bad.filter(|_| !form.even_if_bad).map(|bad| {
             format!(
-                "{} was rolled back before ({}); start it only if you know that this is mended",
+                "{} is marked as bad ({}); start it only if you know that this is mended, and say so",
                 release.version, bad.reason.sentence
             )
         });

@@ -228,6 +228,7 @@ impl Service {
         actor: &Actor,
         choices: &WindowChoices,
     ) -> Result<WindowPreview> {
+        actor.require(Permission::View)?;
         // Whoever is still typing has not come to the name and the reason.
         let or = |text: &str| if text.trim().is_empty() { "–".to_owned() } else { text.to_owned() };
         let choices =

@@ -68,7 +68,9 @@ fn choice(rollout: &Rollout, verb: &str) -> Choice {
                 .to_owned(),
         ),
         "rollback" => {
-            let to = former_version(rollout).unwrap_or_else(|| "what they ran before".to_owned());
+            // Where only tiers went out, the version says nothing.
+            let former = former_version(rollout).filter(|former| *former != version.to_string());
+            let to = former.unwrap_or_else(|| "what they ran before".to_owned());
             let verb = if stacks == 1 { "goes" } else { "go" };
             let what = if stacks == 0 {
                 "What was begun is taken back.".to_owned()

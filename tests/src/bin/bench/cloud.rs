@@ -72,7 +72,7 @@ Resources:
 }
 
 /// All of it, printed as it is measured.
-pub async fn measure() -> Result<()> {
+pub async fn measure(with_command_line: bool) -> Result<()> {
     let cloud = Cloud::start().await;
     let client = client(&cloud, None).await;
     let worker = worker(&client).await?;
@@ -87,12 +87,14 @@ pub async fn measure() -> Result<()> {
     let floor = plain_loop(&cloud, &worker, 2).await?;
     println!("  a plain loop: {:.1} s, {:.2} calls a stack", floor.took.as_secs_f64(), floor.per_stack());
     tidegate.print("so Tidegate by sweeps", Some(floor.took));
-    let cli = command_line(&cloud, folder.path(), &worker, 3).await?;
-    println!(
-        "  aws cloudformation deploy: {:.1} s, {:.2} calls a stack",
-        cli.took.as_secs_f64(),
-        cli.per_stack()
-    );
+    if with_command_line {
+        let cli = command_line(&cloud, folder.path(), &worker, 3).await?;
+        println!(
+            "  aws cloudformation deploy: {:.1} s, {:.2} calls a stack",
+            cli.took.as_secs_f64(),
+            cli.per_stack()
+        );
+    }
 
     let mut n = 0_u32;
     cloud.proxy.follow(move |call| {
