@@ -81,6 +81,7 @@ async fn in_the_middle_of_a_rollout_nobody_is_behind_and_nobody_is_taken_back(db
     app.strategy("Two", waves).await;
     let id = app.rollout("1.1.0", "Two").await;
     app.run(&["1.1.0", "1.0.0"]).await;
+    common::eventually("the gate asks", || async { app.store.gate_asks(id, 0).await.unwrap() }).await;
     assert!(app.store.behind(9).await.unwrap().is_empty(), "one is there, the other's wave has not come");
     for stack in app.store.stacks().await.unwrap() {
         let refused = app.service.converge(&app.admin, stack.id).await.unwrap_err();
