@@ -31,6 +31,12 @@ pub struct Odds {
     pub crash: u64,
 }
 
+impl Odds {
+    const fn times(self, n: u64) -> Self {
+        Self { fail: self.fail * n, lose: self.lose * n, stall: self.stall * n, crash: self.crash * n }
+    }
+}
+
 /// What a schedule's chance and counts are shared by.
 #[derive(Clone)]
 pub struct Shared {
@@ -167,15 +173,15 @@ impl Pulse {
         .await;
     }
 
-    /// Passes a point at which something may go wrong; an error if it does. `after` what was asked for, the answer is
-    /// lost then.
-    pub async fn pass(&self, what: &'static str, after: bool, may_stall: bool) -> Result<(), Reason> {
+    /// Passes a point at which something may go wrong, `weight` times as often as at others; an error if it does. `after`
+    /// what was asked for, the answer is lost then.
+    pub async fn pass(&self, what: &'static str, after: bool, weight: u64) -> Result<(), Reason> {
         self.running().await;
         let odds = {
             let mut state = self.lock();
             state.calls += 1;
             state.spun |= state.calls > ENDLESS;
-            state.odds
+            state.odds.times(weight)
         };
         if self.has_spun() {
             self.lock().dead = true;
@@ -193,7 +199,7 @@ impl Pulse {
             self.stop(Stop::Crashed);
             return std::future::pending().await;
         }
-        if roll < odds.crash + odds.stall && may_stall {
+        if roll < odds.crash + odds.stall {
             self.shared.count("stall at a call");
             self.stop(Stop::Stalled);
             self.running().await;
@@ -260,14 +266,14 @@ impl Drop for Due {
 impl Fate for Handle {
     fn before(&self, call: Call) -> Met<'_> {
         Box::pin(async move {
-            let (what, stalls) = match call {
-                Call::Read => ("database fails: read", true),
-                Call::Write => ("database fails: write", true),
-                Call::Begin => ("database fails: begin", true),
-                Call::Within => ("database fails: statement", true),
-                Call::Commit => ("database fails: commit", true),
+            let what = match call {
+                Call::Read => "database fails: read",
+                Call::Write => "database fails: write",
+                Call::Begin => "database fails: begin",
+                Call::Within => "database fails: statement",
+                Call::Commit => "database fails: commit",
             };
-            self.0.pass(what, false, stalls).await.map_err(|r| StoreError::Unreachable(r.sentence))
+            self.0.pass(what, false, 1).await.map_err(|r| StoreError::Unreachable(r.sentence))
         })
     }
 
@@ -278,7 +284,7 @@ impl Fate for Handle {
                 Call::Write => "answer lost: write",
                 Call::Commit => "answer lost: commit",
             };
-            self.0.pass(what, true, true).await.map_err(|r| StoreError::Unreachable(r.sentence))
+            self.0.pass(what, true, 1).await.map_err(|r| StoreError::Unreachable(r.sentence))
         })
     }
 }
