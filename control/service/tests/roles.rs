@@ -11,7 +11,7 @@ use domain::{
 };
 use service::{
     BulkChange, BulkVerb, Chosen, DriftFilter, Error, HoldForm, ImportForm, NewRelease, NewTenant, NewToken,
-    NewUser, OwnWindowForm, PoolForm, RulesForm, Service, StackFilter, StartRollout, TenantEdit,
+    NewUser, OwnWindowForm, PoolForm, RollBack, RulesForm, Service, StackFilter, StartRollout, TenantEdit,
     TierChangeForm, TierEdit, TierForm, WindowChoices, WindowForm,
 };
 use std::sync::Arc;
@@ -88,6 +88,10 @@ const NEEDED: &[(&str, Permission)] = &[
     ("reset_password", Permission::Settings),
     ("resume_catch_up", Permission::Rollouts),
     ("retry_tenant", Permission::Tenants),
+    ("open_rollout", Permission::View),
+    ("preview_back", Permission::Rollouts),
+    ("roll_back", Permission::Rollouts),
+    ("mark_release", Permission::Releases),
     ("rollout", Permission::View),
     ("rollout_changes", Permission::View),
     ("rollouts", Permission::View),
@@ -243,6 +247,10 @@ async fn call(s: &Service, actor: &Actor, name: &str) -> Result<(), Error> {
         "releases_page" => s.releases_page(actor, None, 1).await.map(drop),
         "reset_password" => s.reset_password(actor, user).await.map(drop),
         "retry_tenant" => s.retry_tenant(actor, tenant).await,
+        "open_rollout" => s.open_rollout(actor).await.map(drop),
+        "preview_back" => s.preview_back(actor, process, &RollBack::default()).await.map(drop),
+        "roll_back" => s.roll_back(actor, process, &RollBack::default()).await.map(drop),
+        "mark_release" => s.mark_release(actor, "9.9.9", true, "x").await.map(drop),
         "rollout" => s.rollout(actor, process).await.map(drop),
         "rollouts" => s.rollouts(actor, 1).await.map(drop),
         "rollouts_page" => s.rollouts_page(actor, None, 1).await.map(drop),
