@@ -160,7 +160,7 @@ pub async fn show(
 }
 
 /// Begins to take a tenant to another tier.
-#[utoipa::path(post, path = "/tenants/{id}/tier-change", operation_id = "change_tier", params(("id" = String, Path)), request_body = TierChangeIn, responses((status = 202, body = Made), (status = "4XX", body = Problem)))]
+#[utoipa::path(post, path = "/tenants/{id}/tier-change", operation_id = "start_tier_change", params(("id" = String, Path)), request_body = TierChangeIn, responses((status = 202, body = Made), (status = "4XX", body = Problem)))]
 pub async fn start(
     State(service): State<Service>,
     Caller(actor): Caller,
