@@ -111,9 +111,7 @@ impl Server {
     pub async fn kill_and_start_again(mut self) -> Self {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        let (data, port, args) = (self.data.clone(), self.port, self.args.clone());
-        drop(self);
-        Self::run(&data, port, args).await
+        self.again().await
     }
 
     /// As a service manager would end it, then started again on the same port.
@@ -132,9 +130,17 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(20)).await;
         };
         assert!(ended.success(), "{ended}");
+        self.again().await
+    }
+
+    /// On the same port, with the same first password, which is printed only once.
+    async fn again(self) -> Self {
         let (data, port, args) = (self.data.clone(), self.port, self.args.clone());
+        let password = self.password.clone();
         drop(self);
-        Self::run(&data, port, args).await
+        let mut again = Self::run(&data, port, args).await;
+        again.password = password;
+        again
     }
 
     /// The name under which it works in the database.

@@ -18,8 +18,6 @@ pub enum Killer {
     Schedules(&'static str),
     /// So many schedules with the engine on a real database.
     Whole(&'static str),
-    /// Tests of a package.
-    Tests(&'static [&'static str]),
 }
 
 impl Killer {
@@ -34,10 +32,6 @@ impl Killer {
                 all(&["build", "-p", "simulator"]),
                 all(&["run", "-p", "simulator", "--", "--whole", "--schedules", n]),
             ),
-            Self::Tests(tests) => {
-                let build = [&["test", "--no-run"], *tests].concat();
-                (all(&build), all(&[&["test"], *tests].concat()))
-            }
         }
     }
 }
@@ -47,7 +41,6 @@ impl std::fmt::Display for Killer {
         match self {
             Self::Schedules(n) => write!(f, "simulate --schedules {n}"),
             Self::Whole(n) => write!(f, "simulate --whole --schedules {n}"),
-            Self::Tests(tests) => write!(f, "cargo test {}", tests.join(" ")),
         }
     }
 }
