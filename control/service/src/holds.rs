@@ -197,7 +197,7 @@ impl Service {
         actor.require(Permission::Rollouts)?;
         let hold = self.open_hold(id).await?;
         let mut tx = self.store.begin().await?;
-        let why = Reason::new("held", "its hold was lifted; it can be brought to what it should run now");
+        let why = Reason::new("missed", "its hold was lifted; it can be brought to what it should run now");
         if !tx.end_hold(id, &why, self.now()).await? {
             return Err(over());
         }
