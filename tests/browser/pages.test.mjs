@@ -268,7 +268,8 @@ test('a tenant’s name, tags and parameters are edited, and one that leaves can
   await admin.waitForSelector('#o-edit-workers-e');
   await admin.fill('#o-edit-workers', '3');
   await admin.click('button:text-is("Save")');
-  await admin.waitForSelector('text=apply with the next rollout or Catch up');
+  await admin.waitForSelector('text=See below what changes, and let its stack catch up');
+  await admin.waitForSelector('h3:has-text("What catching up changes")');
   await admin.waitForSelector('.badge:has-text("overridden, the tier has 6")');
   await admin.fill('#confirm', 'cedar-clinic');
   await admin.click('button:text-is("Off-board")');
