@@ -27,15 +27,22 @@ use store::{Running, Store, StoreError};
 pub(crate) type Latest = tokio::sync::Mutex<Option<Running<Rollout>>>;
 
 pub(crate) async fn place(context: &Context, id: ProcessId) -> Result<Answer, StoreError> {
+    beside_rollout(context, async |latest| place_in_turn(context, id, latest).await).await
+}
+
+/// Decides beside the rollout that runs, most of whose log is read before the turn comes, so that nobody waits for it.
+async fn beside_rollout(
+    context: &Context,
+    decide: impl AsyncFnOnce(&mut Option<Running<Rollout>>) -> Result<Answer, StoreError>,
+) -> Result<Answer, StoreError> {
     let mut latest = context.rollout.lock().await;
-    // Most of its log is read before the turn comes, so that nobody waits for it.
     refresh(&context.store, &mut latest).await?;
-    let placed = place_in_turn(context, id, &mut latest).await;
-    if placed.is_err() {
+    let decided = decide(&mut latest).await;
+    if decided.is_err() {
         // It may be ahead of its log.
         *latest = None;
     }
-    placed
+    decided
 }
 
 /// Brings what is known of the open rollout up to date.

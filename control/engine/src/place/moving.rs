@@ -3,7 +3,7 @@
 //! Found in the same way as for a new tenant, in its turn; the tenant is taken for one of the new tier, and what it has
 //! stays until the cut.
 
-use super::{Placement, refresh};
+use super::{Placement, beside_rollout, refresh};
 use crate::Context;
 use crate::questions::Answer;
 use domain::process::PlacedStack;
@@ -17,14 +17,7 @@ use store::{Running, Store, StoreError};
 
 /// Finds it and writes it.
 pub(crate) async fn place_move(context: &Context, id: ProcessId) -> Result<Answer, StoreError> {
-    let mut latest = context.rollout.lock().await;
-    refresh(&context.store, &mut latest).await?;
-    let placed = in_turn(context, id, &mut latest).await;
-    if placed.is_err() {
-        // It may be ahead of its log.
-        *latest = None;
-    }
-    placed
+    beside_rollout(context, async |latest| in_turn(context, id, latest).await).await
 }
 
 async fn in_turn(
