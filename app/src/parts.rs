@@ -155,7 +155,7 @@ pub fn described(id: &str, hint: bool, problem: bool) -> Option<String> {
     (!ids.is_empty()).then(|| ids.join(" "))
 }
 
-/// A choice of a few words.
+/// A choice of a few words, in a form of its own fields.
 pub fn select(
     flash: &Flash,
     name: &'static str,
@@ -163,8 +163,18 @@ pub fn select(
     options: Vec<(String, String)>,
     value: &str,
 ) -> AnyView {
-    let problem = flash.problem(name);
-    let value = flash.value(name, value);
+    choice(name, format!("form[{name}]"), label, options, &flash.value(name, value), flash.problem(name))
+}
+
+/// A choice of a few words, each with what people read; with what is wrong with it.
+pub fn choice(
+    id: &str,
+    name: String,
+    label: &'static str,
+    options: impl IntoIterator<Item = (String, String)>,
+    value: &str,
+    problem: Option<String>,
+) -> AnyView {
     let options: Vec<_> = options
         .into_iter()
         .map(|(word, text)| {
@@ -172,16 +182,17 @@ pub fn select(
             view! { <option value=word selected=selected>{text}</option> }
         })
         .collect();
+    let id = id.to_owned();
     view! {
         <div class="field">
-            <label for=name>{label}</label>
+            <label for=id.clone()>{label}</label>
             <select
-                id=name
-                name=format!("form[{name}]")
-                aria-describedby=described(name, false, problem.is_some())
+                id=id.clone()
+                name=name
+                aria-describedby=described(&id, false, problem.is_some())
                 aria-invalid=problem.is_some().then_some("true")
             >{options}</select>
-            {problem.map(|text| field_error(name, &text))}
+            {problem.map(|text| field_error(&id, &text))}
         </div>
     }
     .into_any()

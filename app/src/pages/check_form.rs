@@ -1,6 +1,6 @@
 //! The part of the strategy editor for checks that are measured outside: one block of fields for each.
 
-use crate::parts::{described, field_error, icon};
+use crate::parts::{choice, described, field_error, icon};
 use crate::session::Flash;
 use domain::check::{Compare, Measure, Measured, Scope};
 use domain::invalid::Problems;
@@ -188,21 +188,16 @@ pub fn block(flash: &Flash, i: usize, j: usize, k: usize, c: &CheckForm, may: bo
         }
         .into_any()
     };
-    let pick = |name: &'static str,
-                label: &'static str,
-                words: &[(&'static str, &'static str)],
-                value: &str| {
-        let (at, problem) = (format!("w{i}-c{j}-{name}"), problem(name));
-        let options: Vec<_> = words
-            .iter()
-            .map(|(w, t)| view! { <option value=*w selected=*w == value>{*t}</option> })
-            .collect();
-        view! {
-            <div class="field"><label for=at.clone()>{label}</label>
-                <select id=at.clone() name=format!("form[waves][{i}][checks][{j}][{name}]") aria-invalid=problem.is_some().then_some("true") aria-describedby=described(&at, false, problem.is_some())>{options}</select>
-                {problem.map(|text| field_error(&at, &text))}</div>
-        }
-        .into_any()
+    let pick = |name: &'static str, label: &'static str, words: &[(&str, &str)], value: &str| {
+        let words = words.iter().map(|(word, text)| ((*word).to_owned(), (*text).to_owned()));
+        choice(
+            &format!("w{i}-c{j}-{name}"),
+            format!("form[waves][{i}][checks][{j}][{name}]"),
+            label,
+            words,
+            value,
+            problem(name),
+        )
     };
     let (title, own) = match c.kind.as_str() {
         "prometheus" => (

@@ -1,7 +1,7 @@
 //! The strategy editor's form: what a person types, wave by wave, and what it means.
 
 use super::check_form::{CheckForm, block};
-use crate::parts::{described, field_error, icon};
+use crate::parts::{choice, described, field_error, icon};
 use crate::session::Flash;
 use domain::invalid::Problems;
 use domain::selector::Selector;
@@ -30,20 +30,16 @@ pub fn row(flash: &Flash, i: usize, n: usize, w: &WaveForm, may: bool) -> impl I
                 {problem.map(|text| field_error(&at, &text))}</div>
         }
     };
-    let pick = |name: &'static str,
-                label: &'static str,
-                words: &[(&'static str, &'static str)],
-                value: &str| {
-        let (at, problem) = (format!("w{i}-{name}"), problem(name));
-        let options: Vec<_> = words
-            .iter()
-            .map(|(w, t)| view! { <option value=*w selected=*w == value>{*t}</option> })
-            .collect();
-        view! {
-            <div class="field"><label for=at.clone()>{label}</label>
-                <select id=at.clone() name=format!("form[waves][{i}][{name}]") aria-invalid=problem.is_some().then_some("true") aria-describedby=described(&at, false, problem.is_some())>{options}</select>
-                {problem.map(|text| field_error(&at, &text))}</div>
-        }
+    let pick = |name: &'static str, label: &'static str, words: &[(&str, &str)], value: &str| {
+        let words = words.iter().map(|(word, text)| ((*word).to_owned(), (*text).to_owned()));
+        choice(
+            &format!("w{i}-{name}"),
+            format!("form[waves][{i}][{name}]"),
+            label,
+            words,
+            value,
+            problem(name),
+        )
     };
     let act = |verb: &str, label: &str, sign: &'static str, there: bool| {
         there.then(|| view! {
