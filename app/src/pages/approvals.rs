@@ -212,9 +212,9 @@ fn capital(text: &str) -> String {
 /// What an approval leads to, by how many are still missing.
 fn consequence(panel: &GatePanel) -> String {
     let then = match &panel.next {
-        Some((name, radius)) => format!(
+        Some((wave, name, radius)) => format!(
             "wave {} “{name}” begins: {}, {}.",
-            panel.wave + 2,
+            wave + 1,
             count(i64::from(radius.tenants), "tenant"),
             count(i64::from(radius.stacks), "stack")
         ),

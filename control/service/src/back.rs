@@ -2,7 +2,7 @@
 
 use crate::{Error, Result, Service, new_id};
 use domain::access::Permission;
-use domain::course::Scope;
+use domain::course::{Back, Scope};
 use domain::plan::{Plan, StackFacts, Target, check, plan_back};
 use domain::process::Process as _;
 use domain::release::{Bad, Release};
@@ -97,7 +97,7 @@ impl Service {
     /// Needs `rollouts`; there is no such rollout, wave or stack.
     pub async fn preview_back(&self, actor: &Actor, id: ProcessId, form: &RollBack) -> Result<BackPreview> {
         actor.require(Permission::Rollouts)?;
-        let rollout = self.rollout_state(actor, id).await?.process;
+        let rollout = self.running_rollout(id).await?.process;
         let scope = self.scope(&rollout, form).await?;
         let facts = self.store.planning_facts().await?;
         let mut preview = BackPreview {
@@ -152,7 +152,7 @@ impl Service {
     pub async fn roll_back(&self, actor: &Actor, id: ProcessId, form: &RollBack) -> Result<TakenBack> {
         actor.require(Permission::Rollouts)?;
         let comment = domain::fields::bounded_text(&form.comment, 500).map_err(|e| e.within("comment"))?;
-        let rollout = self.rollout_state(actor, id).await?.process;
+        let rollout = self.running_rollout(id).await?.process;
         let scope = self.scope(&rollout, form).await?;
         if !rollout.has_ended() {
             if form.gates {
@@ -298,13 +298,24 @@ impl Service {
         Ok(Ok(Planned { plan, title, before }))
     }
 
-    /// A rollout that came after this one and did not lead back from it.
+    /// A rollout that came after this one, did not lead back from it, and left something: what was taken back whole,
+    /// and what took it back, is in nobody's way.
     async fn later(&self, rollout: &Rollout) -> Result<Option<String>> {
         let all =
             self.store.processes(domain::process::ProcessKind::Rollout, None, None, 200).await?.into_iter();
+        let mut undone = vec![];
         for row in all.take_while(|row| row.id != rollout.id) {
             let Some(later) = Running::<Rollout>::load(&self.store, row.id).await? else { continue };
+            if undone.contains(&row.id) || matches!(later.process.state, State::RolledBack { .. }) {
+                continue;
+            }
             let back = later.process.plan.course.back.as_ref();
+            if let (Some(Back { from, scope: Scope::Rollout }), State::Succeeded { .. }) =
+                (back, &later.process.state)
+            {
+                undone.push(from.rollout);
+                continue;
+            }
             if back.is_none_or(|back| back.from.rollout != rollout.id) {
                 return Ok(Some(row.summary.title));
             }

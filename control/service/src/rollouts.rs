@@ -75,8 +75,8 @@ pub struct GatePanel {
     pub timeline: Timeline,
     /// Which wave, from 0.
     pub wave: usize,
-    /// What the next wave changes; `None` after the last.
-    pub next: Option<(String, BlastRadius)>,
+    /// The wave that begins then, its name and what it changes; `None` after the last.
+    pub next: Option<(usize, String, BlastRadius)>,
     /// Configurations before and after, parameter by parameter, and how many stacks change so.
     pub changes: Vec<(String, String, u32)>,
     /// Whether this person can decide now.
@@ -311,6 +311,11 @@ impl Service {
     /// Needs `view`; there is none.
     pub async fn rollout_state(&self, actor: &Actor, id: ProcessId) -> Result<Running<Rollout>> {
         actor.require(Permission::View)?;
+        self.running_rollout(id).await
+    }
+
+    /// A rollout's state, for whoever may do something with it.
+    pub(crate) async fn running_rollout(&self, id: ProcessId) -> Result<Running<Rollout>> {
         Running::load(&self.store, id).await?.ok_or_else(|| Error::not_found("the rollout"))
     }
 
@@ -399,7 +404,10 @@ impl Service {
         let rollout = &running.process;
         let planned = rollout.plan.waves.get(wave).ok_or_else(|| Error::not_found("the wave"))?;
         let now = self.now();
-        let next = rollout.plan.waves.get(wave + 1).map(|w| (w.spec.name.to_string(), w.blast_radius()));
+        let next = rollout.wave_after(wave).map(|after| {
+            let planned = &rollout.plan.waves[after];
+            (after, planned.spec.name.to_string(), planned.blast_radius())
+        });
         let mut changes: BTreeMap<(String, String), u32> = BTreeMap::new();
         for step in &planned.steps {
             let from = step.from.as_ref().and_then(|d| rollout.plan.configurations.get(d));
@@ -465,7 +473,7 @@ impl Service {
         let tier = self.store.tier(facts.tier, live).await?.map_or(latest, |(tier, _)| tier);
         let mut planned = None;
         if let Some(open) = self.active_rollout().await? {
-            let running = self.rollout_state(actor, open).await?.process;
+            let running = self.running_rollout(open).await?.process;
             let wave = running.plan.waves.iter().position(|w| w.steps.iter().any(|s| s.stack == id));
             planned = wave.map(|wave| (running.title, wave));
         }

@@ -87,6 +87,11 @@ impl Service {
         form: &TierChangeForm,
     ) -> Result<TierChangePreview> {
         actor.require(Permission::View)?;
+        self.look_at_change(id, form).await
+    }
+
+    /// What a tier change would do, for whoever may look at it or begin it.
+    async fn look_at_change(&self, id: TenantId, form: &TierChangeForm) -> Result<TierChangePreview> {
         let hold = hold(&form.hold)?;
         let tenant = self.store.tenant(id).await?.ok_or_else(|| Error::not_found("the tenant"))?;
         let key: Slug = form.tier.parse().map_err(|_| no_tier())?;
@@ -193,7 +198,7 @@ impl Service {
     pub async fn change_tier(&self, actor: &Actor, id: TenantId, form: &TierChangeForm) -> Result<ProcessId> {
         actor.require(Permission::Tenants)?;
         let comment = domain::fields::bounded_text(&form.comment, 500).map_err(|e| e.within("comment"))?;
-        let preview = self.preview_tier_change(actor, id, form).await?;
+        let preview = self.look_at_change(id, form).await?;
         let process = new_id();
         let mut tx = self.store.begin().await?;
         tx.take_turn().await?;

@@ -370,7 +370,7 @@ impl Service {
             ));
         }
         if let Some(open) = self.store.open_rollout().await? {
-            let running = self.rollout_state(actor, open.id).await?.process;
+            let running = self.running_rollout(open.id).await?.process;
             if running.plan.waves.iter().any(|w| w.steps.iter().any(|s| s.stack == stack)) {
                 let command = Command::OverrideWindows { stack: Some(stack), comment };
                 return self.command::<Rollout>(actor, open.id, command).await;

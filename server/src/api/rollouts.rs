@@ -209,7 +209,8 @@ pub async fn gate(
         asks: panel.seats.into_iter().map(|s| SeatsOut { group: s.group, missing: s.missing }).collect(),
         decisions: panel.decisions.into_iter().map(Into::into).collect(),
         changes: changes.collect(),
-        next: panel.next.map(|(name, radius)| NextOut {
+        next: panel.next.map(|(wave, name, radius)| NextOut {
+            wave: wave + 1,
             name,
             stacks: radius.stacks,
             tenants: radius.tenants,

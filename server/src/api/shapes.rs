@@ -655,9 +655,11 @@ pub struct ChangeOut {
     pub stacks: u32,
 }
 
-/// The wave after a gate.
+/// The wave after a gate: the next one that somebody is in.
 #[derive(Serialize, ToSchema)]
 pub struct NextOut {
+    /// Which, from 1.
+    pub wave: usize,
     /// Its name.
     pub name: String,
     /// Its stacks.
