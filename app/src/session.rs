@@ -74,6 +74,8 @@ pub struct Member {
     pub actor: Actor,
     pub user: SessionUser,
     pub session: Session,
+    /// Where the record stood before this page was made; unknown while the database does not say.
+    pub seen: Option<i64>,
     /// Whether a page fetches a part of itself, which no person reads.
     fragment: bool,
     /// What came in the cookie for secrets.
@@ -109,7 +111,8 @@ where
         match user {
             Some((actor, user)) => {
                 let fragment = is_fragment(&parts.headers);
-                Ok(Self { actor, user, session, fragment, secret: secret(&parts.headers) })
+                let seen = Service::from_ref(state).position(&actor).await.ok();
+                Ok(Self { actor, user, session, seen, fragment, secret: secret(&parts.headers) })
             }
             None => {
                 let to = percent_encoding::utf8_percent_encode(&path, percent_encoding::NON_ALPHANUMERIC);

@@ -21,6 +21,8 @@ pub enum Frame {
         user: SessionUser,
         /// The link that is lit.
         current: &'static str,
+        /// Where the record stood before the page was made: what came after is asked for.
+        seen: Option<i64>,
         /// Wide pages hold the timeline.
         wide: bool,
     },
@@ -50,7 +52,7 @@ const NAV: &[(&str, &str, &str, Permission)] = &[
 impl Member {
     /// The console around a page.
     pub fn frame(&self, current: &'static str) -> Frame {
-        Frame::Console { user: self.user.clone(), current, wide: false }
+        Frame::Console { user: self.user.clone(), current, seen: self.seen, wide: false }
     }
 }
 
@@ -130,7 +132,9 @@ fn document(
         Frame::Public { .. } => None,
     };
     let body = match frame {
-        Frame::Console { user, current, wide } => console(user, current, wide, flash, content).into_any(),
+        Frame::Console { user, current, seen, wide } => {
+            console(user, current, seen, wide, flash, content).into_any()
+        }
         Frame::Public { body, .. } => view! {
             <body class=body>
                 <a class="skip-link" href="#main">"Skip to content"</a>
@@ -160,6 +164,7 @@ fn document(
 fn console(
     user: SessionUser,
     current: &'static str,
+    seen: Option<i64>,
     wide: bool,
     flash: Flash,
     content: AnyView,
@@ -188,7 +193,7 @@ fn console(
                 <nav class="nav" aria-label="Main">
                     {links}
                     <div class="nav-foot">
-                        <Live />
+                        <Live seen=seen />
                         <span class="user-chip">{user.email.clone()} " " <small>{role}</small></span>
                         <form method="post" action="/do/sign_out">
                             <button class="link-button" type="submit">"Sign out"</button>

@@ -82,27 +82,53 @@ pub async fn session(State(live): State<Live>, session: Session) -> Response {
     }
 }
 
+/// So much of the record is looked through for what a page missed; more than that is a change.
+const LOOKED_THROUGH: u32 = 200;
+
 #[derive(Deserialize)]
-pub struct Kinds {
+pub struct Wanted {
     #[serde(default)]
     kinds: String,
+    /// Where the record stood before the page was made.
+    from: Option<i64>,
 }
 
-/// Says `changed` when something of these kinds (`rollout,tenant`; none for all) was committed.
-pub async fn anything(State(live): State<Live>, session: Session, Query(wanted): Query<Kinds>) -> Response {
-    if let Err(response) = viewer(&live.service, &session).await {
-        return response;
-    }
+/// Says `changed` when something of these kinds (`rollout,tenant`; none for all) was committed, after `from` too.
+pub async fn anything(State(live): State<Live>, session: Session, Query(wanted): Query<Wanted>) -> Response {
+    let actor = match viewer(&live.service, &session).await {
+        Ok(actor) => actor,
+        Err(response) => return response,
+    };
+    let from = wanted.from;
     let wanted: Vec<String> =
         wanted.kinds.split(',').map(str::trim).filter(|k| !k.is_empty()).map(|k| format!("{k}/")).collect();
     let concerns = move |stream: &str| wanted.is_empty() || wanted.iter().any(|k| stream.starts_with(k));
-    let hints = BroadcastStream::new(live.service.store().subscribe()).filter_map(move |hint| {
+    let changed = || Ok(Event::default().event("changed").data("1"));
+    // Listens first and looks back then, so that nothing falls between.
+    let hints = live.service.store().subscribe();
+    let missed = match from {
+        Some(from) => missed(&live.service, &actor, from, &concerns).await,
+        None => false,
+    };
+    let hints = BroadcastStream::new(hints).filter_map(move |hint| {
         // Whoever fell behind looks at everything again.
         let says = hint.map_or(true, |hint| hint.may_concern(&concerns));
-        std::future::ready(says.then(|| Ok(Event::default().event("changed").data("1"))))
+        std::future::ready(says.then(changed))
     });
-    let hello = futures::stream::iter([Ok(Event::default().event("hello").retry(RETRY).data("1"))]);
-    events(hello.chain(hints), live, session)
+    let hello = Ok(Event::default().event("hello").retry(RETRY).data("1"));
+    let first = [Some(hello), missed.then(changed)].into_iter().flatten();
+    events(futures::stream::iter(first).chain(hints), live, session)
+}
+
+/// Whether something that concerns a page was committed after it was made.
+async fn missed(service: &Service, actor: &Actor, from: i64, concerns: impl Fn(&str) -> bool) -> bool {
+    match service.feed(actor, from, LOOKED_THROUGH).await {
+        Ok(since) => {
+            since.len() >= LOOKED_THROUGH as usize || since.iter().any(|happened| concerns(&happened.stream))
+        }
+        // Nobody knows: the page looks.
+        Err(_) => true,
+    }
 }
 
 #[derive(Deserialize)]

@@ -11,9 +11,10 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast as _;
 use web_sys::Element;
 
-/// See the module. Shows whether the connection stands.
+/// See the module. Shows whether the connection stands. `seen` is where the record stood before the page was
+/// made: what happened between that and the connection is a change too.
 #[island]
-pub fn Live() -> impl IntoView {
+pub fn Live(seen: Option<i64>) -> impl IntoView {
     let link = RwSignal::new(Link::Off);
     Effect::new(move || {
         at_work();
@@ -24,14 +25,15 @@ pub fn Live() -> impl IntoView {
         let kinds: Vec<_> = regions.iter().filter_map(|r| r.get_attribute("data-live")).collect();
         let all = kinds.iter().any(String::is_empty);
         let kinds = if all { String::new() } else { kinds.join(",") };
+        let from = seen.map(|seen| format!("&from={seen}")).unwrap_or_default();
         let waiting = StoredValue::new(false);
         let greeted = StoredValue::new(false);
         Channel::open(
             link,
-            move || format!("/live?kinds={kinds}"),
+            move || format!("/live?kinds={kinds}{from}"),
             &["hello", "changed"],
             move |name, _| {
-                // The first greeting finds a page that was just made; a later one, a gap.
+                // The first greeting finds a page that was just made, and what it missed follows; a later one, a gap.
                 if name == "hello" && !greeted.get_value() {
                     return greeted.set_value(true);
                 }

@@ -181,9 +181,9 @@ pub fn block(flash: &Flash, i: usize, j: usize, k: usize, c: &CheckForm, may: bo
         };
         view! {
             <div class=format!("field {class}")><label for=at.clone()>{label}</label>
+                {(!hint.is_empty()).then(|| view! { <p class="hint" id=format!("{at}-h")>{hint}</p> })}
                 <input id=at.clone() name=format!("form[waves][{i}][checks][{j}][{name}]") value=value.to_owned() list=list
                     aria-invalid=problem.is_some().then_some("true") aria-describedby=described(&at, !hint.is_empty(), problem.is_some()) />
-                {(!hint.is_empty()).then(|| view! { <p class="hint" id=format!("{at}-h")>{hint}</p> })}
                 {problem.map(|text| field_error(&at, &text))}</div>
         }
         .into_any()

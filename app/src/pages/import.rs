@@ -168,7 +168,12 @@ fn told(done: &Imported) -> String {
 }
 
 async fn draw(ui: Ui, member: Member, form: ImportForm, plan: Option<ImportPlan>, flash: Flash) -> Response {
-    let frame = Frame::Console { user: member.user.clone(), current: "/settings", wide: plan.is_some() };
+    let frame = Frame::Console {
+        user: member.user.clone(),
+        current: "/settings",
+        seen: member.seen,
+        wide: plan.is_some(),
+    };
     page!(ui, frame, member.actor.require(Permission::Settings).map_err(Error::from));
     let mut targets = page!(ui, frame, ui.service.targets(&member.actor));
     targets.retain(|card| card.target.driver == DriverKind::Cloudformation);

@@ -124,7 +124,7 @@ async fn server_fn(State(ui): State<Ui>, session: Session, request: Request<Body
 
 async fn missing(State(ui): State<Ui>, visitor: Visitor) -> Response {
     let frame = match visitor.user {
-        Some((_, user)) => Frame::Console { user, current: "", wide: false },
+        Some((_, user)) => Frame::Console { user, current: "", seen: None, wide: false },
         None => Frame::Public { body: "public", refresh: false },
     };
     render_error(&ui, frame, Error::not_found("this page")).await

@@ -41,7 +41,9 @@ pub async fn designed(State(ui): State<Ui>, request: Request<Body>, next: Next) 
         ),
     };
     let frame = match Visitor::from_request_parts(&mut parts, &ui).await {
-        Ok(Visitor { user: Some((_, user)), .. }) => Frame::Console { user, current: "", wide: false },
+        Ok(Visitor { user: Some((_, user)), .. }) => {
+            Frame::Console { user, current: "", seen: None, wide: false }
+        }
         Ok(_) | Err(_) => Frame::Public { body: "public", refresh: false },
     };
     let content = move || {

@@ -31,7 +31,8 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
         steer: member.actor.may(Permission::Rollouts),
         decide: member.actor.may(Permission::Decide),
     };
-    let frame = Frame::Console { user: member.user.clone(), current: "/rollouts", wide: true };
+    let frame =
+        Frame::Console { user: member.user.clone(), current: "/rollouts", seen: member.seen, wide: true };
     render(&ui, StatusCode::OK, frame, timeline.title.clone(), flash, move || {
         let t = &timeline;
         let open = matches!(t.status.as_str(), "running" | "paused" | "halted" | "rolling_back");

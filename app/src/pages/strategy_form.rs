@@ -16,17 +16,12 @@ use serde::{Deserialize, Serialize};
 pub fn row(flash: &Flash, i: usize, n: usize, w: &WaveForm, may: bool) -> impl IntoView + use<> {
     let last = i + 1 == n;
     let problem = |name: &str| problem_of(flash, i, name);
-    let input = |name: &'static str,
-                 label: &'static str,
-                 hint: &'static str,
-                 value: &str,
-                 class: &'static str| {
+    let input = |name: &'static str, label: &'static str, value: &str, class: &'static str| {
         let (at, problem) = (format!("w{i}-{name}"), problem(name));
         view! {
             <div class="field"><label for=at.clone()>{label}</label>
                 <input id=at.clone() class=class name=format!("form[waves][{i}][{name}]") value=value.to_owned() readonly=last && name == "selector"
-                    aria-invalid=problem.is_some().then_some("true") aria-describedby=described(&at, !hint.is_empty(), problem.is_some()) />
-                {(!hint.is_empty()).then(|| view! { <p class="hint" id=format!("{at}-h")>{hint}</p> })}
+                    aria-invalid=problem.is_some().then_some("true") aria-describedby=described(&at, false, problem.is_some()) />
                 {problem.map(|text| field_error(&at, &text))}</div>
         }
     };
@@ -67,24 +62,24 @@ pub fn row(flash: &Flash, i: usize, n: usize, w: &WaveForm, may: bool) -> impl I
         <li class=if last { "wave-row wave-row-rest" } else { "wave-row" }>
             <span class="wave-row-no">{i + 1}</span>
             <div class="wave-row-fields">
-                {input("name", "Name", "", &w.name, "")}
-                {input("selector", "Who", "", if last { "everyone" } else { &w.selector }, "selector-input")}
-                {input("concurrency", "At once", "", &w.concurrency, "")}
-                {input("tolerance", "Failures tolerated", "", &w.tolerance, "")}
+                {input("name", "Name", &w.name, "")}
+                {input("selector", "Who", if last { "everyone" } else { &w.selector }, "selector-input")}
+                {input("concurrency", "At once", &w.concurrency, "")}
+                {input("tolerance", "Failures tolerated", &w.tolerance, "")}
                 {pick("mode", "While some fail", &[("soft", "keep the pace"), ("strict", "slow down")], &w.mode)}
-                {input("attempts", "Attempts", "", &w.attempts, "")}
-                {input("patience", "Waits for windows", "", &w.patience, "")}
+                {input("attempts", "Attempts", &w.attempts, "")}
+                {input("patience", "Waits for windows", &w.patience, "")}
                 <fieldset class="group wave-row-gate"><legend>"Gate"</legend>
-                    {input("bake", "Watch for", "", &w.bake, "")}
+                    {input("bake", "Watch for", &w.bake, "")}
                     {pick("healthy", "Health check", &[("on", "on"), ("off", "off")], &w.healthy)}
-                    {input("max_errors", "Errors at most, %", "", &w.max_errors, "")}
-                    {input("grace", "Bad samples forgiven", "", &w.grace, "")}
-                    {input("quorum", "Approvals needed", "", &w.quorum, "")}
-                    {input("group", "From group", "", &w.group, "")}
-                    {input("also", "Others, like 2 of ops", "", &w.also, "")}
-                    {input("expiry", "Expires after", "", &w.expiry, "")}
-                    {input("escalate_after", "Escalates after", "", &w.escalate_after, "")}
-                    {input("escalate_to", "To group", "", &w.escalate_to, "")}
+                    {input("max_errors", "Errors at most, %", &w.max_errors, "")}
+                    {input("grace", "Bad samples forgiven", &w.grace, "")}
+                    {input("quorum", "Approvals needed", &w.quorum, "")}
+                    {input("group", "From group", &w.group, "")}
+                    {input("also", "Others, like 2 of ops", &w.also, "")}
+                    {input("expiry", "Expires after", &w.expiry, "")}
+                    {input("escalate_after", "Escalates after", &w.escalate_after, "")}
+                    {input("escalate_to", "To group", &w.escalate_to, "")}
                 </fieldset>
                 {checks}
                 {may.then(|| view! { <p class="wave-row-more">{add("probe", "HTTP probe")} {add("prometheus", "Prometheus query")} {add("hook", "Hook")}</p> })}
