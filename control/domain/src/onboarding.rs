@@ -58,6 +58,8 @@ pub enum Event {
         /// Not tried again before.
         retry_at: Timestamp,
     },
+    /// Its place may not be right any more: it was found a while ago, or an operation failed since. It is looked for anew.
+    PlaceLapsed,
     /// Intent: recorded before the driver is called.
     OperationStarted {
         /// Its token.
@@ -165,6 +167,8 @@ pub struct Onboarding {
     pub state: State,
     /// Their stacks, with what became of each.
     pub stacks: Vec<(PlacedStack, Run)>,
+    /// When they were found; `None` once an operation has failed since.
+    pub placed_at: Option<Timestamp>,
     /// What it shall have in Cognito; `None` if its tier leaves sign-in to the application.
     pub access: Option<Box<Access>>,
     /// Its own user pool, where Tidegate makes it.
@@ -191,6 +195,7 @@ impl Process for Onboarding {
             tier: *tier,
             state: State::Placing(None),
             stacks: vec![],
+            placed_at: None,
             access: None,
             pool: Step::WAITING,
             invitation: Step::WAITING,
@@ -227,7 +232,11 @@ impl Process for Onboarding {
                 if self.pool != Step::Done && self.invitation != Step::Done {
                     self.access.clone_from(access);
                 }
+                self.placed_at = Some(at);
                 self.state = State::Provisioning;
+            }
+            (Event::PlaceLapsed, State::Provisioning) if !self.is_in_flight() => {
+                self.state = State::Placing(None);
             }
             (Event::PlaceRefused { reason, retry_at }, State::Placing(_)) => {
                 self.state = State::Placing(Some((*retry_at, reason.clone())));
@@ -252,6 +261,7 @@ impl Process for Onboarding {
             (Event::OperationFailed { operation, reason, retry_at, running }, _) => {
                 let i = self.find(*operation);
                 run(&mut self.stacks, i, &|run| run.failed(reason, *retry_at, running.as_ref(), at))?;
+                self.placed_at = None;
             }
             (Event::Admitted, State::Provisioning) if self.stacks.iter().all(|(_, run)| good(run)) => {
                 self.state = State::Admitting;

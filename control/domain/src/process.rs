@@ -12,7 +12,7 @@ use crate::preview::Request;
 use crate::stack::{Stack, StackKind, StackTarget};
 use crate::tenant::TenantState;
 use crate::{
-    Actor, Configuration, Digest, OperationId, ProcessId, Reason, Region, ReleaseId, StackId, TenantId,
+    Actor, Configuration, Digest, OperationId, ProcessId, Reason, Region, ReleaseId, Span, StackId, TenantId,
     TierId, Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -79,6 +79,16 @@ pub struct Surroundings {
     pub closed: Arc<BTreeMap<StackId, Closed>>,
     /// What stacks should run by now: told to a repair that waits for its window, which may have been overtaken.
     pub desired: BTreeMap<StackId, Digest>,
+    /// Why nothing is brought to the release that a repair waits to bring its stack to: it was marked meanwhile.
+    pub unusable: Option<Reason>,
+}
+
+/// How long what was found out for an operation holds until that begins.
+const FRESH: Span = Span::seconds(60);
+
+/// Whether what was found out at an instant still holds; what was not, or not since something failed, never does.
+pub(crate) fn is_fresh(found_at: Option<Timestamp>, now: Timestamp) -> bool {
+    found_at.is_some_and(|at| now - at <= FRESH)
 }
 
 /// Why no operation may start on a stack now.

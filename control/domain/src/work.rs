@@ -291,6 +291,13 @@ impl<const OFFBOARDING: bool> Work<OFFBOARDING> {
         }
     }
 
+    /// The release that an operation which has not started is to bring its stack to.
+    #[must_use]
+    pub fn goal(&self) -> Option<crate::ReleaseId> {
+        let waits = self.state == State::Running && matches!(self.run, Run::Waiting { .. });
+        self.to().filter(|_| waits).map(|to| to.release)
+    }
+
     /// A repair that failed has ended: its stack is on the catch-up list with the reason, and the next repair is
     /// another one. An off-boarding that failed waits for a person.
     const fn has_ended(&self) -> bool {
@@ -303,10 +310,14 @@ impl<const OFFBOARDING: bool> Work<OFFBOARDING> {
 
     /// Whether it can be left: nothing was done yet, or nothing is lost by leaving it.
     fn may_close(&self, now: Timestamp) -> bool {
+        // Hooks that take something away; those before them only look, or copy.
+        let taken = |point: Point| !self.hook(point).is_untouched();
         let untouched = matches!(self.run, Run::Unchanged | Run::Waiting { attempts: 0, .. })
-            && (self.job.access().is_none() || self.removal.is_untouched());
+            && (self.job.access().is_none() || self.removal.is_untouched())
+            && !taken(Point::DeleteShare)
+            && !taken(Point::Billing);
         match self.state {
-            State::Running => untouched && (now < self.not_before || !OFFBOARDING && self.waits.is_some()),
+            State::Running => untouched && (now < self.not_before || self.waits.is_some()),
             State::Failed(_) => untouched,
             State::Completed(_) | State::Closed(_) => false,
         }
@@ -500,7 +511,9 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
         if self.state != State::Running {
             return next;
         }
-        if self.call_hooks(now, &mut next) {
+        // The last chance before a deletion is no chance while that waits.
+        let shut = self.piece.as_ref().is_some_and(|piece| self.shut(piece, around).is_some());
+        if !(shut && self.due(now) == Some(Point::BeforeDelete)) && self.call_hooks(now, &mut next) {
             return next;
         }
         if now < self.not_before {
@@ -516,6 +529,9 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             (Run::Waiting { .. }, Some(piece)) if self.is_superseded(piece, around) => {
                 let sentence = "the stack was told to run something else while this waited for its window";
                 next.events.push(Event::Failed { reason: Reason::new("superseded", sentence) });
+            }
+            (Run::Waiting { .. }, Some(_)) if around.unusable.is_some() => {
+                next.events.extend(around.unusable.clone().map(|reason| Event::Failed { reason }));
             }
             (Run::Waiting { .. }, Some(piece)) if around.busy.contains(&piece.stack) => {
                 next.wake_at = Some(now + Span::seconds(2));

@@ -10,7 +10,7 @@ use domain::course::{Former, Scope};
 use domain::operation::Run;
 use domain::parameter::{Kind, Parameter, Value, Values};
 use domain::plan::{Change, Plan, StackFacts, Target, check, plan, plan_back};
-use domain::process::{Effect, Outcome, Process, Record, Seen, Surroundings};
+use domain::process::{Closed, Effect, Outcome, Process, Record, Seen, Surroundings};
 use domain::release::Release;
 use domain::rollout::{Command, Event, Person, Rollout, State};
 use domain::stack::{StackKind, StackTarget};
@@ -19,6 +19,7 @@ use domain::tier::Tier;
 use domain::{Actor, Configuration, Digest, ProcessId, Reason, Span, StackId, TenantId, Timestamp, UserId};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use uuid::Uuid;
 
 fn old() -> Release {
@@ -99,6 +100,7 @@ struct World {
     /// What each stack runs.
     runs: BTreeMap<StackId, Digest>,
     fate: std::vec::IntoIter<u8>,
+    around: Surroundings,
 }
 
 impl World {
@@ -117,7 +119,7 @@ impl World {
         let now = Timestamp(1_000_000);
         let rollout = Rollout::begin(ProcessId(Uuid::from_u128(n)), &event, now).unwrap();
         let fate = Vec::from(fate).into_iter();
-        Self { rollout, log: vec![event], records: vec![], now, runs, fate }
+        Self { rollout, log: vec![event], records: vec![], now, runs, fate, around: Surroundings::default() }
     }
 
     fn append(&mut self, events: Vec<Event>) {
@@ -137,7 +139,7 @@ impl World {
 
     /// One thing that happens by itself; false if nothing does now.
     fn tick(&mut self) -> bool {
-        let next = self.rollout.next(self.now, &Surroundings::default());
+        let next = self.rollout.next(self.now, &self.around);
         if !next.events.is_empty() {
             self.append(next.events);
             return true;
@@ -229,7 +231,10 @@ proptest! {
         again in prop::collection::vec(any::<u8>(), 0..60),
         back in any::<bool>(),
         joins in any::<bool>(),
+        new_version in any::<bool>(),
     ) {
+        // What takes over may be what everybody ran before.
+        let aim = if new_version { hotfix() } else { old() };
         let mut world = on_its_way(ticks, tolerance, &fate);
         pause(&mut world);
         prop_assume!(!world.rollout.has_ended());
@@ -243,10 +248,10 @@ proptest! {
         let count = world.runs.len() as u128;
         let all: Vec<_> = (0..count).map(|n| world.facts(n, &[&old(), &between()])).collect();
         let tiers = BTreeMap::from([(tier().id, tier())]);
-        let mut new = plan(&all, &hotfix(), &tiers, &strategy(if back { OnHalt::Rollback } else { OnHalt::Stay }, tolerance));
+        let mut new = plan(&all, &aim, &tiers, &strategy(if back { OnHalt::Rollback } else { OnHalt::Stay }, tolerance));
         new.take_over(&world.rollout);
         let paths = new.paths();
-        let straight = paths.iter().all(|p| p.to == hotfix().version);
+        let straight = paths.iter().all(|p| p.to == aim.version);
         prop_assert!(straight && paths.iter().map(|p| p.stacks).sum::<u32>() == new.blast_radius().stacks);
         let successor = Former { rollout: ProcessId(Uuid::from_u128(43)), title: "Release 1.1.1".into() };
         world.ask(Command::Supersede { successor: successor.clone() }).unwrap();
@@ -270,6 +275,36 @@ proptest! {
                 if matches!(next.rollout.state, State::RolledBack { .. }) && !failed {
                     prop_assert_eq!(now, &runs(&old()).digest, "{} went home", step.name);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn what_takes_over_from_a_way_back_never_goes_where_that_led_away_from(
+        ticks in 0..40_usize,
+        again in prop::collection::vec(any::<u8>(), 0..60),
+    ) {
+        let mut world = on_its_way(0, 0, &[]);
+        world.settle();
+        let tiers = BTreeMap::from([(tier().id, tier())]);
+        let all: Vec<_> = (0..STACKS).map(|n| world.facts(n, &[&between()])).collect();
+        let way = plan_back(&world.rollout, Scope::Rollout, &all, (&old(), &tiers), false);
+        let mut way = World::start(44, way, OnHalt::Rollback, world.runs.clone(), &[]);
+        for _ in 0..ticks {
+            way.tick();
+        }
+        pause(&mut way);
+        prop_assume!(!way.rollout.has_ended());
+        let all: Vec<_> = (0..STACKS).map(|n| way.facts(n, &[&old(), &between()])).collect();
+        let mut new = plan(&all, &hotfix(), &tiers, &strategy(OnHalt::Rollback, 0));
+        new.take_over(&way.rollout);
+        let mut next = World::start(45, new, OnHalt::Rollback, way.runs.clone(), &again);
+        next.settle();
+        let taken_back = matches!(next.rollout.state, State::RolledBack { .. });
+        for (step, state) in next.rollout.plan.waves[0].steps.iter().zip(&next.rollout.waves[0].steps) {
+            let failed = matches!(state.run, Run::Failed { .. }) || matches!(state.undo, Run::Failed { .. });
+            if taken_back && !failed {
+                prop_assert_eq!(&next.runs[&step.stack], &runs(&old()).digest, "{} is safe", step.name);
             }
         }
     }
@@ -368,6 +403,48 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn the_others_go_on_without_the_one_that_was_taken_back() {
+    // The second stack fails, and nobody knows what it runs.
+    let mut world = on_its_way(0, 0, &[0, 7]);
+    world.settle();
+    assert!(matches!(world.rollout.state, State::Halted { .. }), "{:?}", world.rollout.state);
+    let second = Scope::Stack(stack(1));
+    world.ask(Command::TakeBack { scope: second, comment: "slow".into() }).unwrap();
+    world.settle();
+    assert_eq!(world.runs[&stack(1)], runs(&old()).digest);
+    world.ask(Command::Retry).unwrap();
+    world.settle();
+    assert_eq!(world.rollout.status(), "succeeded");
+    let others = (0..STACKS).filter(|n| *n != 1);
+    assert!(others.into_iter().all(|n| world.runs[&stack(n)] == runs(&between()).digest));
+}
+
+#[test]
+fn what_was_held_on_its_way_back_goes_with_the_others_once_it_is_free() {
+    let mut world = on_its_way(0, 0, &[]);
+    while world.runs[&stack(0)] != runs(&between()).digest {
+        world.tick();
+    }
+    let closed = Closed { reason: Reason::new("held", "held until Friday"), until: None };
+    world.around.closed = Arc::new(BTreeMap::from([(stack(0), closed)]));
+    world.ask(Command::TakeBack { scope: Scope::Stack(stack(0)), comment: "slow".into() }).unwrap();
+    for _ in 0..8 {
+        world.tick();
+    }
+    assert_eq!(world.runs[&stack(0)], runs(&between()).digest, "it is held");
+    world.around = Surroundings::default();
+    pause(&mut world);
+    let told = world.rollout.way_back(Scope::Rollout, |_, _| None).unwrap();
+    world.ask(Command::Rollback { comment: String::new() }).unwrap();
+    world.settle();
+    assert!(
+        told.reach().0 >= 1 && world.runs.values().all(|at| *at == runs(&old()).digest),
+        "{:?}",
+        world.runs
+    );
 }
 
 #[test]

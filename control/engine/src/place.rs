@@ -173,6 +173,18 @@ impl Placement {
             waiting: store.waiting_in(ground.tier.id, &ground.region).await?,
         };
         let row = |pool: &Pool| rows.iter().find(|row| row.stack == pool.stack);
+        // Whoever is in a pool already stays there: an onboarding may be begun anew.
+        let own = store.stacks_of(self.tenant.id).await?;
+        if let Some(row) = rows.iter().find(|row| own.iter().any(|stack| stack.id == row.stack)) {
+            return match row.standing {
+                Standing::Live | Standing::Troubled => Ok(Ok((there(row, components), None))),
+                Standing::Making => Ok(Err(in_the_making())),
+                Standing::Unmade => {
+                    let facts = ground.unmade(row, components);
+                    ground.born(store, rollout, self.inhabited(facts)).await
+                }
+            };
+        }
         let facts = match placement::choose(around, &pools, &self.tenant.tags) {
             Choice::Wait(reason) => return Ok(Err(reason)),
             Choice::Join(pool) => match row(pool) {
@@ -212,8 +224,7 @@ impl Placement {
                         continue;
                     }
                     Some((_, Standing::Making)) => {
-                        let sentence = "the shared environment is being built";
-                        return Ok(Err(Reason::new("pool_in_the_making", sentence)));
+                        return Ok(Err(in_the_making()));
                     }
                     Some((_, Standing::Unmade)) | None => {}
                 }
@@ -236,6 +247,10 @@ impl Placement {
             ..facts
         }
     }
+}
+
+fn in_the_making() -> Reason {
+    Reason::new("pool_in_the_making", "the shared environment is being built")
 }
 
 /// All of them, or the first reason why not.

@@ -9,7 +9,7 @@ use domain::process::{Effect, Process};
 use domain::rollout::{self, Rollout};
 use domain::tier_change::{self, Stage, TierChange};
 use domain::work::{self, Job, Work};
-use domain::{Actor, OperationId, ProcessId, Reason, StackId, Timestamp};
+use domain::{Actor, OperationId, ProcessId, Reason, ReleaseId, StackId, Timestamp};
 use store::StoreError;
 
 /// What a process asks.
@@ -57,6 +57,10 @@ pub(crate) trait Asks: Process {
     }
     /// What the answer means.
     fn answered(&self, answer: Answer, now: Timestamp) -> Vec<Self::Event>;
+    /// The release that it is about to bring its stack to, decided a while ago.
+    fn goes_to(&self) -> Option<ReleaseId> {
+        None
+    }
     /// The stack that it waits for until a window opens.
     fn waits_on(&self) -> Option<StackId> {
         None
@@ -163,6 +167,9 @@ impl<const OFFBOARDING: bool> Asks for Work<OFFBOARDING> {
                 _,
             ) => vec![],
         }
+    }
+    fn goes_to(&self) -> Option<ReleaseId> {
+        self.goal()
     }
     fn waits_on(&self) -> Option<StackId> {
         self.waits.as_ref().and(self.piece.as_ref()).map(|piece| piece.stack)

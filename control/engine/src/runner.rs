@@ -10,7 +10,7 @@ use domain::process::{Effect, Next, Process, ProcessKind, Seen, Surroundings};
 use domain::rollout::Rollout;
 use domain::tier_change::TierChange;
 use domain::work::{Offboarding, Repair};
-use domain::{Actor, Digest, OperationId, ProcessId, Span, StackId, Timestamp};
+use domain::{Actor, Digest, OperationId, ProcessId, Reason, ReleaseId, Span, StackId, Timestamp};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 use store::{Conflict, Hint, PLACES, Running, Store, StoreError, stream};
@@ -157,6 +157,7 @@ where
             gone: memory.gone.clone(),
             closed: context.windows.closed(store, now).await?,
             desired: desired(store, running.process.waits_on()).await?,
+            unusable: unusable(store, running.process.goes_to()).await?,
         };
         let next = running.process.next(now, &around);
         if !next.events.is_empty() {
@@ -222,6 +223,20 @@ async fn desired(store: &Store, stack: Option<StackId>) -> Result<BTreeMap<Stack
     Ok(store.desired_digest(stack).await?.map(|digest| (stack, digest)).into_iter().collect())
 }
 
+/// Which of these stacks are being deleted, or were; none where that cannot be read.
+async fn gone(store: &Store, stacks: Vec<StackId>) -> HashSet<StackId> {
+    store.gone_among(&stacks).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "which stacks are gone cannot be read; they count as they are");
+        HashSet::new()
+    })
+}
+
+/// Why nothing is brought to a release any more.
+async fn unusable(store: &Store, release: Option<ReleaseId>) -> Result<Option<Reason>, StoreError> {
+    let Some(release) = release else { return Ok(None) };
+    Ok(store.release(release).await?.and_then(|release| release.usable().err()))
+}
+
 /// Whether a process has nothing to do for a while. A rollout stays in memory: its log is long, and people look
 /// at it.
 fn sleeps<P: Process>(next: &Next<P::Event>, memory: &Memory, now: Timestamp) -> bool {
@@ -284,13 +299,21 @@ fn act<P: Asks>(
                 memory.asking = true;
                 let (context, reports) = (context.clone(), reports.clone());
                 tokio::spawn(async move {
-                    let samples = drive::probe(&context, stacks).await;
+                    let mut samples = drive::probe(&context, stacks).await;
+                    if P::KIND == ProcessKind::Rollout {
+                        // What was taken away meanwhile says nothing of a release.
+                        let down = samples.iter().filter(|s| s.down.is_some()).map(|s| s.stack);
+                        let gone = gone(&context.store, down.collect()).await;
+                        samples.retain(|sample| !gone.contains(&sample.stack));
+                    }
                     let _ = reports.send(Report::Probed { wave, samples }).await;
                 });
             }
-            Effect::Measure(of) if memory.measuring.insert(of.check) => {
+            Effect::Measure(mut of) if memory.measuring.insert(of.check) => {
                 let (context, reports) = (context.clone(), reports.clone());
                 tokio::spawn(async move {
+                    let gone = gone(&context.store, of.subjects.iter().map(|s| s.stack).collect()).await;
+                    of.subjects.retain(|subject| !gone.contains(&subject.stack));
                     let reading = measure::take(&context, &of).await;
                     let _ = reports.send(Report::Measured(of, reading)).await;
                 });

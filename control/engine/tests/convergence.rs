@@ -21,6 +21,7 @@ use store::FleetFilter;
 on_both!(
     whoever_joined_late_is_on_the_list_with_a_reason,
     an_onboarding_that_a_rollout_overtook_is_not_forgotten,
+    an_onboarding_that_is_tried_again_is_born_on_what_is_live_by_then,
     by_hand_nothing_happens_until_somebody_says_so,
     the_queue_brings_everybody_there_in_small_batches,
     too_many_failures_stop_the_queue_until_somebody_lets_it_go_on,
@@ -125,16 +126,17 @@ async fn whoever_joined_late_is_on_the_list_with_a_reason(db: Db) {
     assert!(line(&app, "silo-eve").await.reason.is_none(), "and nothing is said of it any more");
 }
 
-async fn an_onboarding_that_a_rollout_overtook_is_not_forgotten(db: Db) {
+/// A rollout that one of its two stacks halts and that goes on once that is mended; `eve` signs up while it is halted,
+/// and the driver has begun to make her stack when it ends: what became of that by then is told by `fate`.
+async fn signed_up_in_a_halt(db: Db, fate: Fate) -> TestApp {
     let app = TestApp::with(db, &["1.0.0", "1.1.0"], |_| Fate::Succeed).await;
     silos(&app, &["cyd"]).await;
     app.strategy("Strict", &TOLERANT.replace("100%\",\"mode", "0\",\"mode")).await;
-    // cyd fails until it is mended; eve's creation cannot begin before the rollout has ended.
     let (broken, early) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(true)));
     let (b, e) = (broken.clone(), early.clone());
     app.driver.follow(move |c| match c.name.as_str() {
         "silo-cyd" if b.load(Ordering::SeqCst) => Fate::Fail { retryable: false },
-        "silo-eve" if e.load(Ordering::SeqCst) => Fate::Fail { retryable: true },
+        "silo-eve" if e.load(Ordering::SeqCst) => fate.clone(),
         _ => Fate::Succeed,
     });
     let id = app.rollout("1.1.0", "Strict").await;
@@ -151,14 +153,26 @@ async fn an_onboarding_that_a_rollout_overtook_is_not_forgotten(db: Db) {
     })
     .await;
     early.store(false, Ordering::SeqCst);
+    app.driver.finish();
     in_time(&app, "eve is active", async || {
         app.store.tenant(eve).await.unwrap().unwrap().state == TenantState::Active
     })
     .await;
+    app
+}
+
+async fn an_onboarding_that_a_rollout_overtook_is_not_forgotten(db: Db) {
+    let app = signed_up_in_a_halt(db, Fate::Hang).await;
     let eve = line(&app, "silo-eve").await;
-    assert_eq!(eve.row.version.as_deref(), Some("1.0.0"), "it was placed before the rollout ended");
+    assert_eq!(eve.row.version.as_deref(), Some("1.0.0"), "it was begun before the rollout ended");
     assert_eq!(eve.row.desired.as_deref(), Some("1.1.0"), "and nobody has forgotten it (law 1)");
     assert_eq!(eve.row.why, Why::Superseded);
+}
+
+async fn an_onboarding_that_is_tried_again_is_born_on_what_is_live_by_then(db: Db) {
+    let app = signed_up_in_a_halt(db, Fate::Fail { retryable: true }).await;
+    let line = line(&app, "silo-eve").await;
+    assert_eq!((line.row.version.as_deref(), line.row.why), (Some("1.1.0"), Why::InSync));
 }
 
 async fn by_hand_nothing_happens_until_somebody_says_so(db: Db) {

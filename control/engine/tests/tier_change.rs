@@ -23,6 +23,8 @@ on_both!(
     a_tenant_moves_back_and_forth,
     what_cannot_be_is_refused,
     a_release_in_the_hold_reaches_both_places,
+    a_move_that_is_tried_again_takes_nobody_back,
+    a_pool_stays_while_somebody_may_go_back_to_it,
     hooks_are_programs,
     hooks_are_addresses,
 );
@@ -353,4 +355,55 @@ async fn hooks_are_addresses(db: Db) {
         (&body["from"][0]["name"], &body["to"][0]["name"]),
         (&"silo-ada".into(), &"pool-basic-local-1".into())
     );
+}
+
+async fn a_move_that_is_tried_again_takes_nobody_back(db: Db) {
+    let broken = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let breaks = broken.clone();
+    let app = TestApp::with(db, &["1.0.0", "1.1.0"], move |change| {
+        match change.name.starts_with("pool-") && breaks.load(std::sync::atomic::Ordering::SeqCst) {
+            true => Fate::Fail { retryable: false },
+            false => Fate::Succeed,
+        }
+    })
+    .await;
+    let ada = app.tenant("ada", "premium").await;
+    app.active(ada).await;
+    let id = app.service.change_tier(&app.admin, ada, &to("basic")).await.unwrap();
+    app.until(id, "failed").await;
+    broken.store(false, std::sync::atomic::Ordering::SeqCst);
+    // Somebody else makes the pool meanwhile, and a release reaches it.
+    let bob = app.tenant("bob", "basic").await;
+    app.active(bob).await;
+    let rollout = app.rollout("1.1.0", "At once").await;
+    app.until(rollout, "succeeded").await;
+    app.service.retry_tenant(&app.admin, ada).await.unwrap();
+    until(&app, ada, Stage::Holding).await;
+    let pool = "pool-basic-local-1";
+    assert_eq!(serving(&app, "ada").await, pool);
+    let versions: Vec<_> = app.driver.history().into_iter().filter(|(name, _)| name == pool).collect();
+    assert_eq!(versions.last().unwrap().1.as_deref(), Some("1.1.0"), "{versions:?}");
+    assert_eq!(versions.iter().filter(|(_, v)| v.as_deref() == Some("1.1.0")).count(), 1, "{versions:?}");
+}
+
+async fn a_pool_stays_while_somebody_may_go_back_to_it(db: Db) {
+    let app = TestApp::with(db, &["1.0.0"], |_| Fate::Succeed).await;
+    let ada = app.tenant("ada", "basic").await;
+    app.active(ada).await;
+    app.service.change_tier(&app.admin, ada, &to("premium")).await.unwrap();
+    until(&app, ada, Stage::Holding).await;
+    let pool = app.store.stacks().await.unwrap().into_iter().find(|s| s.name.starts_with("pool-")).unwrap();
+    let draining = service::PoolForm { state: Some("draining".into()), ..service::PoolForm::default() };
+    app.service.edit_pool(&app.admin, pool.id, &draining).await.unwrap();
+    let refused = app.service.remove_pool(&app.admin, pool.id).await.unwrap_err();
+    assert_eq!(refused.code(), "kept_for_return");
+    app.service.finish_tier_change(&app.admin, ada).await.unwrap();
+    until(&app, ada, Stage::Completed).await;
+    app.service.remove_pool(&app.admin, pool.id).await.unwrap();
+    let begin = Instant::now();
+    while app.driver.running().contains_key(&pool.name) {
+        assert!(begin.elapsed() < Duration::from_secs(30), "it is not taken away");
+        app.pass(200);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }

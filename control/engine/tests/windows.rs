@@ -7,10 +7,11 @@ mod common;
 use common::{Db, TestApp, eventually, on_both};
 use domain::process::ProcessKind;
 use domain::rollout::Command;
+use domain::tier_change::Stage;
 use domain::window::{LocalTime, Zone};
 use domain::{ProcessId, Span, StackId, Timestamp};
 use drivers::scripted::Fate;
-use service::{HoldForm, WindowForm};
+use service::{HoldForm, TierChangeForm, TierForm, WindowForm};
 use std::sync::atomic::Ordering;
 
 on_both!(
@@ -21,6 +22,8 @@ on_both!(
     a_freeze_does_not_stop_the_way_back_nor_a_new_tenant,
     a_held_stack_stays_where_it_is_until_its_hold_ends,
     a_repair_that_was_overtaken_while_it_waited_changes_nothing,
+    a_repair_to_a_version_that_was_marked_while_it_waited_changes_nothing,
+    a_move_that_waited_goes_to_what_is_live_by_then,
 );
 
 const HOUR: i64 = 3_600_000;
@@ -310,4 +313,60 @@ async fn a_repair_that_was_overtaken_while_it_waited_changes_nothing(db: Db) {
     app.service.converge(&app.admin, cyd).await.unwrap();
     app.run(&["1.2.0"; 2]).await;
     assert_eq!(app.store.processes(ProcessKind::Repair, None, None, 9).await.unwrap().len(), 2);
+}
+
+async fn a_repair_to_a_version_that_was_marked_while_it_waited_changes_nothing(db: Db) {
+    let app = TestApp::with(db, &["1.0.0", "1.1.0"], |_| Fate::Succeed).await;
+    fleet(&app, 0).await;
+    let freeze = window(&app, "freeze", "tenant:cyd", now(&app), 10).await;
+    let first = app.rollout("1.1.0", "Patient").await;
+    app.until(first, "succeeded").await;
+    let cyd = stack(&app, "cyd").await;
+    let repair = app.service.converge(&app.admin, cyd).await.unwrap();
+    app.until(repair, "waiting").await;
+    app.service.mark_release(&app.admin, "1.1.0", true, "it loses orders").await.unwrap();
+    app.service.delete_window(&app.admin, freeze).await.unwrap();
+    app.until(repair, "failed").await;
+    let row = app.store.process(repair).await.unwrap().unwrap();
+    assert!(row.summary.sentence.contains("marked as bad"), "{}", row.summary.sentence);
+    assert_eq!(app.versions().await, ["1.0.0", "1.1.0"]);
+}
+
+async fn a_move_that_waited_goes_to_what_is_live_by_then(db: Db) {
+    let app = TestApp::with(db, &["1.0.0", "1.1.0"], |_| Fate::Succeed).await;
+    fleet(&app, HOUR).await;
+    let mut parameters = service::default_parameters();
+    parameters[0].value = domain::parameter::Value::Integer(99);
+    let gold = TierForm {
+        name: "Gold".into(),
+        model: "silo".into(),
+        signup: "closed".into(),
+        regions: "local".into(),
+        parameters: Some(parameters),
+        pool_capacity: "10".into(),
+        ..TierForm::default()
+    };
+    app.tier("gold", gold).await;
+    let freeze = window(&app, "freeze", "tenant:cyd", now(&app), 10).await;
+    let own = stack(&app, "cyd").await;
+    let cyd = app.store.tenants_of(own).await.unwrap()[0].id;
+    let form = TierChangeForm { tier: "gold".into(), hold: "24 h".into(), comment: "more room".into() };
+    let change = app.service.change_tier(&app.admin, cyd, &form).await.unwrap();
+    app.until(change, "waiting").await;
+    // A release goes out meanwhile, and somebody lets it reach this stack, too.
+    let rollout = app.rollout("1.1.0", "Patient").await;
+    is_blocked(&app, rollout, "cyd").await;
+    app.service.override_windows(&app.admin, own, "it mends their bug").await.unwrap();
+    app.until(rollout, "succeeded").await;
+    app.service.delete_window(&app.admin, freeze).await.unwrap();
+    app.pass(2 * 60_000);
+    eventually("it has the new tier", || async {
+        app.pass(200);
+        app.service.tier_change(&app.admin, cyd).await.unwrap().change.stage == Stage::Holding
+    })
+    .await;
+    assert_eq!(app.versions().await, ["1.1.0", "1.1.0"]);
+    let own: Vec<_> = app.driver.history().into_iter().filter(|(name, _)| name == "silo-cyd").collect();
+    let versions: Vec<_> = own.iter().filter_map(|(_, version)| version.as_deref()).collect();
+    assert_eq!(versions, ["1.0.0", "1.1.0", "1.1.0"], "never back to what was live when it began to wait");
 }

@@ -240,6 +240,13 @@ impl Service {
             let text = format!("{} still serves {}{more}", row.name, names.join(", "));
             return Err(Error::refused("not_empty", text));
         }
+        if row.tenants > 0 {
+            let text = format!(
+                "{} is what a tenant would go back to; wait until its change of tier is over, or end its hold",
+                row.name
+            );
+            return Err(Error::refused("kept_for_return", text));
+        }
         let started = work::Event::Started {
             title: format!("Removal of {}", row.name),
             job: Job::Retire,

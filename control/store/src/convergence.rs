@@ -5,6 +5,7 @@
 
 use crate::events::escape;
 use crate::sql::{Arg, Row, args, values};
+use crate::stacks::doomed;
 use crate::{Store, StoreError, Tx};
 use domain::drift::Drift;
 use domain::fleet::Why;
@@ -113,13 +114,19 @@ const FROM: &str = "from stacks s join tiers tr on tr.id = s.tier
     left join drifts x on x.stack = s.id and x.state = 'drifted'
     left join catchups q on q.stack = s.id";
 
-const COLUMNS: &str = "s.id, s.name, s.kind, tr.key, s.region, s.version, s.tier_revision, dc.version, dc.tier_revision,
-    coalesce(s.down, x.reason, s.left_out, s.reason), coalesce(s.behind_since, s.changed_at),
-    (select count(*) from tenant_stacks ts where ts.stack = s.id and ts.part = 'serving'),
-    cast(case when s.operation is null then 0 else 1 end as bigint),
-    cast(case when exists (select 1 from processes p where p.subject = s.id and p.ended_at is null) then 1 else 0 end as bigint),
-    x.found, cast(case when q.aim = s.desired then q.tries else 0 end as bigint),
-    case when q.aim = s.desired then q.next_at end, q.batch, q.asked_at, q.asked_by";
+// A stack that is being deleted is somebody's business, though a deletion failed.
+fn columns() -> String {
+    format!(
+        "s.id, s.name, s.kind, tr.key, s.region, s.version, s.tier_revision, dc.version, dc.tier_revision,
+         coalesce(s.down, x.reason, s.left_out, s.reason), coalesce(s.behind_since, s.changed_at),
+         (select count(*) from tenant_stacks ts where ts.stack = s.id and ts.part = 'serving'),
+         cast(case when s.operation is null then 0 else 1 end as bigint),
+         cast(case when exists (select 1 from processes p where p.subject = s.id and p.ended_at is null) or {} then 1 else 0 end as bigint),
+         x.found, cast(case when q.aim = s.desired then q.tries else 0 end as bigint),
+         case when q.aim = s.desired then q.next_at end, q.batch, q.asked_at, q.asked_by",
+        doomed("s.id")
+    )
+}
 
 impl FleetFilter {
     /// Only these stacks: the conditions, and what they bind.
@@ -165,7 +172,8 @@ impl Store {
             ("s.name > $6".to_owned(), "s.name".to_owned())
         };
         let sql = format!(
-            "select {COLUMNS}, {}, {rank}, {since} {FROM} {conditions} and {begin} order by {order} limit $7",
+            "select {}, {}, {rank}, {since} {FROM} {conditions} and {begin} order by {order} limit $7",
+            columns(),
             why()
         );
         let rows = self.fetch(&sql, bound).await?;
@@ -178,7 +186,8 @@ impl Store {
     /// The database failed.
     pub async fn fleet_row(&self, stack: StackId) -> Result<Option<FleetRow>, StoreError> {
         let sql = format!(
-            "select {COLUMNS}, {}, cast(0 as bigint), cast(0 as bigint) {FROM} where s.status in ('live', 'failed') and s.id = $1",
+            "select {}, {}, cast(0 as bigint), cast(0 as bigint) {FROM} where s.status in ('live', 'failed') and s.id = $1",
+            columns(),
             why()
         );
         self.fetch_one(&sql, args![stack.to_string()]).await?.map(|row| fleet_row(&row, false)).transpose()

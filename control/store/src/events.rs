@@ -62,8 +62,7 @@ pub struct ActivityFilter {
     pub limit: u32,
 }
 
-const HEADLINES: &str =
-    "and kind not in ('sampled','measured','operation_accepted','operation_started','operation_succeeded')";
+const HEADLINES: &str = "and kind not in ('sampled','measured','operation_accepted','operation_started','operation_succeeded','place_lapsed')";
 
 impl Tx {
     /// Appends events to a stream, after the `after` that are there.

@@ -25,14 +25,17 @@ impl Tx {
 }
 
 impl Store {
-    /// The tenant behind a link: one that was sent and has not ended, or the one of its registration.
+    /// The tenant behind a link: one that was sent and has not ended, or the one of its registration as long as
+    /// whoever registered administers it and no other was sent.
     ///
     /// # Errors
     /// The database failed.
     pub async fn tenant_by_link(&self, hash: &str, now: Timestamp) -> Result<Option<TenantId>, StoreError> {
         let sql = "select tenant from portal_links where hash = $1 and ends_at > $2
                    union all select s.tenant from signup_links l join signups s on s.id = l.signup
-                   where l.hash = $1 and s.tenant is not null";
+                   join tenants t on t.id = s.tenant
+                   where l.hash = $1 and lower(t.email) = lower(s.email)
+                     and not exists (select 1 from portal_links p where p.tenant = s.tenant)";
         self.fetch_one(sql, args![hash, now]).await?.map(|row| row.parse(0)).transpose()
     }
 

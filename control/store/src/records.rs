@@ -1,9 +1,11 @@
 //! What is written beside events, in bulk by kind: a batch of 500 operations is a handful of statements.
 
 use crate::sql::{Arg, args, values};
+use crate::stacks::doomed;
 use crate::{Conflict, PLACES, StoreError, Tx};
 use domain::process::{GateRow, Mail, OperationKind, Outcome, Record};
 use domain::stack::Stack;
+use domain::tenant::TenantState;
 use domain::{Configuration, OperationId, ProcessId, Reason, StackId, Timestamp};
 use std::collections::BTreeMap;
 
@@ -132,16 +134,18 @@ impl Tx {
             "update stacks set operation = v.column2, desired = coalesce(v.column3, desired), left_out = null, left_code = null,
                     status = case when v.column3 is null then 'deleting' else status end
              from (values {}) as v where stacks.id = v.column1 and stacks.operation is null
-               and (v.column3 is null or stacks.status not in ('deleting', 'deleted'))",
-            values(n, 3)
+               and (v.column3 is null or stacks.status not in ('deleting', 'deleted') and not {})",
+            values(n, 3),
+            doomed("stacks.id")
         );
         if self.execute(&sql, bound).await? == n as u64 {
             return Ok(());
         }
         let sql = format!(
             "select s.id from stacks s join (values {}) as v on v.column1 = s.id
-             where s.status in ('deleting', 'deleted') and v.column2 <> 'delete'",
-            values(n, 2)
+             where (s.status in ('deleting', 'deleted') or {}) and v.column2 <> 'delete'",
+            values(n, 2),
+            doomed("s.id")
         );
         let bound = chunk.iter().flat_map(|s| args![s.stack.to_string(), s.kind.word()]).collect();
         let gone =
@@ -261,7 +265,11 @@ impl Tx {
             Record::Tenant { tenant, state, reason } => {
                 let reason = reason.as_ref().map(erased::Json::json);
                 let sql = "update tenants set state = $2, reason = $3 where id = $1";
-                self.execute(sql, args![tenant.to_string(), state.word(), reason]).await.map(drop)
+                self.execute(sql, args![tenant.to_string(), state.word(), reason]).await?;
+                match state {
+                    TenantState::Offboarded => self.forget_own_window(*tenant).await,
+                    _ => Ok(()),
+                }
             }
             Record::Identity { tenant, access } => self.identity(*tenant, access.as_deref()).await,
             Record::Live { release, tiers } => {

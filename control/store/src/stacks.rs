@@ -78,6 +78,11 @@ pub struct ServedBy {
 /// A tenant inside a stack: id, slug, tags, overrides as JSON.
 type Inside = (TenantId, Slug, Vec<Tag>, String);
 
+/// Whether a deletion of the stack was begun: from then on nothing but a deletion works on it, though one may fail.
+pub(crate) fn doomed(stack: &str) -> String {
+    format!("exists (select 1 from operations gone where gone.stack = {stack} and gone.kind = 'delete')")
+}
+
 const STACK: &str = "s.id, s.name, s.kind, s.tier, s.region, s.driver, s.components, s.status, s.reason, s.outputs,
                      s.operation, s.changed_at, c.body from stacks s left join configurations c on c.digest = s.actual";
 
@@ -109,6 +114,27 @@ impl Store {
              order by s.kind desc"
         );
         self.fetch(&sql, args![tenant.to_string()]).await?.iter().map(stack).collect()
+    }
+
+    /// Those of these stacks that are being deleted, or were.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn gone_among(&self, stacks: &[StackId]) -> Result<HashSet<StackId>, StoreError> {
+        let mut gone = HashSet::new();
+        for chunk in stacks.chunks(400) {
+            let sql = format!(
+                "select s.id from (values {}) as v join stacks s on s.id = v.column1
+                 where s.status in ('deleting', 'deleted') or {}",
+                values(chunk.len(), 1),
+                doomed("s.id")
+            );
+            let bound = chunk.iter().flat_map(|id| args![id.to_string()]).collect();
+            for row in self.fetch(&sql, bound).await? {
+                gone.insert(row.parse(0)?);
+            }
+        }
+        Ok(gone)
     }
 
     /// Stacks that are not deleted, by name. Their tenants are left out.
@@ -203,7 +229,8 @@ impl Store {
              join tiers tr on tr.id = x.tier
              left join configurations d on x.actual is null and d.digest = x.desired
              left join holds h on h.stack = x.id and h.ended_at is null
-             where x.status not in ('deleted', 'deleting') {} order by x.name",
+             where x.status not in ('deleted', 'deleting') and not {} {} order by x.name",
+            doomed("x.id"),
             one("x.id")
         );
         let sql = sql.replace("c.body from", "c.body as body, s.actual, s.desired, s.down from");

@@ -48,6 +48,14 @@ impl Tx {
         Ok(found)
     }
 
+    /// Takes away the window that a tenant chose, when it has left.
+    pub(crate) async fn forget_own_window(&mut self, tenant: TenantId) -> Result<(), StoreError> {
+        if self.execute("delete from windows where tenant = $1", args![tenant.to_string()]).await? > 0 {
+            self.turn_calendar().await?;
+        }
+        Ok(())
+    }
+
     /// Adds a hold, or changes its end and what it says; `told` if its owner need not be told before it ends.
     ///
     /// # Errors

@@ -23,6 +23,13 @@ impl Onboarding {
                 Run::Waiting { .. } if around.busy.contains(&stack.id) => {
                     next.wake_at = Some(now + Span::seconds(2))
                 }
+                // What is live may be another by now, or be marked as bad.
+                Run::Waiting { .. } if !crate::process::is_fresh(self.placed_at, now) => {
+                    if !self.is_in_flight() {
+                        next.events.push(Event::PlaceLapsed);
+                        return;
+                    }
+                }
                 Run::Waiting { attempts, .. } => {
                     let attempt = attempts + 1;
                     let operation = OperationId::derive(self.id, stack.id, 0, attempt);
@@ -48,7 +55,7 @@ impl Onboarding {
         if let Some(reason) = failed {
             let starting = |e: &Event| matches!(e, Event::OperationStarted { .. });
             next.events.retain(|e| !starting(e));
-            if !self.stacks.iter().any(|(_, run)| matches!(run, Run::Started { .. })) {
+            if !self.is_in_flight() {
                 next.events.push(Event::Failed { reason });
             }
             return;
@@ -56,6 +63,11 @@ impl Onboarding {
         if self.stacks.iter().all(|(_, run)| good(run)) {
             next.events.push(Event::Admitted);
         }
+    }
+
+    /// Whether an operation of it is under way.
+    pub(super) fn is_in_flight(&self) -> bool {
+        self.stacks.iter().any(|(_, run)| matches!(run, Run::Started { .. }))
     }
 
     pub(super) fn find(&self, operation: OperationId) -> Option<usize> {

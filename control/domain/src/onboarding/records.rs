@@ -48,7 +48,7 @@ impl Onboarding {
             ],
             Event::Abandoned { .. } => vec![tenant(TenantState::Failed, None)],
             Event::Identity(event) => self.identity_records(event),
-            Event::Admitted => vec![],
+            Event::PlaceLapsed | Event::Admitted => vec![],
             Event::Completed => vec![
                 tenant(TenantState::Active, None),
                 Record::Mail(Mail {

@@ -8,6 +8,7 @@ pub(super) const fn kind(event: &Event) -> &'static str {
         Event::Started { .. } => "started",
         Event::Placed { .. } => "placed",
         Event::PlaceRefused { .. } => "place_refused",
+        Event::PlaceLapsed => "place_lapsed",
         Event::OperationStarted { .. } => "operation_started",
         Event::OperationAccepted { .. } => "operation_accepted",
         Event::OperationTroubled { .. } => "operation_troubled",
@@ -32,6 +33,7 @@ impl Onboarding {
                 format!("{name} is placed on {}", names.join(", "))
             }
             Event::PlaceRefused { reason, .. } => format!("{name} waits for a place: {}", reason.sentence),
+            Event::PlaceLapsed => format!("Where {name} goes is looked at anew"),
             Event::OperationStarted { stack, attempt, .. } => {
                 format!(
                     "Creating {} (attempt {attempt})",

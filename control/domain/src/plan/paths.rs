@@ -80,12 +80,16 @@ impl Plan {
     }
 
     /// Notes that this plan takes over from `former`: what that had changed goes straight to the target, and a way back
-    /// leads to where it was before both.
+    /// leads to where it was before both. Where the former was a way back itself, that is where it led: what it led
+    /// away from is no place to go back to.
     pub fn take_over(&mut self, former: &Rollout) {
         let mut homes: BTreeMap<_, &Configuration> = BTreeMap::new();
         for (planned, wave) in former.plan.waves.iter().zip(&former.waves) {
             for (step, state) in planned.steps.iter().zip(&wave.steps) {
-                let home = step.back_to().filter(|_| former.is_away(step, state));
+                let home = match former.leads_back() {
+                    true => Some(&step.to),
+                    false => step.back_to().filter(|_| former.is_away(step, state)),
+                };
                 homes.extend(home.and_then(|d| Some((step.stack, former.plan.configurations.get(d)?))));
             }
         }

@@ -401,14 +401,7 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
             let why = if comment.is_empty() { String::new() } else { format!(": “{comment}”") };
             let reason = Reason::new("taken_back", format!("{} took it back{why}", by.name));
             let state = &mut rollout.waves[*wave].steps[*step];
-            // What failed on its way back, or was held, is tried once more.
-            match &state.undo {
-                Run::Failed { attempts, .. } => {
-                    state.undo = Run::Waiting { attempts: *attempts, retry: None }
-                }
-                Run::Skipped { .. } => state.undo = Run::WAITING,
-                Run::Waiting { .. } | Run::Started { .. } | Run::Succeeded { .. } | Run::Unchanged => {}
-            }
+            undo_again(state);
             state.recalled = Some(reason);
         }
         Event::Halted { reason } => {
@@ -429,11 +422,7 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
         Event::RollbackStarted { reason, .. } => {
             rollout.state = State::RollingBack { reason: reason.clone() };
             // Who could not go back alone is tried once more with the others.
-            for state in rollout.waves.iter_mut().flat_map(|w| &mut w.steps) {
-                if let Run::Failed { attempts, .. } = state.undo {
-                    state.undo = Run::Waiting { attempts, retry: None };
-                }
-            }
+            rollout.waves.iter_mut().flat_map(|w| &mut w.steps).for_each(undo_again);
         }
         Event::RolledBack { failed } => {
             if let State::RollingBack { reason } = &rollout.state {
@@ -451,6 +440,15 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
         Event::Aborted { reason, .. } => rollout.state = State::Aborted { reason: reason.clone(), at },
     }
     Ok(())
+}
+
+/// What failed on its way back, or was held, is tried once more; who is still held is left out anew.
+fn undo_again(state: &mut StepState) {
+    match &state.undo {
+        Run::Failed { attempts, .. } => state.undo = Run::Waiting { attempts: *attempts, retry: None },
+        Run::Skipped { .. } => state.undo = Run::WAITING,
+        Run::Waiting { .. } | Run::Started { .. } | Run::Succeeded { .. } | Run::Unchanged => {}
+    }
 }
 
 /// The checks of a gate that its wave's drivers measure, by their places.

@@ -412,11 +412,15 @@ impl Rollout {
 
     /// Whether the way back has something to do for this step: it changed, or nobody knows what it runs.
     fn needs_undo(step: &Step, state: &StepState) -> bool {
-        let Some(home) = step.back_to().filter(|home| **home != step.to) else { return false };
+        let Some(home) = step.back_to() else { return false };
         // It came from a version in between, which is no place to stay.
         let away = step.from.as_ref() != Some(home);
+        let leads_home = *home == step.to;
+        if leads_home && !away {
+            return false;
+        }
         match &state.run {
-            Run::Succeeded { .. } => true,
+            Run::Succeeded { .. } => !leads_home,
             Run::Failed { running, .. } => running.as_ref() != Some(home),
             // An attempt that failed and waits to be repeated may have changed it half-way.
             Run::Waiting { attempts, .. } => *attempts > 0 || away,

@@ -81,7 +81,9 @@ fn wave_running(
 ) {
     let spec = &rollout.plan.waves[wave].spec;
     let states = &rollout.waves[wave].steps;
-    let failed = states.iter().filter(|s| matches!(s.run, Run::Failed { .. })).count();
+    // One that was taken back is on the catch-up list, and the others go on.
+    let failed =
+        states.iter().filter(|s| matches!(s.run, Run::Failed { .. }) && s.recalled.is_none()).count();
     let flying = states.iter().filter(|s| matches!(s.run, Run::Started { .. })).count();
     let changing = rollout.changing(wave);
     let tolerated = spec.tolerance.of(changing);

@@ -262,12 +262,11 @@ fn due_at(
     }
     let planned = &rollout.plan.waves[wave];
     let steps = planned.steps.iter().zip(&rollout.waves[wave].steps);
-    let there = |change: &Change, run: &Run, runs_something: bool| match (entry, run) {
-        (true, Run::Waiting { .. }) => *change == Change::Update && runs_something,
-        (false, Run::Succeeded { .. }) => true,
+    let subjects = steps.filter(|(step, state)| match (entry, &state.run) {
+        (true, Run::Waiting { .. }) => step.change == Change::Update && step.from.is_some(),
+        (false, Run::Succeeded { .. }) => state.recalled.is_none(),
         (true | false, _) => false,
-    };
-    let subjects = steps.filter(|(step, state)| there(&step.change, &state.run, step.from.is_some()));
+    });
     let subjects = subjects.map(|(step, _)| Subject {
         stack: step.stack,
         name: step.name.clone(),

@@ -15,8 +15,13 @@ impl TierChange {
             Event::Placed { stacks, in_place } if self.stage == Stage::Placing && !stacks.is_empty() => {
                 self.stacks.clone_from(stacks);
                 self.in_place = *in_place;
+                self.placed_at = Some(at);
                 self.refused = None;
                 self.stage = Stage::Provisioning;
+            }
+            Event::PlaceLapsed if self.stage == Stage::Provisioning && goes_on && !self.is_in_flight() => {
+                self.waits = None;
+                self.stage = Stage::Placing;
             }
             Event::PlaceRefused { reason, retry_at } if self.stage == Stage::Placing => {
                 self.refused = Some((*retry_at, reason.clone()));
@@ -46,6 +51,7 @@ impl TierChange {
             Event::OperationFailed { operation, reason, retry_at, running } => {
                 let key = self.find(*operation).ok_or_else(misfit)?;
                 self.turn(key, |run| run.failed(reason, *retry_at, running.as_ref(), at))?;
+                self.placed_at = None;
             }
             Event::Hook(event) if self.due() == Some(event.point()) => {
                 let step = self.hook(event.point()).after(event).ok_or_else(misfit)?;
@@ -109,6 +115,7 @@ impl TierChange {
             }
             Event::Placed { .. }
             | Event::PlaceRefused { .. }
+            | Event::PlaceLapsed
             | Event::Waiting { .. }
             | Event::OperationStarted { .. }
             | Event::Hook(_)

@@ -168,6 +168,8 @@ pub enum Event {
         /// Not tried again before.
         retry_at: Timestamp,
     },
+    /// Its place may not be right any more: it was found a while ago, or an operation failed since. It is looked for anew.
+    PlaceLapsed,
     /// An operation waits because its stack is closed.
     Waiting {
         /// Why: `held`, `frozen` or `outside_window`.
@@ -309,6 +311,8 @@ pub struct TierChange {
     pub refused: Option<(Timestamp, Reason)>,
     /// The stacks of the new tier.
     pub stacks: Vec<PlacedStack>,
+    /// When they were found; `None` once an operation has failed since.
+    pub placed_at: Option<Timestamp>,
     /// Whether that is the tenant's own stack, updated where it is.
     pub in_place: bool,
     /// What the tenant's own stack goes back to.
@@ -492,6 +496,7 @@ impl Process for TierChange {
             failed: None,
             refused: None,
             stacks: vec![],
+            placed_at: None,
             in_place: false,
             back: None,
             runs: BTreeMap::new(),

@@ -124,6 +124,13 @@ impl TierChange {
                             next.events.push(Event::Waiting { reason, until });
                         }
                     }
+                    // What is live may be another by now, or be marked as bad.
+                    None if leg == Leg::There && !process::is_fresh(self.placed_at, now) => {
+                        if !self.is_in_flight() {
+                            next.events = vec![Event::PlaceLapsed];
+                            return;
+                        }
+                    }
                     None => {
                         let attempt = attempts + 1;
                         let operation = OperationId::derive(self.id, stack, leg.phase(), attempt);

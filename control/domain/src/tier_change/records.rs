@@ -76,6 +76,7 @@ impl TierChange {
             })],
             Event::Started(_)
             | Event::PlaceRefused { .. }
+            | Event::PlaceLapsed
             | Event::Waiting { .. }
             | Event::Hook(_)
             | Event::Measured

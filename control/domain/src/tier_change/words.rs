@@ -10,6 +10,7 @@ pub(super) const fn kind(event: &Event) -> &'static str {
         Event::Started(_) => "started",
         Event::Placed { .. } => "placed",
         Event::PlaceRefused { .. } => "place_refused",
+        Event::PlaceLapsed => "place_lapsed",
         Event::Waiting { .. } => "waiting",
         Event::OperationStarted { .. } => "operation_started",
         Event::OperationAccepted { .. } => "operation_accepted",
@@ -47,6 +48,7 @@ impl TierChange {
             }
             Event::Placed { stacks, in_place: false } => format!("{name} gets a place on {}", names(stacks)),
             Event::PlaceRefused { reason, .. } => format!("{name} waits for a place: {}", reason.sentence),
+            Event::PlaceLapsed => format!("Where {name} goes is looked at anew"),
             Event::Waiting { reason, .. } => format!("The move of {name} waits, {}", reason.sentence),
             Event::OperationStarted { stack, leg, attempt, .. } => {
                 let doing = match (leg, self.in_place) {

@@ -11,7 +11,7 @@ use domain::rollout::Rollout;
 use domain::stack::{Stack, StackKind, silo_name};
 use domain::tenant::Tenant;
 use domain::tier::DeploymentModel;
-use domain::tier_change::{Event, Stage, TierChange};
+use domain::tier_change::{Event, Leg, Stage, TierChange};
 use domain::{Actor, ProcessId, Reason};
 use store::{Running, Store, StoreError};
 
@@ -42,17 +42,40 @@ async fn in_turn(
         Err(reason) => return Ok(Answer::Refused(reason)),
     };
     let own = store.stacks_of(brief.tenant).await?;
-    let (stacks, joins, in_place) = match place.stays_in(&own) {
+    // Looked for anew, it stays what it was: new stacks, or the tenant's own.
+    let change_of = &change.process;
+    let known: Vec<_> =
+        change_of.stacks.iter().map(|s| (s.clone(), change_of.run(Leg::There, s.id).clone())).collect();
+    let stays = place.stays_in(&own).filter(|_| known.is_empty() || change_of.in_place);
+    if change_of.in_place && stays.is_none() {
+        let sentence =
+            "the tenant's own stack cannot take the new tier where it is any more; undo the change";
+        return Ok(Answer::Refused(Reason::new("not_in_place", sentence)));
+    }
+    let (stacks, joins, in_place) = match stays {
         // What the rollout has planned for the stack is for its former tier.
         Some(_) if latest.is_some() => {
             let sentence =
                 "a rollout is on its way; the tenant's own stack changes its tier when that has ended";
             return Ok(Answer::Refused(Reason::new("rollout_open", sentence)));
         }
+        // Nobody is brought to a version that somebody warns of.
+        Some(stack) if stack.actual.as_ref().is_none_or(|runs| runs.release != place.ground.release.id) => {
+            match place.ground.release.usable() {
+                Ok(()) => (vec![place.updated(stack)], vec![], true),
+                Err(reason) => return Ok(Answer::Refused(reason)),
+            }
+        }
         Some(stack) => (vec![place.updated(stack)], vec![], true),
         None => {
-            place.silo = free_silo(store, &place.tenant).await?;
-            match place.find(store, latest.as_ref().map(|running| &running.process)).await? {
+            let rollout = latest.as_ref().map(|running| &running.process);
+            let found = if known.is_empty() {
+                place.silo = free_silo(store, &place.tenant).await?;
+                place.find(store, rollout).await?
+            } else {
+                place.again(store, rollout, &known).await?
+            };
+            match found {
                 Ok((stacks, joins)) => (stacks, joins, false),
                 Err(reason) => return Ok(Answer::Refused(reason)),
             }

@@ -27,7 +27,9 @@ impl Law for Contained {
         };
         let spec = &before.plan.waves[wave].spec;
         let steps = &before.waves[wave].steps;
-        let failed = steps.iter().filter(|s| matches!(s.run, Run::Failed { .. })).count();
+        // Those that somebody took back alone are their affair.
+        let failed =
+            steps.iter().filter(|s| matches!(s.run, Run::Failed { .. }) && s.recalled.is_none()).count();
         let flying = steps.iter().filter(|s| matches!(s.run, Run::Started { .. })).count();
         let changing = before.changing(wave);
         let tolerated = spec.tolerance.of(changing);
