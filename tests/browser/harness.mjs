@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,6 +10,10 @@ import { chromium } from 'playwright-core';
 
 const binary = process.env.TIDEGATE_BIN ?? new URL('../../target/debug/tidegate', import.meta.url).pathname;
 const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+
+/** Where screenshots go. */
+export const output = new URL('./output/', import.meta.url).pathname;
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 export async function until(what, holds, seconds = 60) {
   const end = Date.now() + seconds * 1000;
@@ -103,4 +108,28 @@ export async function signIn(page, base, email, password) {
   await page.fill('#password', password);
   await page.click('button[type=submit]');
   await page.waitForURL((url) => !url.pathname.startsWith('/sign-in'));
+}
+
+/** What axe finds on the page as it stands. */
+async function violations(page, name) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'] }));
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  await page.screenshot({ path: `${output}${name}.png`, fullPage: true });
+  return [...violations.map((v) => `${name}: ${v.id} ${v.nodes[0].html.slice(0, 160)}`), ...(wide > 1 ? [`${name}: ${wide} px too wide`] : [])];
+}
+
+/** What axe finds in both themes, wide and narrow, and what does not fit. */
+export async function everywhere(page, name) {
+  const found = [];
+  for (const colorScheme of ['light', 'dark']) {
+    for (const width of [1440, 390]) {
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      await page.setViewportSize({ width, height: 900 });
+      found.push(...(await violations(page, `${name}-${colorScheme}-${width}`)));
+    }
+  }
+  await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
+  await page.setViewportSize({ width: 1440, height: 900 });
+  return found;
 }

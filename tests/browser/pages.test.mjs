@@ -1,13 +1,10 @@
 // The pages around the main job: editing tiers and strategies, finding and changing tenants, signing up with care.
 import assert from 'node:assert/strict';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { request } from 'node:http';
-import { createRequire } from 'node:module';
-import { Server, browser, person, signIn, until } from './harness.mjs';
+import { Server, browser, everywhere, output, person, signIn, until } from './harness.mjs';
 
-const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const output = new URL('./output/', import.meta.url).pathname;
 let server, chrome, admin, viewer;
 
 before(async () => {
@@ -22,30 +19,6 @@ after(async () => {
   await chrome?.close();
   await server?.stop();
 });
-
-/** What axe finds on the page as it stands. */
-async function violations(page, name) {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'] }));
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-  await page.screenshot({ path: `${output}pages-${name}.png`, fullPage: true });
-  return [...violations.map((v) => `${name}: ${v.id} ${v.nodes[0].html.slice(0, 160)}`), ...(wide > 1 ? [`${name}: ${wide} px too wide`] : [])];
-}
-
-/** Both themes, wide and narrow. */
-async function everywhere(page, name) {
-  const found = [];
-  for (const colorScheme of ['light', 'dark']) {
-    for (const width of [1440, 390]) {
-      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      await page.setViewportSize({ width, height: 900 });
-      found.push(...(await violations(page, `${name}-${colorScheme}-${width}`)));
-    }
-  }
-  await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
-  await page.setViewportSize({ width: 1440, height: 900 });
-  return found;
-}
 
 /** What a tenant's address answers: status and text. */
 async function served(slug) {

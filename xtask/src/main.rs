@@ -88,18 +88,30 @@ fn build(release: bool) -> Result<std::path::PathBuf> {
     Ok(root().join("target").join(if release { "release" } else { "debug" }).join("tidegate"))
 }
 
+/// Everything but the front end. It is always selected whole: of fewer packages, those from elsewhere would be
+/// built anew with fewer features.
+const ALL: &[&[&str]] = &[UNITS, &["emulator", "planning", "simulator", "system-tests"]];
+/// The packages whose tests need no server.
+const UNITS: &[&str] = &["app", "aws", "domain", "store", "service", "drivers", "engine", "sample", "server"];
+
+/// Selects packages for cargo.
+fn selected(packages: &[&[&'static str]]) -> impl Iterator<Item = &'static str> {
+    packages.iter().flat_map(|part| part.iter()).flat_map(|name| ["-p", name])
+}
+
 fn test(only: Option<&str>) -> Result<()> {
     let wants = |part: &str| only.is_none_or(|only| only == part);
     let nextest = packages::nextest();
     let postgres = if wants("unit") || wants("system") { Some(postgres::Cluster::start()?) } else { None };
     let binary = build(false)?;
-    let suite = |packages: &[&str]| {
+    let suite = |packages: &[&'static str]| {
         let mut command = cargo();
-        let (verb, run): (&[&str], &[&str]) =
-            if nextest { (&["nextest"], &["run"]) } else { (&["test"], &[]) };
-        command.args(verb).args(run);
-        for package in packages {
-            command.args(["-p", package]);
+        if nextest {
+            command.args(["nextest", "run"]).args(selected(ALL));
+            let names: Vec<_> = packages.iter().map(|name| format!("package({name})")).collect();
+            command.args(["-E", &names.join(" + ")]);
+        } else {
+            command.arg("test").args(selected(&[packages]));
         }
         if let Some(cluster) = &postgres {
             command.env("TIDEGATE_TEST_POSTGRES", cluster.url());
@@ -109,8 +121,7 @@ fn test(only: Option<&str>) -> Result<()> {
     };
     if wants("unit") {
         packages::python()?;
-        let all = ["app", "aws", "domain", "store", "service", "drivers", "engine", "sample", "server"];
-        run("Running the unit tests", &mut suite(&all))?;
+        run("Running the unit tests", &mut suite(UNITS))?;
     }
     if wants("simulate") {
         run("Testing the simulator", &mut suite(&["simulator"]))?;
@@ -124,7 +135,7 @@ fn test(only: Option<&str>) -> Result<()> {
         packages::browser(&folder)?;
         let mut node = Command::new("node");
         node.args(["--test", "--test-timeout=300000", "--test-concurrency=1"])
-            .args(["main-job.test.mjs", "timeline.test.mjs", "pages.test.mjs"])
+            .args(["main-job.test.mjs", "timeline.test.mjs", "pages.test.mjs", "engine.test.mjs"])
             .current_dir(&folder);
         run("Running the browser suite", node.env("TIDEGATE_BIN", &binary))?;
     }
@@ -135,43 +146,38 @@ fn test(only: Option<&str>) -> Result<()> {
 
 fn bench(only: Option<&str>) -> Result<()> {
     let binary = build(true)?;
+    let mut program = cargo();
+    program.args(["build", "--release"]).args(selected(ALL)).args(["--bin", "bench"]);
+    run("Building the bench", &mut program)?;
     let postgres = postgres::Cluster::start()?;
-    let mut command = cargo();
-    command.args(["run", "--release", "-p", "system-tests", "--bin", "bench"]);
-    command.env("TIDEGATE_TEST_POSTGRES", postgres.url()).env("TIDEGATE_BIN", &binary);
-    if let Some(only) = only {
-        return run("Measuring", command.args(["--", only]));
+    let mut command = Command::new(root().join("target/release/bench"));
+    command.args(only).env("TIDEGATE_TEST_POSTGRES", postgres.url()).env("TIDEGATE_BIN", &binary);
+    run("Measuring", command.current_dir(root()))?;
+    let pages: &[&str] = match only {
+        None => &["hydrate.mjs", "planning.mjs"],
+        Some("replicas") => &["planning.mjs"],
+        Some(_) => &[],
+    };
+    if pages.is_empty() {
+        return Ok(());
     }
-    run("Measuring", &mut command)?;
     let folder = root().join("tests/browser");
     packages::browser(&folder)?;
-    let mut node = Command::new("node");
-    run("Measuring in a browser", node.arg("hydrate.mjs").current_dir(&folder).env("TIDEGATE_BIN", binary))
+    let planning = site::module("planning", "planning", &root().join("target/planning"), true)?;
+    for page in pages {
+        let mut node = Command::new("node");
+        node.arg(page).current_dir(&folder).env("TIDEGATE_BIN", &binary).env("PLANNING", &planning);
+        run("Measuring in a browser", &mut node)?;
+    }
+    Ok(())
 }
 
 fn check() -> Result<()> {
     run("Checking the formatting", cargo().args(["fmt", "--all", "--check"]))?;
     let deny = ["--", "-D", "warnings"];
-    let server = [
-        "app",
-        "domain",
-        "store",
-        "service",
-        "drivers",
-        "aws",
-        "emulator",
-        "engine",
-        "sample",
-        "server",
-        "simulator",
-        "system-tests",
-        "xtask",
-    ];
     let mut clippy = cargo();
-    clippy.args(["clippy", "--all-targets"]);
-    for package in server {
-        clippy.args(["-p", package]);
-    }
+    clippy.args(["clippy", "--all-targets", "-p", "xtask"]);
+    clippy.args(selected(ALL));
     run("Linting the server", clippy.args(deny))?;
     packages::wasm_target()?;
     let mut clippy = cargo();

@@ -1,8 +1,9 @@
 //! Runs the simulator: schedules from seeds, each replayable.
 
-use crate::steps::{cargo, run};
+use crate::steps::{cargo, root, run};
 use anyhow::Result;
 use clap::Args;
+use std::process::Command;
 
 /// What to run.
 #[derive(Args, Default)]
@@ -23,8 +24,10 @@ pub struct Simulate {
 
 /// Builds the simulator and runs it.
 pub fn simulate(what: &Simulate) -> Result<()> {
-    let mut command = cargo();
-    command.args(["run", "--quiet", "-p", "simulator", "--"]);
+    let mut build = cargo();
+    build.arg("build").args(crate::selected(crate::ALL)).args(["--bin", "simulate"]);
+    run("Building the simulator", &mut build)?;
+    let mut command = Command::new(root().join("target/debug/simulate"));
     for (name, value) in [("--seed", what.seed), ("--schedules", what.schedules), ("--soak", what.soak)] {
         if let Some(value) = value {
             command.arg(name).arg(value.to_string());

@@ -8,20 +8,14 @@ use lightningcss::stylesheet::{MinifyOptions, ParserOptions, PrinterOptions};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Builds `target/site/<profile>`; files that did not change are not written, so the server is not linked again.
 pub fn build(release: bool) -> Result<()> {
-    packages::wasm_target()?;
-    let profile = if release { "wasm-release" } else { "dev" };
-    let mut command = cargo();
-    command.args(["build", "-p", "frontend", "--lib", "--target", "wasm32-unknown-unknown"]);
-    run("Building the front end", command.args(["--target-dir", "target/wasm", "--profile", profile]))?;
-    let built = if release { "wasm-release" } else { "debug" };
-    let wasm = root().join("target/wasm/wasm32-unknown-unknown").join(built).join("frontend.wasm");
     let out = root().join("target/site").join(if release { "release" } else { "debug" });
-
-    let mut files = bindings(&wasm, &out, release)?;
+    let folder = module("frontend", "tidegate", &out.with_extension("bindings"), release)?;
+    let mut files = BTreeMap::new();
+    collect(&folder, "", &mut files)?;
     files.insert("style.css".into(), style(&root().join("style/main.css"))?);
     for entry in std::fs::read_dir(root().join("style/assets")).into_iter().flatten().flatten() {
         files.insert(entry.file_name().to_string_lossy().into_owned(), std::fs::read(entry.path())?);
@@ -48,26 +42,33 @@ pub fn build(release: bool) -> Result<()> {
     Ok(())
 }
 
-/// Runs wasm-bindgen, as a library of the very version that the front end uses.
-fn bindings(wasm: &Path, out: &Path, release: bool) -> Result<BTreeMap<String, Vec<u8>>> {
-    let folder = out.with_extension("bindings");
-    let stamp = folder.join("tidegate_bg.wasm");
+/// Builds a package for browsers into a folder: `<name>.js`, and `<name>_bg.wasm`, which it loads. wasm-bindgen is a
+/// library here, of the very version that the package uses.
+pub fn module(package: &str, name: &str, folder: &Path, release: bool) -> Result<PathBuf> {
+    packages::wasm_target()?;
+    let profile = if release { "wasm-release" } else { "dev" };
+    let mut command = cargo();
+    command.args(["build", "-p", package, "--lib", "--target", "wasm32-unknown-unknown"]);
+    command.args(["--target-dir", "target/wasm", "--profile", profile]);
+    run(&format!("Building {package} for browsers"), &mut command)?;
+    let built =
+        root().join("target/wasm/wasm32-unknown-unknown").join(if release { profile } else { "debug" });
+    let wasm = built.join(format!("{package}.wasm"));
+    let stamp = folder.join(format!("{name}_bg.wasm"));
     let fresh = || Some(stamp.metadata().ok()?.modified().ok()? >= wasm.metadata().ok()?.modified().ok()?);
     if fresh() != Some(true) {
         say("Binding WebAssembly to JavaScript");
         let mut bindgen = wasm_bindgen_cli_support::Bindgen::new();
-        bindgen.input_path(wasm).out_name("tidegate").typescript(false);
+        bindgen.input_path(wasm).out_name(name).typescript(false);
         bindgen.web(true).map_err(|e| anyhow!("{e}"))?;
         bindgen
             .debug(!release)
             .keep_debug(!release)
             .remove_name_section(release)
             .remove_producers_section(release);
-        bindgen.generate(&folder).map_err(|e| anyhow!("wasm-bindgen: {e}"))?;
+        bindgen.generate(folder).map_err(|e| anyhow!("wasm-bindgen: {e}"))?;
     }
-    let mut files = BTreeMap::new();
-    collect(&folder, "", &mut files)?;
-    Ok(files)
+    Ok(folder.to_owned())
 }
 
 fn collect(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>>) -> Result<()> {
