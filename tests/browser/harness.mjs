@@ -111,7 +111,7 @@ export async function signIn(page, base, email, password) {
 }
 
 /** What axe finds on the page as it stands. */
-async function violations(page, name) {
+export async function violations(page, name) {
   await page.evaluate(axe);
   const { violations } = await page.evaluate(() => window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'] }));
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { request } from 'node:http';
-import { Server, browser, everywhere, output, person, signIn, until } from './harness.mjs';
+import { Server, browser, everywhere, output, person, signIn, until, violations } from './harness.mjs';
 
 let server, chrome, admin, viewer;
 

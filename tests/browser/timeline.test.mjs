@@ -179,7 +179,7 @@ test('two approvers open a gate, and each is told how it stands', async () => {
   await ben.click('text=Review');
   await ben.waitForSelector('text=Wave 2 “Everyone else” begins');
   await ben.click('button:text-is("Approve")');
-  await ben.waitForSelector('text=/This gate is open|and it goes on/');
+  await ben.waitForSelector('text=/This gate was passed|and it goes on/');
 });
 
 test('a connection that is lost comes back without a reload and without a gap; whoever is signed out is told', async () => {
@@ -269,7 +269,7 @@ test('everything works without scripts: the page, steering with its question, th
     return (await plain.locator('.gate >> text=See the gate').count()) > 0;
   });
   assert.match(await plain.locator('.gate .countdown').first().textContent(), /until .* UTC/);
-  for (const [email, answer] of [['ana@example.com', '/You approved this wave/'], ['ben@example.com', '/This gate is open|and it goes on/']]) {
+  for (const [email, answer] of [['ana@example.com', '/You approved this wave/'], ['ben@example.com', '/This gate was passed|and it goes on/']]) {
     const page = await person(chrome, { javaScriptEnabled: false, viewport: { width: 390, height: 844 } });
     await signIn(page, server.base, email, password);
     await page.goto(`${server.base}/approvals`);

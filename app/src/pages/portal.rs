@@ -34,7 +34,7 @@ fn body(portal: &Portal, token: &str, flash: &Flash) -> impl IntoView + use<> {
         portal.url.clone().into_any()
     };
     view! {
-        <h1>{t.name.to_string()}</h1>
+        <header class="page-head"><h1>{t.name.to_string()}</h1></header>
         <dl class="facts">
             <div><dt>"Plan"</dt><dd>{portal.plan.clone()}</dd></div>
             <div><dt>"State"</dt><dd>{sentence_case(t.state.word())}</dd></div>
@@ -82,7 +82,7 @@ fn chosen(state: &OwnWindowState, colleague: bool) -> AnyView {
     let next = (!next.is_empty())
         .then(|| view! { <p class="small muted">"The next times:"</p><ul class="name-list">{next}</ul> });
     view! {
-        <p>{icon("windows")} " " {capital(&own.words)} ". " {by}</p>
+        <p class="row">{icon("windows")} <span>{capital(&own.words)} "."</span> {by}</p>
         {next}
     }
     .into_any()

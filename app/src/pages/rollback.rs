@@ -151,8 +151,8 @@ fn start(
     let label =
         preview.title.clone().map_or_else(|| "Roll back".to_owned(), |title| format!("Start “{title}”"));
     view! {
-        {gates}
         <form class="form" method="post" action="/do/roll_back">
+            {gates}
             <input type="hidden" name="form[id]" value=rollout.to_string() />
             <input type="hidden" name="form[wave]" value=wanted.wave.clone() />
             <input type="hidden" name="form[stack]" value=wanted.stack.clone() />

@@ -104,9 +104,11 @@ pub async fn show(State(ui): State<Ui>, member: Member, Path(text): Path<String>
         view! {
             <nav class="crumbs" aria-label="Breadcrumb"><ol><li><a href="/tenants">"Tenants"</a></li><li aria-current="page">{data.tenant.name.to_string()}</li></ol></nav>
             <div id="tenant" data-live>{body(&data, may, roll)}</div>
-            {super::portal::section(&data.tenant.id, &own, &again, may && stays)}
-            {edit}
-            {danger}
+            <div id="tenant-care" data-live>
+                {super::portal::section(&data.tenant.id, &own, &again, may && stays)}
+                {edit}
+                {danger}
+            </div>
         }
     })
     .await

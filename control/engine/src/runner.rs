@@ -234,7 +234,7 @@ async fn gone(store: &Store, stacks: Vec<StackId>) -> HashSet<StackId> {
 /// Why nothing is brought to a release any more.
 async fn unusable(store: &Store, release: Option<ReleaseId>) -> Result<Option<Reason>, StoreError> {
     let Some(release) = release else { return Ok(None) };
-    Ok(store.release(release).await?.and_then(|release| release.usable().err()))
+    Ok(store.marked_release(release).await?.and_then(|release| release.usable().err()))
 }
 
 /// Whether a process has nothing to do for a while. A rollout stays in memory: its log is long, and people look

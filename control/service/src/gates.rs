@@ -98,7 +98,7 @@ pub(crate) fn standing(rollout: &Rollout, actor: &Actor, wave: usize, now: Times
     match state {
         WaveState::Passed { gate, .. } => {
             let said = gate.as_ref().map(decisions).unwrap_or_default();
-            return Standing::Over(format!("This gate is open. {said}").trim_end().to_owned());
+            return Standing::Over(format!("This gate was passed. {said}").trim_end().to_owned());
         }
         WaveState::Failed { reason, .. } => {
             return Standing::Over(format!("This gate did not open: {}.", reason.sentence));

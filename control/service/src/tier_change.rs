@@ -130,7 +130,7 @@ impl Service {
         if !in_place && shared && !has(Point::DeleteShare) {
             warnings.push("no hook deletes its data from the shared stack: they stay there".to_owned());
         }
-        let steps = steps(&tenant, &to, &former, in_place, hold);
+        let steps = steps(&tenant, &to, &former, in_place, hold, has);
         Ok(TierChangePreview { tenant, from, to, former, in_place, steps, warnings })
     }
 
@@ -351,7 +351,14 @@ fn hold(text: &str) -> Result<Span> {
     Ok(hold)
 }
 
-fn steps(tenant: &Tenant, to: &Tier, former: &[Stack], in_place: bool, hold: Span) -> Vec<String> {
+fn steps(
+    tenant: &Tenant,
+    to: &Tier,
+    former: &[Stack],
+    in_place: bool,
+    hold: Span,
+    has: impl Fn(Point) -> bool,
+) -> Vec<String> {
     let names = |kind: StackKind| {
         let all: Vec<_> = former.iter().filter(|s| s.kind == kind).map(|s| s.name.as_str()).collect();
         all.join(", ")
@@ -373,7 +380,8 @@ fn steps(tenant: &Tenant, to: &Tier, former: &[Stack], in_place: bool, hold: Spa
             steps
                 .push(format!("It joins a shared stack of {}, which is made if none has room", to.spec.name));
         }
-        steps.push("Its data are copied, and the new place is verified".to_owned());
+        let copied = if has(Point::Copy) { "Its data are copied, and the" } else { "The" };
+        steps.push(format!("{copied} new place is verified"));
         steps.push("Its address is cut over in one step: at no time do two places serve it".to_owned());
     }
     steps.push(match hold {
@@ -385,7 +393,10 @@ fn steps(tenant: &Tenant, to: &Tier, former: &[Stack], in_place: bool, hold: Spa
         steps.push(format!("Then {own} is deleted with everything in it"));
     }
     if !in_place && !shared.is_empty() {
-        steps.push(format!("Then its share of {shared} is deleted"));
+        steps.push(match has(Point::DeleteShare) {
+            true => format!("Then its share of {shared} is deleted"),
+            false => format!("Then {shared} serves it no more; its share there stays"),
+        });
     }
     steps
 }

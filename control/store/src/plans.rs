@@ -161,6 +161,15 @@ impl Store {
         self.fetch_one(&sql, args![id.to_string()]).await?.map(|r| release(&r)).transpose()
     }
 
+    /// A release that is marked as bad; `None` for all others, which are not read.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn marked_release(&self, id: ReleaseId) -> Result<Option<Release>, StoreError> {
+        let sql = format!("{RELEASE} where id = $1 and bad is not null");
+        self.fetch_one(&sql, args![id.to_string()]).await?.map(|r| release(&r)).transpose()
+    }
+
     /// A release by version.
     ///
     /// # Errors

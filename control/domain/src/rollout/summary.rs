@@ -191,12 +191,17 @@ fn plural(n: usize, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
-/// About how long the rest takes, from what is done so far; `None` while nothing is.
+/// About how long the rest takes, from what is done so far; `None` while nothing is, and while it waits for something
+/// that takes as long as it takes.
 pub(crate) fn time_left(rollout: &Rollout, now: Timestamp) -> Option<Span> {
     let wave = rollout.current_wave()?;
     let WaveState::Running { since } = rollout.waves[wave].state else { return None };
     let steps = &rollout.waves[wave].steps;
     let ended = i64::try_from(steps.iter().filter(|s| s.run.has_ended()).count()).ok()?;
-    let left = i64::try_from(steps.len()).ok()? - ended;
+    let closed = closing::waits(rollout, wave).map_or(0, |(n, _)| n);
+    let left = i64::try_from(steps.len() - closed.min(steps.len())).ok()? - ended;
+    if rollout.paused.is_some() {
+        return None;
+    }
     (ended > 0 && left > 0).then(|| Span((now - since).0 * left / ended))
 }

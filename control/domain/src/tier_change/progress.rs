@@ -53,6 +53,11 @@ impl TierChange {
             .collect()
     }
 
+    fn where_to(&self) -> String {
+        let names: Vec<_> = self.stacks.iter().map(|s| s.name.as_str()).collect();
+        if names.is_empty() { String::new() } else { format!("on {}", names.join(", ")) }
+    }
+
     fn was_cut_over(&self) -> bool {
         self.hold_until.is_some()
     }
@@ -72,9 +77,9 @@ impl TierChange {
             },
             Stage::Provisioning | Stage::Removing if is_here => match &self.waits {
                 Some(closed) => format!("waits: {}", closed.reason.sentence),
-                None => self.stacks.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", "),
+                None => self.where_to(),
             },
-            Stage::Provisioning => self.stacks.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", "),
+            Stage::Provisioning => self.where_to(),
             Stage::Copying => noted(&[Point::Copy]),
             Stage::Verifying => noted(&[Point::Verify]),
             Stage::Returning => noted(&[Point::CopyBack]),
