@@ -29,6 +29,7 @@ pub(crate) enum Question {
 }
 
 /// What it is answered.
+#[derive(Clone)]
 pub(crate) enum Answer {
     /// It has its place, and its log says so already.
     Placed,

@@ -161,10 +161,8 @@ where
         };
         let next = running.process.next(now, &around);
         if !next.events.is_empty() {
-            // Those of an append that was refused are another server's, who may have submitted them.
-            if append(&mut running, context, id, &engine, &next.events, now, &mut memory).await? {
-                memory.own.extend(next.events.iter().filter_map(P::started));
-            }
+            let again = |process: &P| process.next(now, &around).events;
+            append(&mut running, context, id, &engine, next.events, again, now, &mut memory).await?;
             continue;
         }
         if sleeps::<P>(&next, &memory, now) {
@@ -385,14 +383,16 @@ where
             Report::Probed { wave, samples } => {
                 memory.asking = false;
                 let now = (context.clock)();
-                let events = running.process.probed(wave, &samples, now);
-                append(running, context, id, engine, &events, now, memory).await?;
+                let decide = |process: &P| process.probed(wave, &samples, now);
+                let events = decide(&running.process);
+                append(running, context, id, engine, events, decide, now, memory).await?;
             }
             Report::Measured(of, reading) => {
                 memory.measuring.remove(&of.check);
                 let now = (context.clock)();
-                let events = running.process.measured(&of, &reading);
-                append(running, context, id, engine, &events, now, memory).await?;
+                let decide = |process: &P| process.measured(&of, &reading);
+                let events = decide(&running.process);
+                append(running, context, id, engine, events, decide, now, memory).await?;
             }
             Report::Previewed { key, found } => {
                 memory.previewing = false;
@@ -401,8 +401,9 @@ where
                     Ok(Some(found)) => {
                         running.catch_up(&context.store, id).await?;
                         let now = (context.clock)();
-                        let events = running.process.previewed(&key, found, now);
-                        append(running, context, id, engine, &events, now, memory).await?;
+                        let decide = |process: &P| process.previewed(&key, found.clone(), now);
+                        let events = decide(&running.process);
+                        append(running, context, id, engine, events, decide, now, memory).await?;
                     }
                     Err(error) => tracing::warn!(%error, process = %id, "a preview is asked for again"),
                 }
@@ -416,8 +417,9 @@ where
                         if matches!(answer, Answer::Refused(_)) && !memory.ask_anew {
                             memory.ask_at = now + AGAIN;
                         }
-                        let events = running.process.answered(answer, now);
-                        append(running, context, id, engine, &events, now, memory).await?;
+                        let decide = |process: &P| process.answered(answer.clone(), now);
+                        let events = decide(&running.process);
+                        append(running, context, id, engine, events, decide, now, memory).await?;
                     }
                     Err(error) => {
                         tracing::warn!(%error, process = %id, "an effect failed; trying again");
@@ -432,35 +434,43 @@ where
     }
     loop {
         let now = (context.clock)();
-        let events: Vec<_> = told
-            .iter()
-            .flat_map(|(operation, seen)| running.process.observed(*operation, seen, now))
-            .collect();
-        if append(running, context, id, engine, &events, now, memory).await? {
+        let decide = |process: &P| {
+            told.iter().flat_map(|(operation, seen)| process.observed(*operation, seen, now)).collect()
+        };
+        let events: Vec<_> = decide(&running.process);
+        if append(running, context, id, engine, events, decide, now, memory).await? {
             return Ok(());
         }
     }
 }
 
-/// Appends; false after a conflict, when the process has caught up and what was decided must be decided again.
+/// Appends what was decided, or what `again` decides where others were first; false after a conflict with something
+/// else, when the process has caught up and what was decided must be decided again.
+#[expect(clippy::too_many_arguments, reason = "what it is, and what it is decided with")]
 async fn append<P>(
     running: &mut Running<P>,
     context: &Context,
     id: ProcessId,
     engine: &Actor,
-    events: &[P::Event],
+    events: Vec<P::Event>,
+    again: impl Fn(&P) -> Vec<P::Event> + Send,
     now: Timestamp,
     memory: &mut Memory,
 ) -> Result<bool, StoreError>
 where
-    P: Process + Send,
+    P: Asks + Send,
     P::Event: Send + Sync,
 {
     if events.is_empty() {
         return Ok(true);
     }
-    match running.append(&context.store, id, engine, events, now).await {
-        Ok(()) => Ok(true),
+    let again = |process: &P| Ok(again(process));
+    match running.append(&context.store, id, engine, events, again, now).await {
+        // Those of an append that was refused are another server's, who may have submitted them.
+        Ok(events) => {
+            memory.own.extend(events.iter().filter_map(P::started));
+            Ok(true)
+        }
         Err(StoreError::Conflict(Conflict::StackGone(stacks))) => {
             memory.gone.extend(stacks);
             Ok(false)

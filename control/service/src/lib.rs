@@ -157,7 +157,7 @@ impl Service {
         Ok(self.store.ping().await?)
     }
 
-    /// Loads a process, asks it, appends the answer; decides again if somebody else was first.
+    /// Loads a process, asks it, appends the answer; decides again if something else was in the way.
     async fn command<P>(&self, actor: &Actor, id: ProcessId, command: P::Command) -> Result<()>
     where
         P: Process,
@@ -172,10 +172,13 @@ impl Service {
             if events.is_empty() {
                 return Ok(());
             }
-            match running.append(&self.store, id, actor, &events, now).await {
-                Ok(()) => return Ok(()),
-                Err(error) if error.conflict().is_some() => {}
-                Err(error) => return Err(error.into()),
+            let again =
+                |process: &P| process.command(actor, command.clone(), now).map_err(Unwritten::Refused);
+            match running.append(&self.store, id, actor, events, again, now).await {
+                Ok(_) => return Ok(()),
+                Err(Unwritten::Refused(reason)) => return Err(reason.into()),
+                Err(Unwritten::Store(error)) if error.conflict().is_some() => {}
+                Err(Unwritten::Store(error)) => return Err(error.into()),
             }
         }
         Err(Error::refused("busy", "it changes too fast just now; try again"))
@@ -189,6 +192,18 @@ impl Service {
     fn event(&self, kind: &'static str, sentence: String, body: &impl serde::Serialize) -> NewEvent {
         let body = serde_json::to_string(body).unwrap_or_else(|_| "null".to_owned());
         NewEvent { kind, sentence, body, at: self.now() }
+    }
+}
+
+/// Why a command was not written.
+enum Unwritten {
+    Refused(domain::Reason),
+    Store(store::StoreError),
+}
+
+impl From<store::StoreError> for Unwritten {
+    fn from(error: store::StoreError) -> Self {
+        Self::Store(error)
     }
 }
 

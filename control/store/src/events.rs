@@ -106,6 +106,15 @@ impl Tx {
         Ok(seq)
     }
 
+    /// How many events a stream has.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) async fn length(&mut self, stream: &str) -> Result<i64, StoreError> {
+        let sql = "select coalesce(max(seq), 0) from events where stream = $1";
+        self.fetch(sql, args![stream]).await?[0].int(0)
+    }
+
     /// Records a plain change: something a person did that is no process.
     ///
     /// # Errors
@@ -117,9 +126,7 @@ impl Tx {
         actor: &Actor,
         event: NewEvent,
     ) -> Result<(), StoreError> {
-        let rows =
-            self.fetch("select coalesce(max(seq), 0) from events where stream = $1", args![stream]).await?;
-        let after = rows[0].int(0)?;
+        let after = self.length(stream).await?;
         self.append_events(stream, subject, actor, after, &[event]).await.map(drop)
     }
 }

@@ -43,44 +43,45 @@ impl<P: Process> Running<P> {
         Ok(())
     }
 
-    /// Appends events with all that belongs to them in one transaction, then is in the state after them.
+    /// Appends what was decided on this state, with all that belongs to it, in one transaction, and is in the state after
+    /// it; says what was appended. Where others were first, that is what `again` decides on the state after theirs: nobody
+    /// appends between that and the commit, so that a busy log starves nobody.
     ///
     /// # Errors
-    /// A conflict: others were first. The state is then loaded anew; decide again.
-    pub async fn append(
+    /// What `again` says; a conflict with something else than the log, as that another operation works on a stack. The
+    /// state is then loaded anew; decide again.
+    pub async fn append<E: From<StoreError>>(
         &mut self,
         store: &Store,
         id: ProcessId,
         actor: &Actor,
-        events: &[P::Event],
+        events: Vec<P::Event>,
+        again: impl FnOnce(&P) -> Result<Vec<P::Event>, E>,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let written = self.write(store, id, actor, events, now).await;
+    ) -> Result<Vec<P::Event>, E> {
+        let mut tx = store.begin().await?;
+        tx.take_turn().await?;
+        let events = if tx.length(&stream(P::KIND, id)).await? == self.seq {
+            events
+        } else {
+            self.catch_up(store, id).await?;
+            again(&self.process)?
+        };
+        if events.is_empty() {
+            return Ok(events);
+        }
+        let written = match self.append_in(&mut tx, id, actor, &events, now).await {
+            Ok(()) => tx.commit().await,
+            Err(error) => Err(error),
+        };
         if written.is_err() {
             // The state ran ahead of the log.
             if let Some(fresh) = Self::load(store, id).await? {
                 *self = fresh;
             }
         }
-        written
-    }
-
-    async fn write(
-        &mut self,
-        store: &Store,
-        id: ProcessId,
-        actor: &Actor,
-        events: &[P::Event],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut tx = store.begin().await?;
-        let seq = self.seq;
-        let written = self.append_in(&mut tx, id, actor, events, now).await;
-        let ahead = std::mem::replace(&mut self.seq, seq);
         written?;
-        tx.commit().await?;
-        self.seq = ahead;
-        Ok(())
+        Ok(events)
     }
 
     /// Appends events in a transaction that the caller commits, perhaps with those of another process.

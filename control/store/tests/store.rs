@@ -228,7 +228,8 @@ async fn a_stale_writer_is_refused_and_nothing_of_it_stays(url: String) {
     let mut two = Running::<Onboarding>::load(&store, id).await.unwrap().unwrap();
     let refused =
         |code| Event::PlaceRefused { reason: domain::Reason::new(code, "no"), retry_at: Timestamp(9) };
-    one.append(&store, id, &engine, &[refused("first")], Timestamp(2)).await.unwrap();
+    let never = |_: &Onboarding| -> Result<Vec<Event>, StoreError> { panic!("nobody was first") };
+    one.append(&store, id, &engine, vec![refused("first")], never, Timestamp(2)).await.unwrap();
     let placed = PlacedStack {
         id: StackId(Uuid::from_u128(50)),
         name: "silo-acme".into(),
@@ -238,12 +239,27 @@ async fn a_stale_writer_is_refused_and_nothing_of_it_stays(url: String) {
         components: vec![],
         create: Some(configuration()),
     };
-    let late = two
-        .append(&store, id, &engine, &[Event::Placed { stacks: vec![placed], access: None }], Timestamp(2))
-        .await;
-    assert_eq!(late.unwrap_err().conflict(), Some(&Conflict::Stale));
-    assert_eq!((two.seq, &two.process), (one.seq, &one.process), "it has caught up and can decide again");
+    let placed = || Event::Placed { stacks: vec![placed.clone()], access: None };
+    let mut late = Running::<Onboarding>::load(&store, id).await.unwrap().unwrap();
+    late.seq = two.seq;
+    let mut tx = store.begin().await.unwrap();
+    let by_its_key = late.append_in(&mut tx, id, &engine, &[placed()], Timestamp(2)).await;
+    assert_eq!(by_its_key.unwrap_err().conflict(), Some(&Conflict::Stale));
+    drop(tx);
     assert!(store.stacks().await.unwrap().is_empty(), "what belonged to the refused events is not there");
+    // Whoever finds that others were first decides again, on the state after theirs.
+    let mut seen = None;
+    let again = |process: &Onboarding| -> Result<Vec<Event>, StoreError> {
+        seen = Some(process.clone());
+        Ok(vec![refused("second")])
+    };
+    let wrote = two.append(&store, id, &engine, vec![placed()], again, Timestamp(3)).await.unwrap();
+    assert_eq!((seen.as_ref(), wrote), (Some(&one.process), vec![refused("second")]));
+    assert_eq!(two.seq, one.seq + 1);
+    assert!(store.stacks().await.unwrap().is_empty(), "what was decided on a former state is not there");
+    let silent = |_: &Onboarding| -> Result<Vec<Event>, StoreError> { Ok(vec![]) };
+    let none = one.append(&store, id, &engine, vec![placed()], silent, Timestamp(4)).await.unwrap();
+    assert_eq!((none, one.seq), (vec![], two.seq), "it has caught up, and there is nothing left to say");
     let twice = {
         let mut tx = store.begin().await.unwrap();
         let other = ProcessId(Uuid::from_u128(2000));
@@ -347,7 +363,8 @@ async fn a_process_sleeps_until_it_is_appended_to(url: String) {
     assert!(store.lease(id, "two", Timestamp(16), Timestamp(26)).await.unwrap(), "its lease is given up");
     let mut running = Running::<Onboarding>::load(&store, id).await.unwrap().unwrap();
     let event = Event::PlaceRefused { reason: domain::Reason::new("no", "no"), retry_at: Timestamp(9) };
-    running.append(&store, id, &Actor::engine(), &[event], Timestamp(17)).await.unwrap();
+    let never = |_: &Onboarding| -> Result<Vec<Event>, StoreError> { panic!("nobody was first") };
+    running.append(&store, id, &Actor::engine(), vec![event], never, Timestamp(17)).await.unwrap();
     assert_eq!(awake(18).await, 1);
     assert!(
         store.lease(id, "three", Timestamp(27), Timestamp(5000)).await.unwrap(),

@@ -71,7 +71,7 @@ impl Bridge {
         let (somebody, to) = (Client::new(&account(emulator).config().await), queue.clone());
         let there = somebody.list_stacks().send().await.unwrap();
         let mut settled: HashSet<_> = there.stack_summaries().iter().filter_map(settlement).collect();
-        let mut sent = HashSet::new();
+        let (mut sent, mut moving) = (HashSet::new(), HashSet::new());
         for stack in there.stack_summaries().iter().filter(|s| s.stack_name() != Some(NAME)) {
             let read = somebody.describe_stack_events().stack_name(stack.stack_id().unwrap());
             let known = read.send().await.unwrap();
@@ -79,7 +79,7 @@ impl Bridge {
         }
         let forwarding = tokio::spawn(async move {
             loop {
-                forward(&somebody, &to, form, &mut sent, &mut settled).await;
+                forward(&somebody, &to, form, &mut sent, (&mut settled, &mut moving)).await;
                 tokio::time::sleep(pause).await;
             }
         });
@@ -93,20 +93,25 @@ impl Drop for Bridge {
     }
 }
 
-/// Sends what is new. Stacks of which all was sent are passed over until their status changes or they are updated.
+/// Sends what is new. Stacks of which all was sent are passed over until they are at work, or in another state: an
+/// emulator may not tell when a stack was updated last.
 async fn forward(
     somebody: &Client,
     to: &Queue,
     form: Form,
     sent: &mut HashSet<String>,
-    settled: &mut HashSet<String>,
+    (settled, moving): (&mut HashSet<String>, &mut HashSet<String>),
 ) {
     let Ok(stacks) = somebody.list_stacks().send().await else { return };
     for stack in stacks.stack_summaries().iter().filter(|s| s.stack_name() != Some(NAME)) {
-        if settlement(stack).is_some_and(|state| !settled.insert(state)) {
+        let id = stack.stack_id().unwrap();
+        let was_moving = match settlement(stack) {
+            None => moving.insert(id.to_owned()),
+            Some(_) => moving.remove(id),
+        };
+        if settlement(stack).is_some_and(|state| !settled.insert(state)) && !was_moving {
             continue;
         }
-        let id = stack.stack_id().unwrap();
         let Ok(read) = somebody.describe_stack_events().stack_name(id).send().await else { continue };
         let mut news: Vec<_> = read.stack_events().iter().collect();
         news.retain(|event| sent.insert(event.event_id().unwrap().to_owned()));

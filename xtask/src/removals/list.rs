@@ -178,8 +178,8 @@ pub const REMOVALS: &[Removal] = &[
         what: "what people do is recorded as the engine's doing",
         edits: &[Edit {
             file: "control/service/src/lib.rs",
-            find: "running.append(&self.store, id, actor, &events, now)",
-            replace: "running.append(&self.store, id, &Actor::engine(), &events, now)",
+            find: "running.append(&self.store, id, actor, events, again, now)",
+            replace: "running.append(&self.store, id, &Actor::engine(), events, again, now)",
         }],
         killer: Killer::Whole("60"),
     },
