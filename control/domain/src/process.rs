@@ -226,6 +226,8 @@ pub enum Record {
     },
     /// The tenant is no longer served by any stack.
     Leave(TenantId),
+    /// The window that the tenant chose for itself, if it chose any, counts no longer.
+    WindowEnds(TenantId),
     /// A tenant on its way from one tier to another.
     Moved(Moved),
     /// An operation begins; refused (as a conflict) while another one works on the stack.

@@ -512,8 +512,9 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             return next;
         }
         // The last chance before a deletion is no chance while that waits.
-        let shut = self.piece.as_ref().is_some_and(|piece| self.shut(piece, around).is_some());
-        if !(shut && self.due(now) == Some(Point::BeforeDelete)) && self.call_hooks(now, &mut next) {
+        let shut = self.piece.as_ref().and_then(|piece| self.shut(piece, around));
+        if !(shut.is_some() && self.due(now) == Some(Point::BeforeDelete)) && self.call_hooks(now, &mut next)
+        {
             return next;
         }
         if now < self.not_before {
@@ -536,8 +537,8 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             (Run::Waiting { .. }, Some(piece)) if around.busy.contains(&piece.stack) => {
                 next.wake_at = Some(now + Span::seconds(2));
             }
-            (Run::Waiting { .. }, Some(piece)) if self.shut(piece, around).is_some() => {
-                let Some(closed) = self.shut(piece, around) else { return next };
+            (Run::Waiting { .. }, Some(_)) if shut.is_some() => {
+                let Some(closed) = shut else { return next };
                 next.wake_at = closed.until.filter(|opens| *opens > now);
                 if self.waits.as_ref() != Some(closed) {
                     let Closed { reason, until } = closed.clone();
@@ -558,7 +559,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
                 configuration: self.to().cloned(),
                 heal: matches!(self.job, Job::Converge { mend: Mend::Drift, .. }),
             })),
-            (Run::Failed { reason, .. } | Run::Skipped { reason }, _) => {
+            (Run::Failed { reason, .. } | Run::Skipped { reason, .. }, _) => {
                 next.events.push(Event::Failed { reason: reason.clone() });
             }
             (Run::Succeeded { .. } | Run::Unchanged, _) if self.tells_first() => {
@@ -642,7 +643,7 @@ impl<const OFFBOARDING: bool> Process for Work<OFFBOARDING> {
             Event::Completed => {
                 let mut records = self.tenant(TenantState::Offboarded, None);
                 if let Job::Offboard { tenant, .. } = self.job {
-                    records.push(Record::Leave(tenant));
+                    records.extend([Record::Leave(tenant), Record::WindowEnds(tenant)]);
                 }
                 records
             }

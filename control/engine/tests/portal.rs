@@ -3,16 +3,18 @@
 
 mod common;
 
-use common::{Db, TestApp, on_both};
-use domain::{TenantId, Timestamp};
+use common::{Db, TestApp, eventually, on_both};
+use domain::tenant::TenantState;
+use domain::{Span, TenantId, Timestamp};
 use drivers::scripted::Fate;
-use service::{OwnWindowForm, TierForm};
+use service::{OwnWindowForm, TenantEdit, TierForm};
 use std::sync::atomic::Ordering;
 
 on_both!(
     a_tenant_chooses_within_the_limits_of_its_tier,
     a_link_ends_with_the_next_one_and_with_its_time,
     an_own_window_stands_for_the_wider_ones,
+    what_a_customer_has_ends_with_the_customer,
 );
 
 const DAY: i64 = 86_400_000;
@@ -157,4 +159,28 @@ async fn an_own_window_stands_for_the_wider_ones(db: Db) {
     // Given up, it goes with the others again.
     app.service.clear_tenant_window(&app.admin, cyd).await.unwrap();
     assert!(app.service.closed_stacks(&app.admin).await.unwrap().is_empty());
+}
+
+async fn what_a_customer_has_ends_with_the_customer(db: Db) {
+    let (app, cyd) = world(db).await;
+    app.service.send_portal_link(&app.admin, cyd).await.unwrap();
+    let link = token(&app).await;
+    app.service.choose_window(&link, &choice(&["SU"], "02:00", "4 h")).await.unwrap();
+    let edit = |name: &str, email: &str| TenantEdit {
+        name: name.into(),
+        email: email.into(),
+        ..TenantEdit::default()
+    };
+    app.service.edit_tenant(&app.admin, cyd, &edit("Cyd & Co", "CYD@example.com")).await.unwrap();
+    assert!(app.service.portal(&link).await.is_ok(), "the same address");
+    app.service.edit_tenant(&app.admin, cyd, &edit("Cyd & Co", "dan@example.com")).await.unwrap();
+    assert_eq!(app.service.portal(&link).await.unwrap_err().status(), 404, "it was sent to somebody else");
+    assert!(app.store.window_of(cyd).await.unwrap().is_some(), "what was chosen stays");
+    app.service.offboard(&app.admin, cyd, "cyd", Span::ZERO).await.unwrap();
+    eventually("it has left", || async {
+        app.pass(200);
+        app.store.tenant(cyd).await.unwrap().unwrap().state == TenantState::Offboarded
+    })
+    .await;
+    assert!(app.store.window_of(cyd).await.unwrap().is_none());
 }

@@ -124,9 +124,8 @@ impl Service {
             }
         }
         let sentence = format!("{} changed {}: {}", actor.name, after.name, what.join(", "));
-        let differs = after.overrides != before.overrides;
-        self.save_tenant(actor, &after, sentence, differs).await?;
-        Ok(differs && tier.spec.model.has_dedicated())
+        self.save_tenant(actor, (&before, &after), sentence).await?;
+        Ok(after.overrides != before.overrides && tier.spec.model.has_dedicated())
     }
 
     /// Stops service for a tenant; people are told why.
@@ -227,42 +226,45 @@ impl Service {
     }
 
     async fn retag(&self, actor: &Actor, mut tenant: Tenant, verb: BulkVerb, words: &[Tag]) -> Result<bool> {
-        let before = tenant.tags.clone();
+        let before = tenant.clone();
         tenant.tags.retain(|tag| !words.contains(tag));
         if verb == BulkVerb::Tag {
-            tenant.tags.clone_from(&before);
-            tenant.tags.extend(words.iter().filter(|w| !before.contains(w)).cloned());
+            tenant.tags.clone_from(&before.tags);
+            tenant.tags.extend(words.iter().filter(|w| !before.tags.contains(w)).cloned());
             if tenant.tags.len() > 20 {
                 let text = format!("would be more than 20 for {}; remove some there first", tenant.name);
                 return Err(Error::field("tags", text));
             }
         }
-        if tenant.tags == before {
+        if tenant.tags == before.tags {
             return Ok(false);
         }
         let sentence = format!(
             "{} changed {}: tags {} → {}",
             actor.name,
             tenant.name,
-            list(&before),
+            list(&before.tags),
             list(&tenant.tags)
         );
-        self.save_tenant(actor, &tenant, sentence, false).await?;
+        self.save_tenant(actor, (&before, &tenant), sentence).await?;
         Ok(true)
     }
 
     /// Where overrides differ, the tenant's stack should run something else from now on: it is on the catch-up list.
+    /// Where its administrator does, links that were sent to the former one end.
     async fn save_tenant(
         &self,
         actor: &Actor,
-        tenant: &Tenant,
+        (before, tenant): (&Tenant, &Tenant),
         sentence: String,
-        overrides: bool,
     ) -> Result<()> {
         let mut tx = self.store.begin().await?;
         tx.take_turn().await?;
         tx.update_tenant(tenant).await?;
-        if overrides && self.store.open_rollout().await?.is_none() {
+        if !tenant.email.as_str().eq_ignore_ascii_case(before.email.as_str()) {
+            tx.end_portal_links(tenant.id).await?;
+        }
+        if tenant.overrides != before.overrides && self.store.open_rollout().await?.is_none() {
             let reason = domain::Reason::new("edited", "its tenant's parameters were changed");
             tx.settle_desires(self.now(), &reason).await?;
         }

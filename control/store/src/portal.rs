@@ -17,10 +17,18 @@ impl Tx {
         at: Timestamp,
         ends: Timestamp,
     ) -> Result<(), StoreError> {
-        self.execute("delete from portal_links where tenant = $1", args![tenant.to_string()]).await?;
+        self.end_portal_links(tenant).await?;
         let sql =
             "insert into portal_links (hash, tenant, made_by, made_at, ends_at) values ($1,$2,$3,$4,$5)";
         self.execute(sql, args![hash, tenant.to_string(), by, at, ends]).await.map(drop)
+    }
+
+    /// Ends the links that were sent to whoever administers a tenant.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn end_portal_links(&mut self, tenant: TenantId) -> Result<(), StoreError> {
+        self.execute("delete from portal_links where tenant = $1", args![tenant.to_string()]).await.map(drop)
     }
 }
 

@@ -5,7 +5,6 @@ use crate::stacks::doomed;
 use crate::{Conflict, PLACES, StoreError, Tx};
 use domain::process::{GateRow, Mail, OperationKind, Outcome, Record};
 use domain::stack::Stack;
-use domain::tenant::TenantState;
 use domain::{Configuration, OperationId, ProcessId, Reason, StackId, Timestamp};
 use std::collections::BTreeMap;
 
@@ -265,12 +264,9 @@ impl Tx {
             Record::Tenant { tenant, state, reason } => {
                 let reason = reason.as_ref().map(erased::Json::json);
                 let sql = "update tenants set state = $2, reason = $3 where id = $1";
-                self.execute(sql, args![tenant.to_string(), state.word(), reason]).await?;
-                match state {
-                    TenantState::Offboarded => self.forget_own_window(*tenant).await,
-                    _ => Ok(()),
-                }
+                self.execute(sql, args![tenant.to_string(), state.word(), reason]).await.map(drop)
             }
+            Record::WindowEnds(tenant) => self.end_window_of(*tenant).await,
             Record::Identity { tenant, access } => self.identity(*tenant, access.as_deref()).await,
             Record::Live { release, tiers } => {
                 self.tell(PLACES);

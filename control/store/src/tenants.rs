@@ -99,10 +99,6 @@ impl Tx {
     /// # Errors
     /// The database failed.
     pub async fn update_tenant(&mut self, t: &Tenant) -> Result<(), StoreError> {
-        // Links were sent to whoever had that address.
-        let sql = "delete from portal_links where tenant = $1
-                   and exists (select 1 from tenants where id = $1 and lower(email) <> lower($2))";
-        self.execute(sql, args![t.id.to_string(), t.email.as_str()]).await?;
         let sql =
             "update tenants set name = $2, email = $3, search = $4, tags = $5, overrides = $6 where id = $1";
         let bound = args![

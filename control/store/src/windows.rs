@@ -48,8 +48,8 @@ impl Tx {
         Ok(found)
     }
 
-    /// Takes away the window that a tenant chose, when it has left.
-    pub(crate) async fn forget_own_window(&mut self, tenant: TenantId) -> Result<(), StoreError> {
+    /// Takes away the window that a tenant chose for itself.
+    pub(crate) async fn end_window_of(&mut self, tenant: TenantId) -> Result<(), StoreError> {
         if self.execute("delete from windows where tenant = $1", args![tenant.to_string()]).await? > 0 {
             self.turn_calendar().await?;
         }

@@ -11,8 +11,13 @@ pub(super) const fn good(run: &Run) -> bool {
 
 impl Onboarding {
     pub(super) fn provision(&self, now: Timestamp, around: &Surroundings, next: &mut Next<Event>) {
+        let failed = self.stacks.iter().find_map(|(_, run)| match run {
+            Run::Failed { reason, .. } => Some(reason.clone()),
+            _ => None,
+        });
         for (i, (stack, run)) in self.stacks.iter().enumerate() {
             match run {
+                Run::Waiting { .. } if failed.is_some() => {}
                 Run::Waiting { retry: Some((at, _)), .. } if *at > now => {
                     next.wake_at = Some(next.wake_at.map_or(*at, |w| w.min(*at)));
                 }
@@ -48,13 +53,7 @@ impl Onboarding {
             }
         }
         // What is in flight ends first: an operation that nobody follows would keep its stack for ever.
-        let failed = self.stacks.iter().find_map(|(_, run)| match run {
-            Run::Failed { reason, .. } => Some(reason.clone()),
-            _ => None,
-        });
         if let Some(reason) = failed {
-            let starting = |e: &Event| matches!(e, Event::OperationStarted { .. });
-            next.events.retain(|e| !starting(e));
             if !self.is_in_flight() {
                 next.events.push(Event::Failed { reason });
             }

@@ -105,9 +105,14 @@ impl TierChange {
         if let Some(point) = self.due().filter(|_| self.failed.is_none()) {
             return self.hook_next(point, now, next);
         }
+        let failed = self.pieces(leg).into_iter().find_map(|stack| match self.run(leg, stack) {
+            Run::Failed { reason, .. } | Run::Skipped { reason, .. } => Some(reason.clone()),
+            _ => None,
+        });
         for stack in self.pieces(leg) {
             let run = self.run(leg, stack);
             match run {
+                Run::Waiting { .. } if failed.is_some() || self.failed.is_some() => {}
                 Run::Waiting { retry: Some((at, _)), .. } if *at > now => next.wake(*at),
                 Run::Waiting { .. } if leg == Leg::There && around.gone.contains(&stack) => {
                     let reason = Reason::new("stack_gone", "the stack was deleted; undo the change");
@@ -127,8 +132,7 @@ impl TierChange {
                     // What is live may be another by now, or be marked as bad.
                     None if leg == Leg::There && !process::is_fresh(self.placed_at, now) => {
                         if !self.is_in_flight() {
-                            next.events = vec![Event::PlaceLapsed];
-                            return;
+                            return next.events.push(Event::PlaceLapsed);
                         }
                     }
                     None => {
@@ -142,12 +146,7 @@ impl TierChange {
             }
         }
         // What is in flight ends first: an operation that nobody follows would keep its stack for ever.
-        let failed = self.pieces(leg).into_iter().find_map(|stack| match self.run(leg, stack) {
-            Run::Failed { reason, .. } | Run::Skipped { reason } => Some(reason.clone()),
-            _ => None,
-        });
         if failed.is_some() || self.failed.is_some() {
-            next.events.clear();
             if let Some(reason) = failed.filter(|_| self.failed.is_none() && !self.is_in_flight()) {
                 next.events.push(Event::Failed { reason });
             }
