@@ -21,7 +21,7 @@ use domain::stack::{StackKind, silo_name};
 use domain::tenant::Tenant;
 use domain::tier::DeploymentModel;
 use domain::{Actor, OperationId, ProcessId, Reason, StackId};
-use store::{Running, Store, StoreError};
+use store::{PoolRow, Running, Store, StoreError};
 
 /// The rollout that runs, kept between placements so that each reads only what is new in its log.
 pub(crate) type Latest = tokio::sync::Mutex<Option<Running<Rollout>>>;
@@ -164,7 +164,7 @@ impl Placement {
         components: Vec<String>,
     ) -> Result<FoundOne, StoreError> {
         let ground = &self.ground;
-        let rows = store.pools_in(ground.tier.id, &ground.region, None).await?;
+        let rows = store.pools_in(ground.tier.id, &ground.region, Some(self.tenant.id)).await?;
         let pools: Vec<_> = rows.iter().map(|row| row.pool(ground.capacity)).collect();
         let around = placement::Ground {
             tier: &ground.tier.key,
@@ -176,14 +176,7 @@ impl Placement {
         // Whoever is in a pool already stays there: an onboarding may be begun anew.
         let own = store.stacks_of(self.tenant.id).await?;
         if let Some(row) = rows.iter().find(|row| own.iter().any(|stack| stack.id == row.stack)) {
-            return match row.standing {
-                Standing::Live | Standing::Troubled => Ok(Ok((there(row, components), None))),
-                Standing::Making => Ok(Err(in_the_making())),
-                Standing::Unmade => {
-                    let facts = ground.unmade(row, components);
-                    ground.born(store, rollout, self.inhabited(facts)).await
-                }
-            };
+            return self.stay(store, rollout, row, components).await;
         }
         let facts = match placement::choose(around, &pools, &self.tenant.tags) {
             Choice::Wait(reason) => return Ok(Err(reason)),
@@ -198,6 +191,27 @@ impl Placement {
             Choice::Make => ground.next_pool(store, Some(self.tenant.id), components).await?,
         };
         ground.born(store, rollout, self.inhabited(facts)).await
+    }
+
+    /// The place that the tenant has in a pool, which may still have to be made.
+    async fn stay(
+        &self,
+        store: &Store,
+        rollout: Option<&Rollout>,
+        row: &PoolRow,
+        components: Vec<String>,
+    ) -> Result<FoundOne, StoreError> {
+        match row.standing {
+            // Somebody else may have needed it meanwhile, and has made it or is about to.
+            Standing::Live | Standing::Troubled => Ok(Ok((there(row, components), None))),
+            Standing::Making => {
+                Ok(Err(Reason::new("pool_in_the_making", "the shared environment is being built")))
+            }
+            Standing::Unmade => {
+                let facts = self.ground.unmade(row, components);
+                self.ground.born(store, rollout, self.inhabited(facts)).await
+            }
+        }
     }
 
     /// The same stacks once more, those that are still to be made on what is right by now.
@@ -217,16 +231,9 @@ impl Placement {
                 let pools =
                     store.pools_in(self.ground.tier.id, &self.ground.region, Some(self.tenant.id)).await?;
                 let row = pools.iter().find(|row| row.stack == placed.id);
-                match row.map(|row| (row, row.standing)) {
-                    // Somebody else needed it meanwhile, and has made it or is about to.
-                    Some((row, Standing::Live | Standing::Troubled)) => {
-                        all.push(Ok((there(row, placed.components.clone()), None)));
-                        continue;
-                    }
-                    Some((_, Standing::Making)) => {
-                        return Ok(Err(in_the_making()));
-                    }
-                    Some((_, Standing::Unmade)) | None => {}
+                if let Some(row) = row {
+                    all.push(self.stay(store, rollout, row, placed.components.clone()).await?);
+                    continue;
                 }
             }
             let mut facts =
@@ -247,10 +254,6 @@ impl Placement {
             ..facts
         }
     }
-}
-
-fn in_the_making() -> Reason {
-    Reason::new("pool_in_the_making", "the shared environment is being built")
 }
 
 /// All of them, or the first reason why not.

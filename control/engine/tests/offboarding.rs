@@ -11,12 +11,15 @@ use drivers::scripted::Fate;
 use engine::{Call, Hook, Hooks};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 on_both!(
     what_is_left_is_proved_by_a_certificate,
     a_failed_export_keeps_everything_until_a_person_says_otherwise,
     an_engine_that_dies_in_between_repeats_nothing,
+    whoever_is_kept_and_tried_again_stays_in_the_pool_that_was_begun,
 );
 
 /// A program that notes its step, and fails at one for as long as a file is there.
@@ -139,4 +142,24 @@ async fn an_engine_that_dies_in_between_repeats_nothing(db: Db) {
     assert_eq!(told(folder.path()), ["export", "before_delete", "before_delete", "billing", "verify_gone"]);
     let deleted = app.driver.history().into_iter().filter(|(name, to)| name == "silo-ada" && to.is_none());
     assert_eq!(deleted.count(), 1);
+}
+
+async fn whoever_is_kept_and_tried_again_stays_in_the_pool_that_was_begun(db: Db) {
+    let broken = Arc::new(AtomicBool::new(true));
+    let breaks = broken.clone();
+    let app = TestApp::with(db, &["1.0.0"], move |change| match change.name.starts_with("pool-") {
+        true if breaks.load(Ordering::SeqCst) => Fate::Fail { retryable: false },
+        _ => Fate::Succeed,
+    })
+    .await;
+    let ada = app.tenant("ada", "basic").await;
+    let is = async |state| app.store.tenant(ada).await.unwrap().unwrap().state == state;
+    eventually("its onboarding fails", || is(TenantState::Failed)).await;
+    app.service.offboard(&app.admin, ada, "ada", Span::hours(72)).await.unwrap();
+    app.service.keep_tenant(&app.admin, ada).await.unwrap();
+    broken.store(false, Ordering::SeqCst);
+    app.service.retry_tenant(&app.admin, ada).await.unwrap();
+    app.active(ada).await;
+    assert_eq!(app.store.stacks_of(ada).await.unwrap().len(), 1, "it is in one pool");
+    assert_eq!(app.store.pools().await.unwrap().len(), 1, "and no other was made");
 }

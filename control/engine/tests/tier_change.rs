@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Db, TestApp, on_both};
+use common::{Db, TestApp, eventually, gold, on_both};
 use domain::hook::Point;
 use domain::tier_change::Stage;
 use domain::{Span, TenantId};
@@ -142,20 +142,6 @@ async fn its_own_stack_is_updated_where_it_is(db: Db) {
     }
     let deleted = app.driver.history().iter().filter(|(_, version)| version.is_none()).count();
     assert_eq!(deleted, 0);
-}
-
-fn gold() -> TierForm {
-    let mut parameters = service::default_parameters();
-    parameters[0].value = domain::parameter::Value::Integer(99);
-    TierForm {
-        name: "Gold".into(),
-        model: "silo".into(),
-        signup: "closed".into(),
-        regions: "local".into(),
-        parameters: Some(parameters),
-        pool_capacity: "10".into(),
-        ..TierForm::default()
-    }
 }
 
 async fn engines_that_die_at_every_step_lose_nothing(db: Db) {
@@ -400,10 +386,9 @@ async fn a_pool_stays_while_somebody_may_go_back_to_it(db: Db) {
     app.service.finish_tier_change(&app.admin, ada).await.unwrap();
     until(&app, ada, Stage::Completed).await;
     app.service.remove_pool(&app.admin, pool.id).await.unwrap();
-    let begin = Instant::now();
-    while app.driver.running().contains_key(&pool.name) {
-        assert!(begin.elapsed() < Duration::from_secs(30), "it is not taken away");
+    eventually("it is taken away", || async {
         app.pass(200);
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+        !app.driver.running().contains_key(&pool.name)
+    })
+    .await;
 }

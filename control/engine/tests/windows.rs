@@ -4,14 +4,14 @@
 
 mod common;
 
-use common::{Db, TestApp, eventually, on_both};
+use common::{Db, TestApp, eventually, gold, on_both};
 use domain::process::ProcessKind;
 use domain::rollout::Command;
 use domain::tier_change::Stage;
 use domain::window::{LocalTime, Zone};
 use domain::{ProcessId, Span, StackId, Timestamp};
 use drivers::scripted::Fate;
-use service::{HoldForm, TierChangeForm, TierForm, WindowForm};
+use service::{HoldForm, TierChangeForm, WindowForm};
 use std::sync::atomic::Ordering;
 
 on_both!(
@@ -294,15 +294,20 @@ async fn a_held_stack_stays_where_it_is_until_its_hold_ends(db: Db) {
     assert_eq!(ended.code(), "hold_ended");
 }
 
-async fn a_repair_that_was_overtaken_while_it_waited_changes_nothing(db: Db) {
-    let app = TestApp::with(db, &["1.0.0", "1.1.0", "1.2.0"], |_| Fate::Succeed).await;
-    fleet(&app, 0).await;
-    let freeze = window(&app, "freeze", "tenant:cyd", now(&app), 10).await;
+/// `cyd` is frozen while 1.1.0 goes out, and a repair waits to bring it there.
+async fn repair_in_a_freeze(app: &TestApp) -> (domain::WindowId, ProcessId) {
+    fleet(app, 0).await;
+    let freeze = window(app, "freeze", "tenant:cyd", now(app), 10).await;
     let first = app.rollout("1.1.0", "Patient").await;
     app.until(first, "succeeded").await;
-    let cyd = stack(&app, "cyd").await;
-    let repair = app.service.converge(&app.admin, cyd).await.unwrap();
+    let repair = app.service.converge(&app.admin, stack(app, "cyd").await).await.unwrap();
     app.until(repair, "waiting").await;
+    (freeze, repair)
+}
+
+async fn a_repair_that_was_overtaken_while_it_waited_changes_nothing(db: Db) {
+    let app = TestApp::with(db, &["1.0.0", "1.1.0", "1.2.0"], |_| Fate::Succeed).await;
+    let (freeze, repair) = repair_in_a_freeze(&app).await;
     let second = app.rollout("1.2.0", "Patient").await;
     app.until(second, "succeeded").await;
     app.service.delete_window(&app.admin, freeze).await.unwrap();
@@ -310,20 +315,14 @@ async fn a_repair_that_was_overtaken_while_it_waited_changes_nothing(db: Db) {
     let row = app.store.process(repair).await.unwrap().unwrap();
     assert!(row.summary.sentence.contains("told to run something else"), "{}", row.summary.sentence);
     assert_eq!(app.versions().await, ["1.0.0", "1.2.0"], "it is not taken to a version in between");
-    app.service.converge(&app.admin, cyd).await.unwrap();
+    app.service.converge(&app.admin, stack(&app, "cyd").await).await.unwrap();
     app.run(&["1.2.0"; 2]).await;
     assert_eq!(app.store.processes(ProcessKind::Repair, None, None, 9).await.unwrap().len(), 2);
 }
 
 async fn a_repair_to_a_version_that_was_marked_while_it_waited_changes_nothing(db: Db) {
     let app = TestApp::with(db, &["1.0.0", "1.1.0"], |_| Fate::Succeed).await;
-    fleet(&app, 0).await;
-    let freeze = window(&app, "freeze", "tenant:cyd", now(&app), 10).await;
-    let first = app.rollout("1.1.0", "Patient").await;
-    app.until(first, "succeeded").await;
-    let cyd = stack(&app, "cyd").await;
-    let repair = app.service.converge(&app.admin, cyd).await.unwrap();
-    app.until(repair, "waiting").await;
+    let (freeze, repair) = repair_in_a_freeze(&app).await;
     app.service.mark_release(&app.admin, "1.1.0", true, "it loses orders").await.unwrap();
     app.service.delete_window(&app.admin, freeze).await.unwrap();
     app.until(repair, "failed").await;
@@ -335,18 +334,7 @@ async fn a_repair_to_a_version_that_was_marked_while_it_waited_changes_nothing(d
 async fn a_move_that_waited_goes_to_what_is_live_by_then(db: Db) {
     let app = TestApp::with(db, &["1.0.0", "1.1.0"], |_| Fate::Succeed).await;
     fleet(&app, HOUR).await;
-    let mut parameters = service::default_parameters();
-    parameters[0].value = domain::parameter::Value::Integer(99);
-    let gold = TierForm {
-        name: "Gold".into(),
-        model: "silo".into(),
-        signup: "closed".into(),
-        regions: "local".into(),
-        parameters: Some(parameters),
-        pool_capacity: "10".into(),
-        ..TierForm::default()
-    };
-    app.tier("gold", gold).await;
+    app.tier("gold", gold()).await;
     let freeze = window(&app, "freeze", "tenant:cyd", now(&app), 10).await;
     let own = stack(&app, "cyd").await;
     let cyd = app.store.tenants_of(own).await.unwrap()[0].id;

@@ -43,11 +43,11 @@ async fn in_turn(
     };
     let own = store.stacks_of(brief.tenant).await?;
     // Looked for anew, it stays what it was: new stacks, or the tenant's own.
-    let change_of = &change.process;
+    let before = &change.process;
     let known: Vec<_> =
-        change_of.stacks.iter().map(|s| (s.clone(), change_of.run(Leg::There, s.id).clone())).collect();
-    let stays = place.stays_in(&own).filter(|_| known.is_empty() || change_of.in_place);
-    if change_of.in_place && stays.is_none() {
+        before.stacks.iter().map(|s| (s.clone(), before.run(Leg::There, s.id).clone())).collect();
+    let stays = place.stays_in(&own).filter(|_| known.is_empty() || before.in_place);
+    if before.in_place && stays.is_none() {
         let sentence =
             "the tenant's own stack cannot take the new tier where it is any more; undo the change";
         return Ok(Answer::Refused(Reason::new("not_in_place", sentence)));
@@ -59,14 +59,17 @@ async fn in_turn(
                 "a rollout is on its way; the tenant's own stack changes its tier when that has ended";
             return Ok(Answer::Refused(Reason::new("rollout_open", sentence)));
         }
-        // Nobody is brought to a version that somebody warns of.
-        Some(stack) if stack.actual.as_ref().is_none_or(|runs| runs.release != place.ground.release.id) => {
-            match place.ground.release.usable() {
-                Ok(()) => (vec![place.updated(stack)], vec![], true),
-                Err(reason) => return Ok(Answer::Refused(reason)),
+        Some(stack) => {
+            let release = &place.ground.release;
+            let runs_it = stack.actual.as_ref().is_some_and(|runs| runs.release == release.id);
+            // Nobody is brought to a version that somebody warns of.
+            if let Err(reason) = release.usable()
+                && !runs_it
+            {
+                return Ok(Answer::Refused(reason));
             }
+            (vec![place.updated(stack)], vec![], true)
         }
-        Some(stack) => (vec![place.updated(stack)], vec![], true),
         None => {
             let rollout = latest.as_ref().map(|running| &running.process);
             let found = if known.is_empty() {

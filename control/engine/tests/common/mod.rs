@@ -262,6 +262,21 @@ impl TestApp {
     }
 }
 
+/// A tier like `premium`, with one parameter that differs.
+pub fn gold() -> TierForm {
+    let mut parameters = service::default_parameters();
+    parameters[0].value = domain::parameter::Value::Integer(99);
+    TierForm {
+        name: "Gold".into(),
+        model: "silo".into(),
+        signup: "closed".into(),
+        regions: "local".into(),
+        parameters: Some(parameters),
+        pool_capacity: "10".into(),
+        ..TierForm::default()
+    }
+}
+
 /// Nothing outlives its test.
 impl Drop for TestApp {
     fn drop(&mut self) {
