@@ -54,6 +54,9 @@ pub enum Run {
     Unchanged,
     /// Left out.
     Skipped {
+        /// Attempts made before: whoever begins it again goes on counting, since a token is used once (laws 3, 7).
+        #[serde(default)]
+        attempts: u32,
         /// Why.
         reason: Reason,
     },
@@ -62,6 +65,19 @@ pub enum Run {
 impl Run {
     /// Nothing has happened yet.
     pub const WAITING: Self = Self::Waiting { attempts: 0, retry: None };
+
+    /// What it is once it is left out.
+    #[must_use]
+    pub const fn left_out(&self, reason: Reason) -> Self {
+        let attempts = match self {
+            Self::Waiting { attempts, .. }
+            | Self::Failed { attempts, .. }
+            | Self::Skipped { attempts, .. } => *attempts,
+            Self::Started { attempt, .. } => *attempt,
+            Self::Succeeded { .. } | Self::Unchanged => 0,
+        };
+        Self::Skipped { attempts, reason }
+    }
 
     /// Whether it is over, well or not.
     #[must_use]

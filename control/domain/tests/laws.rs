@@ -782,7 +782,12 @@ fn laws(world: &World) {
         for (planned, wave) in rollout.plan.waves.iter().zip(&rollout.waves) {
             for (step, state) in planned.steps.iter().zip(&wave.steps) {
                 match &state.run {
-                    _ if matches!(state.undo, Run::Succeeded { .. } | Run::Failed { .. }) => {
+                    // Also one whose way back failed, and that is held since somebody asked again.
+                    _ if matches!(
+                        state.undo,
+                        Run::Succeeded { .. } | Run::Failed { .. } | Run::Skipped { attempts: 1.., .. }
+                    ) =>
+                    {
                         assert!(state.recalled.is_some(), "{} went back though nobody asked", step.name);
                     }
                     Run::Succeeded { .. } | Run::Unchanged if world.deleted.contains(&step.stack) => {}
@@ -793,7 +798,7 @@ fn laws(world: &World) {
                             "success without proof (law 2)"
                         );
                     }
-                    Run::Failed { reason, .. } | Run::Skipped { reason } => {
+                    Run::Failed { reason, .. } | Run::Skipped { reason, .. } => {
                         assert!(!reason.sentence.is_empty())
                     }
                     Run::Waiting { .. } | Run::Started { .. } => {
@@ -804,7 +809,7 @@ fn laws(world: &World) {
         }
     }
     if let State::RolledBack { failed: 0, .. } = &rollout.state {
-        let held = |wave: usize, step: usize| matches!(&rollout.waves[wave].steps[step].undo, Run::Skipped { reason } if reason.code == "held");
+        let held = |wave: usize, step: usize| matches!(&rollout.waves[wave].steps[step].undo, Run::Skipped { reason, .. } if reason.code == "held");
         let all = rollout.plan.waves.iter().enumerate();
         let all = all.flat_map(|(w, wave)| wave.steps.iter().enumerate().map(move |(s, step)| (w, s, step)));
         for (w, s, step) in all {

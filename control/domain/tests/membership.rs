@@ -636,7 +636,7 @@ proptest! {
         for behind in world.left_behind() {
             let excused = match runs.get(&behind) {
                 None => true,
-                Some(Run::Failed { reason, .. } | Run::Skipped { reason }) => !reason.sentence.is_empty(),
+                Some(Run::Failed { reason, .. } | Run::Skipped { reason, .. }) => !reason.sentence.is_empty(),
                 Some(_) => !done,
             };
             prop_assert!(excused, "{} is silently left behind (law 1)", behind);

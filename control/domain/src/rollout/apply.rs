@@ -220,12 +220,13 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
         Event::Withdrawn { wave, step, reason } => {
             let name = &rollout.plan.waves[*wave].steps[*step].stack;
             rollout.plan.hash = rollout.plan.hash_with(&format!("withdrawn {wave} {name}"));
-            rollout.waves[*wave].steps[*step].run = Run::Skipped { reason: reason.clone() };
-            rollout.waves[*wave].steps[*step].shut = None;
+            let state = &mut rollout.waves[*wave].steps[*step];
+            state.run = state.run.left_out(reason.clone());
+            state.shut = None;
         }
         Event::StepSkipped { wave, step, phase, reason } => {
             let place = Place { wave: *wave, step: *step, phase: *phase };
-            let skipped = Some(Run::Skipped { reason: reason.clone() });
+            let skipped = run_at(rollout, place).map(|run| run.left_out(reason.clone()));
             set(rollout, place, skipped, "no such step")?;
             rollout.waves[*wave].steps[*step].shut = None;
         }
@@ -445,8 +446,9 @@ fn change(rollout: &mut Rollout, event: &Event, at: Timestamp) -> Result<(), Ill
 /// What failed on its way back, or was held, is tried once more; who is still held is left out anew.
 fn undo_again(state: &mut StepState) {
     match &state.undo {
-        Run::Failed { attempts, .. } => state.undo = Run::Waiting { attempts: *attempts, retry: None },
-        Run::Skipped { .. } => state.undo = Run::WAITING,
+        Run::Failed { attempts, .. } | Run::Skipped { attempts, .. } => {
+            state.undo = Run::Waiting { attempts: *attempts, retry: None };
+        }
         Run::Waiting { .. } | Run::Started { .. } | Run::Succeeded { .. } | Run::Unchanged => {}
     }
 }

@@ -1,7 +1,8 @@
 //! Where a rollout is and what it waits for, in one sentence.
 
-use super::{Gate, Paused, Rollout, Seats, State, WaveState, closing, watching};
+use super::{Gate, Paused, Rollout, Seats, State, StepState, WaveState, closing, watching};
 use crate::operation::Run;
+use crate::plan::Step;
 use crate::process::Summary;
 use crate::strategy::GateSpec;
 use crate::{Span, Timestamp};
@@ -48,18 +49,26 @@ fn sentence(rollout: &Rollout, now: Timestamp) -> String {
             format!("Rolled back, but {} could not: {}", plural(*failed as usize, "stack"), reason.sentence)
         }
         State::Succeeded { .. } => {
-            let steps = rollout.waves.iter().flat_map(|w| &w.steps);
-            let behind = |s: &&super::StepState| {
-                matches!(s.run, Run::Failed { .. } | Run::Skipped { .. })
-                    || matches!(s.undo, Run::Succeeded { .. })
-            };
-            match steps.filter(behind).count() {
+            let waves = rollout.plan.waves.iter().zip(&rollout.waves);
+            let steps = waves.flat_map(|(planned, wave)| planned.steps.iter().zip(&wave.steps));
+            match steps.filter(|(step, state)| is_behind(step, state)).count() {
                 0 => reached,
                 behind => format!("{reached} · {} left to catch up", plural(behind, "stack")),
             }
         }
         State::Superseded { by, .. } => format!("{reached} · superseded by {}", by.title),
         State::Aborted { reason, .. } => format!("{reached} · closed: {}", reason.sentence),
+    }
+}
+
+/// Whether a stack was left where it was, or was taken back, be it that nobody can tell how far.
+fn is_behind(step: &Step, state: &StepState) -> bool {
+    match &state.undo {
+        Run::Succeeded { .. } | Run::Skipped { attempts: 1.., .. } => true,
+        Run::Failed { running, .. } => running.as_ref() != Some(&step.to),
+        Run::Waiting { .. } | Run::Started { .. } | Run::Unchanged | Run::Skipped { .. } => {
+            matches!(state.run, Run::Failed { .. } | Run::Skipped { .. })
+        }
     }
 }
 
@@ -199,9 +208,6 @@ pub(crate) fn time_left(rollout: &Rollout, now: Timestamp) -> Option<Span> {
     let steps = &rollout.waves[wave].steps;
     let ended = i64::try_from(steps.iter().filter(|s| s.run.has_ended()).count()).ok()?;
     let closed = closing::waits(rollout, wave).map_or(0, |(n, _)| n);
-    let left = i64::try_from(steps.len() - closed.min(steps.len())).ok()? - ended;
-    if rollout.paused.is_some() {
-        return None;
-    }
-    (ended > 0 && left > 0).then(|| Span((now - since).0 * left / ended))
+    let left = i64::try_from(steps.len() - closed).ok()? - ended;
+    (ended > 0 && left > 0 && rollout.paused.is_none()).then(|| Span((now - since).0 * left / ended))
 }

@@ -137,7 +137,7 @@ pub(super) fn cell(step: &Step, state: &StepState) -> Cell {
         Run::Succeeded { .. } => ("succeeded", String::new()),
         Run::Failed { reason, .. } => ("failed", reason.sentence.clone()),
         Run::Unchanged => ("succeeded", "ran it already".to_owned()),
-        Run::Skipped { reason } => ("skipped", reason.sentence.clone()),
+        Run::Skipped { reason, .. } => ("skipped", reason.sentence.clone()),
     };
     Cell {
         stack: step.stack,

@@ -26,7 +26,7 @@ impl Law for OneVersion {
             for (step, state) in planned.steps.iter().zip(&wave.steps) {
                 match &state.run {
                     Run::Succeeded { .. } | Run::Unchanged => {}
-                    Run::Failed { reason, .. } | Run::Skipped { reason } => {
+                    Run::Failed { reason, .. } | Run::Skipped { reason, .. } => {
                         if reason.sentence.is_empty() {
                             return Err(format!("{} is left out and nobody says why", step.name));
                         }
