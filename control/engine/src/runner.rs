@@ -191,12 +191,9 @@ where
                 seen.push(report);
             }
             Some(operation) = news.recv() => { memory.looked.remove(&operation); }
-            heard = listen(&mut hints, &my_stream) => match heard {
+            heard = listen(&mut hints, &my_stream, memory.ask_at > now, &mut memory.ask_anew) => match heard {
                 Heard::Mine => read_at = Timestamp(0),
-                Heard::Places => {
-                    memory.ask_at = Timestamp(0);
-                    memory.ask_anew = true;
-                }
+                Heard::Places => memory.ask_at = Timestamp(0),
             },
         }
         let now = (context.clock)();
@@ -259,12 +256,24 @@ enum Heard {
     Places,
 }
 
-async fn listen(hints: &mut broadcast::Receiver<Hint>, stream: &String) -> Heard {
+/// Waits for news. Places that are free now wake only who was refused one and waits before it asks again: hundreds that
+/// wait for their turn would look at everything for each of them. What is being asked is noted as worth asking anew.
+async fn listen(
+    hints: &mut broadcast::Receiver<Hint>,
+    stream: &String,
+    was_refused: bool,
+    ask_anew: &mut bool,
+) -> Heard {
     use broadcast::error::RecvError;
     loop {
         match hints.recv().await {
             Ok(hint) if hint.may_concern(|s| s == stream) => return Heard::Mine,
-            Ok(hint) if hint.streams.iter().any(|s| s == PLACES) => return Heard::Places,
+            Ok(hint) if hint.streams.iter().any(|s| s == PLACES) => {
+                *ask_anew = true;
+                if was_refused {
+                    return Heard::Places;
+                }
+            }
             Ok(_) => {}
             Err(RecvError::Lagged(_)) => return Heard::Mine,
             // The store is gone with its hints: the sweep goes on.
@@ -384,15 +393,13 @@ where
                 memory.asking = false;
                 let now = (context.clock)();
                 let decide = |process: &P| process.probed(wave, &samples, now);
-                let events = decide(&running.process);
-                append(running, context, id, engine, events, decide, now, memory).await?;
+                tell(running, context, id, engine, decide, now, memory).await?;
             }
             Report::Measured(of, reading) => {
                 memory.measuring.remove(&of.check);
                 let now = (context.clock)();
                 let decide = |process: &P| process.measured(&of, &reading);
-                let events = decide(&running.process);
-                append(running, context, id, engine, events, decide, now, memory).await?;
+                tell(running, context, id, engine, decide, now, memory).await?;
             }
             Report::Previewed { key, found } => {
                 memory.previewing = false;
@@ -402,8 +409,7 @@ where
                         running.catch_up(&context.store, id).await?;
                         let now = (context.clock)();
                         let decide = |process: &P| process.previewed(&key, found.clone(), now);
-                        let events = decide(&running.process);
-                        append(running, context, id, engine, events, decide, now, memory).await?;
+                        tell(running, context, id, engine, decide, now, memory).await?;
                     }
                     Err(error) => tracing::warn!(%error, process = %id, "a preview is asked for again"),
                 }
@@ -418,8 +424,7 @@ where
                             memory.ask_at = now + AGAIN;
                         }
                         let decide = |process: &P| process.answered(answer.clone(), now);
-                        let events = decide(&running.process);
-                        append(running, context, id, engine, events, decide, now, memory).await?;
+                        tell(running, context, id, engine, decide, now, memory).await?;
                     }
                     Err(error) => {
                         tracing::warn!(%error, process = %id, "an effect failed; trying again");
@@ -437,11 +442,28 @@ where
         let decide = |process: &P| {
             told.iter().flat_map(|(operation, seen)| process.observed(*operation, seen, now)).collect()
         };
-        let events: Vec<_> = decide(&running.process);
-        if append(running, context, id, engine, events, decide, now, memory).await? {
+        if tell(running, context, id, engine, decide, now, memory).await? {
             return Ok(());
         }
     }
+}
+
+/// Decides what something that came means, and appends it; as [`append`].
+async fn tell<P>(
+    running: &mut Running<P>,
+    context: &Context,
+    id: ProcessId,
+    engine: &Actor,
+    decide: impl Fn(&P) -> Vec<P::Event> + Send,
+    now: Timestamp,
+    memory: &mut Memory,
+) -> Result<bool, StoreError>
+where
+    P: Asks + Send,
+    P::Event: Send + Sync,
+{
+    let events = decide(&running.process);
+    append(running, context, id, engine, events, decide, now, memory).await
 }
 
 /// Appends what was decided, or what `again` decides where others were first; false after a conflict with something
@@ -475,11 +497,9 @@ where
             memory.gone.extend(stacks);
             Ok(false)
         }
-        Err(StoreError::Conflict(conflict)) => {
-            if conflict != Conflict::Stale {
-                // Whoever is in the way needs a moment.
-                time::sleep(Duration::from_millis(200)).await;
-            }
+        Err(StoreError::Conflict(_)) => {
+            // Whoever is in the way needs a moment.
+            time::sleep(Duration::from_millis(200)).await;
             Ok(false)
         }
         Err(other) => Err(other),

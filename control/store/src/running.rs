@@ -72,7 +72,11 @@ impl<P: Process> Running<P> {
         }
         let written = match self.append_in(&mut tx, id, actor, &events, now).await {
             Ok(()) => tx.commit().await,
-            Err(error) => Err(error),
+            Err(error) => {
+                // Nobody waits for its turn while the log is read.
+                drop(tx);
+                Err(error)
+            }
         };
         if written.is_err() {
             // The state ran ahead of the log.
