@@ -1,22 +1,13 @@
 // What keeps rollouts, tenants and pools in order, by the forms that people use: windows, holds, checks, ways back, tier
 // changes, pools, and the portal in which a customer chooses its own time.
 import assert from 'node:assert/strict';
-import { mkdir } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
-import { Server, browser, everywhere, output, person, signIn, until } from './harness.mjs';
+import { begin, call, everywhere, makeToken, person, until } from './harness.mjs';
 
 const HOUR = 3_600_000;
 let server, chrome, admin, token;
 
-async function api(verb, path, body) {
-  const response = await fetch(`http://127.0.0.1:${server.port}/api/v1${path}`, {
-    method: verb,
-    headers: { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) },
-    body: body && JSON.stringify(body),
-  });
-  assert.ok(response.ok, `${verb} ${path}: ${response.status} ${response.ok ? '' : await response.text()}`);
-  return response.status === 204 ? undefined : response.json();
-}
+const api = (verb, path, body) => call(server, token, verb, path, body);
 
 async function stack(name) {
   await admin.goto(`${server.base}/fleet`);
@@ -42,18 +33,8 @@ async function status(word) {
 }
 
 before(async () => {
-  await mkdir(output, { recursive: true });
-  server = await Server.start();
-  chrome = await browser();
-  admin = await person(chrome);
-  await signIn(admin, server.base, 'admin@localhost', server.password);
-  await admin.goto(`${server.base}/settings`);
-  await admin.click('text=Make a token');
-  const form = admin.locator('form[action="/do/add_token"]');
-  await form.locator('#name').fill('browser suite');
-  for (const box of await form.locator('input[type=checkbox]').all()) await box.check();
-  await form.locator('button[type=submit]').click();
-  token = (await admin.locator('.copy code').textContent()).trim();
+  ({ server, chrome, admin } = await begin());
+  token = await makeToken(admin, server);
   const tier = { signup: 'closed', regions: ['local'] };
   await api('POST', '/tiers', { ...tier, key: 'basic', name: 'Basic', model: 'pool', pool_capacity: 2 });
   await api('POST', '/tiers', { ...tier, key: 'premium', name: 'Premium', model: 'silo', window_length: 2 * HOUR, window_weekly: 4 * HOUR });

@@ -1,6 +1,6 @@
 // Starts the real binary and a real browser, and ends both.
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -132,4 +132,43 @@ export async function everywhere(page, name) {
   await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
   await page.setViewportSize({ width: 1440, height: 900 });
   return found;
+}
+
+/** Makes a token that may do everything, by the page for it. */
+export async function makeToken(admin, server) {
+  await admin.goto(`${server.base}/settings`);
+  await admin.click('text=Make a token');
+  const form = admin.locator('form[action="/do/add_token"]');
+  await form.locator('#name').fill('browser suite');
+  for (const box of await form.locator('input[type=checkbox]').all()) await box.check();
+  await form.locator('button[type=submit]').click();
+  return (await admin.locator('.copy code').textContent()).trim();
+}
+
+/** One call of the REST API, which must succeed. */
+export async function call(server, token, verb, path, body) {
+  const response = await fetch(`http://127.0.0.1:${server.port}/api/v1${path}`, {
+    method: verb,
+    headers: { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) },
+    body: body && JSON.stringify(body),
+  });
+  if (!response.ok) throw new Error(`${verb} ${path}: ${response.status} ${await response.text()}`);
+  return response.status === 204 ? undefined : response.json();
+}
+
+/** A server, a browser and its admin, signed in; nothing is left running where that fails. */
+export async function begin() {
+  await mkdir(output, { recursive: true });
+  const server = await Server.start();
+  let chrome;
+  try {
+    chrome = await browser();
+    const admin = await person(chrome);
+    await signIn(admin, server.base, 'admin@localhost', server.password);
+    return { server, chrome, admin };
+  } catch (error) {
+    await chrome?.close();
+    await server.stop();
+    throw error;
+  }
 }

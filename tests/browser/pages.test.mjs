@@ -1,18 +1,13 @@
 // The pages around the main job: editing tiers and strategies, finding and changing tenants, signing up with care.
 import assert from 'node:assert/strict';
-import { mkdir } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { request } from 'node:http';
-import { Server, browser, everywhere, output, person, signIn, until, violations } from './harness.mjs';
+import { begin, everywhere, person, signIn, until, violations } from './harness.mjs';
 
 let server, chrome, admin, viewer;
 
 before(async () => {
-  await mkdir(output, { recursive: true });
-  server = await Server.start();
-  chrome = await browser();
-  admin = await person(chrome);
-  await signIn(admin, server.base, 'admin@localhost', server.password);
+  ({ server, chrome, admin } = await begin());
 });
 
 after(async () => {

@@ -163,7 +163,8 @@ fn bench(only: Option<&str>) -> Result<()> {
     }
     let folder = root().join("tests/browser");
     packages::browser(&folder)?;
-    let planning = site::module("planning", "planning", &root().join("target/planning"), true)?;
+    let planning = root().join("target/planning");
+    site::module("planning", "planning", &planning, true)?;
     for page in pages {
         let mut node = Command::new("node");
         node.arg(page).current_dir(&folder).env("TIDEGATE_BIN", &binary).env("PLANNING", &planning);

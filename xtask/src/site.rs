@@ -8,12 +8,13 @@ use lightningcss::stylesheet::{MinifyOptions, ParserOptions, PrinterOptions};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Builds `target/site/<profile>`; files that did not change are not written, so the server is not linked again.
 pub fn build(release: bool) -> Result<()> {
     let out = root().join("target/site").join(if release { "release" } else { "debug" });
-    let folder = module("frontend", "tidegate", &out.with_extension("bindings"), release)?;
+    let folder = out.with_extension("bindings");
+    module("frontend", "tidegate", &folder, release)?;
     let mut files = BTreeMap::new();
     collect(&folder, "", &mut files)?;
     files.insert("style.css".into(), style(&root().join("style/main.css"))?);
@@ -44,7 +45,7 @@ pub fn build(release: bool) -> Result<()> {
 
 /// Builds a package for browsers into a folder: `<name>.js`, and `<name>_bg.wasm`, which it loads. wasm-bindgen is a
 /// library here, of the very version that the package uses.
-pub fn module(package: &str, name: &str, folder: &Path, release: bool) -> Result<PathBuf> {
+pub fn module(package: &str, name: &str, folder: &Path, release: bool) -> Result<()> {
     packages::wasm_target()?;
     let profile = if release { "wasm-release" } else { "dev" };
     let mut command = cargo();
@@ -68,7 +69,7 @@ pub fn module(package: &str, name: &str, folder: &Path, release: bool) -> Result
             .remove_producers_section(release);
         bindgen.generate(folder).map_err(|e| anyhow!("wasm-bindgen: {e}"))?;
     }
-    Ok(folder.to_owned())
+    Ok(())
 }
 
 fn collect(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>>) -> Result<()> {

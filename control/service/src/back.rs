@@ -305,8 +305,11 @@ impl Service {
             self.store.processes(domain::process::ProcessKind::Rollout, None, None, 200).await?.into_iter();
         let mut undone = vec![];
         for row in all.take_while(|row| row.id != rollout.id) {
+            if undone.contains(&row.id) {
+                continue;
+            }
             let Some(later) = Running::<Rollout>::load(&self.store, row.id).await? else { continue };
-            if undone.contains(&row.id) || matches!(later.process.state, State::RolledBack { .. }) {
+            if matches!(later.process.state, State::RolledBack { .. }) {
                 continue;
             }
             let back = later.process.plan.course.back.as_ref();

@@ -28,6 +28,7 @@ pub(super) fn choices(rollout: &Rollout, now: Timestamp) -> Vec<Choice> {
     // What has ended goes back as a rollout of its own, which is shown before it starts.
     let ended = matches!(rollout.state, State::Succeeded { .. } | State::Aborted { .. })
         && rollout.before.is_some()
+        && anything_to_take_back(rollout)
         && !rollout.leads_back();
     let back = ended.then(|| choice(rollout, "back"));
     back.into_iter().chain(possible).collect()
@@ -128,12 +129,7 @@ fn former_version(rollout: &Rollout) -> Option<String> {
 fn anything_to_take_back(rollout: &Rollout) -> bool {
     let steps = rollout.plan.waves.iter().zip(&rollout.waves).flat_map(|(p, w)| p.steps.iter().zip(&w.steps));
     steps.into_iter().any(|(step, state)| {
-        let touched = match &state.run {
-            Run::Succeeded { .. } | Run::Failed { .. } | Run::Started { .. } => true,
-            Run::Waiting { attempts, .. } => *attempts > 0,
-            Run::Unchanged | Run::Skipped { .. } => false,
-        };
-        touched && step.from.is_some() && !matches!(state.undo, Run::Succeeded { .. })
+        rollout.is_away(step, state) || matches!(state.run, Run::Started { .. }) && step.back_to().is_some()
     })
 }
 
