@@ -34,6 +34,13 @@ impl From<User> for SessionUser {
     }
 }
 
+/// Where somebody is sent who has signed in: a path of this server, whatever was asked for.
+#[must_use]
+pub fn local_path(to: &str) -> &str {
+    let plain = to.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
+    if plain && to.starts_with('/') && !to.starts_with("//") { to } else { "/" }
+}
+
 /// Wrong passwords that an account takes within [`WINDOW`] before it must wait.
 const TRIES: usize = 10;
 /// See [`TRIES`].
@@ -188,4 +195,32 @@ pub fn hash_token(token: &str) -> String {
 pub(crate) fn random_text(n: usize) -> String {
     const LETTERS: &[u8] = b"abcdefghjkmnpqrstuvwxyzACDEFGHJKLMNPQRTUVWXY3479";
     (0..n).map(|_| char::from(LETTERS[rand::random_range(0..LETTERS.len())])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::local_path;
+
+    #[test]
+    fn nobody_is_sent_to_another_site() {
+        for to in ["/", "/rollouts/1?x=%2F", "/tenants?search=a%20b&tier=basic"] {
+            assert_eq!(local_path(to), to);
+        }
+        let foreign = [
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "/a\\b",
+            "/\t/evil.example",
+            "/\n/evil.example",
+            "\t//evil.example",
+            "https://evil.example",
+            "javascript:alert(1)",
+            "/a\r\nset-cookie: x",
+            "/ä",
+        ];
+        for to in foreign {
+            assert_eq!(local_path(to), "/", "{to:?}");
+        }
+    }
 }

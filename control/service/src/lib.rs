@@ -41,7 +41,7 @@ mod views;
 mod window_form;
 mod windows;
 
-pub use access::{SessionUser, hash_token};
+pub use access::{SessionUser, hash_token, local_path};
 pub use ahead::Ahead;
 pub use answers::Repeatable;
 pub use back::{BackPreview, RollBack, TakenBack};
