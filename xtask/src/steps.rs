@@ -15,9 +15,18 @@ pub fn say(what: &str) {
     eprintln!("\u{1b}[1m›\u{1b}[0m {what}");
 }
 
-/// The cargo that runs this.
+/// The cargo that runs this. It is not told of the package that calls it: build scripts that look at that would run
+/// again, and what depends on them be built again, whenever a person calls cargo in between.
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+        {
+            command.env_remove(name);
+        }
+    }
     command.current_dir(root());
     command
 }
