@@ -6,6 +6,7 @@ use aws::{Account, Queue};
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_cloudformation::types::{StackEvent, StackSummary};
+use futures::StreamExt as _;
 use serde_json::json;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -15,6 +16,8 @@ use tokio::task::AbortHandle;
 pub const TOPIC: &str = "arn:aws:sns:eu-west-1:000000000000:events";
 /// The queue behind it, and the stack that makes it.
 const NAME: &str = "events";
+/// Stacks whose events are forwarded at the same time.
+const AT_ONCE: usize = 8;
 
 /// The form of messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,13 +72,12 @@ impl Bridge {
     /// Looks for news again after each pause. What happened before is no news, as it is none of a new topic.
     pub async fn over(emulator: &Emulator, queue: &Queue, form: Form, pause: Duration) -> Self {
         let (somebody, to) = (Client::new(&account(emulator).config().await), queue.clone());
-        let there = somebody.list_stacks().send().await.unwrap();
-        let mut settled: HashSet<_> = there.stack_summaries().iter().filter_map(settlement).collect();
+        let there = stacks(&somebody).await.unwrap();
+        let mut settled: HashSet<_> = there.iter().filter_map(settlement).collect();
         let (mut sent, mut moving) = (HashSet::new(), HashSet::new());
-        for stack in there.stack_summaries().iter().filter(|s| s.stack_name() != Some(NAME)) {
-            let read = somebody.describe_stack_events().stack_name(stack.stack_id().unwrap());
-            let known = read.send().await.unwrap();
-            sent.extend(known.stack_events().iter().map(|event| event.event_id().unwrap().to_owned()));
+        for stack in &there {
+            let known = events(&somebody, stack).await.unwrap();
+            sent.extend(known.iter().map(|event| event.event_id().unwrap().to_owned()));
         }
         let forwarding = tokio::spawn(async move {
             loop {
@@ -102,28 +104,51 @@ async fn forward(
     sent: &mut HashSet<String>,
     (settled, moving): (&mut HashSet<String>, &mut HashSet<String>),
 ) {
-    let Ok(stacks) = somebody.list_stacks().send().await else { return };
-    for stack in stacks.stack_summaries().iter().filter(|s| s.stack_name() != Some(NAME)) {
+    let Some(mut stacks) = stacks(somebody).await else { return };
+    stacks.retain(|stack| {
         let id = stack.stack_id().unwrap();
         let was_moving = match settlement(stack) {
             None => moving.insert(id.to_owned()),
             Some(_) => moving.remove(id),
         };
-        if settlement(stack).is_some_and(|state| !settled.insert(state)) && !was_moving {
-            continue;
-        }
-        let Ok(read) = somebody.describe_stack_events().stack_name(id).send().await else { continue };
-        let mut news: Vec<_> = read.stack_events().iter().collect();
+        was_moving || settlement(stack).is_none_or(|state| settled.insert(state))
+    });
+    let read = stacks.into_iter().map(|stack| async move { events(somebody, &stack).await });
+    let read: Vec<_> = futures::stream::iter(read).buffered(AT_ONCE).collect().await;
+    let messages = read.into_iter().flatten().map(|mut news| {
         news.retain(|event| sent.insert(event.event_id().unwrap().to_owned()));
         if form == Form::SnsTwiceBackwards {
-            news = news.iter().flat_map(|event| [*event, *event]).collect();
+            news = news.into_iter().flat_map(|event| [event.clone(), event]).collect();
         } else {
             news.reverse();
         }
-        for event in news {
-            to.send(&message(event, form)).await.unwrap();
-        }
-    }
+        news.iter().map(|event| message(event, form)).collect()
+    });
+    let messages: Vec<Vec<_>> = messages.collect();
+    // In order for each stack.
+    futures::stream::iter(messages)
+        .for_each_concurrent(AT_ONCE, |messages| async move {
+            for message in messages {
+                to.send(&message).await.unwrap();
+            }
+        })
+        .await;
+}
+
+/// All stacks but the queue's own, from however many pages.
+async fn stacks(somebody: &Client) -> Option<Vec<StackSummary>> {
+    let pages = somebody.list_stacks().into_paginator().send().try_collect().await.ok()?;
+    let mut stacks: Vec<_> =
+        pages.into_iter().flat_map(|page| page.stack_summaries.unwrap_or_default()).collect();
+    stacks.retain(|stack| stack.stack_name() != Some(NAME));
+    Some(stacks)
+}
+
+/// All events of a stack, the newest first. One that comes between two pages is read twice, and none is left out.
+async fn events(somebody: &Client, stack: &StackSummary) -> Option<Vec<StackEvent>> {
+    let request = somebody.describe_stack_events().stack_name(stack.stack_id().unwrap());
+    let pages = request.into_paginator().send().try_collect().await.ok()?;
+    Some(pages.into_iter().flat_map(|page| page.stack_events.unwrap_or_default()).collect())
 }
 
 /// The state of a stack in which nothing works.
