@@ -2,15 +2,15 @@
 //!
 //! An event is a hint to look now; the look is the proof (DESIGN §3, law 2). Looks are gathered, because one call
 //! shows many stacks (law 10). Each operation pays for a part of a look; where that is used up, a hint waits for
-//! others, but no longer than a twentieth of the time that its operation took, or three seconds. Pure.
+//! others, but no longer than a twentieth of the time that its operation took, or a moment for each call. Pure.
 
 use super::events::{self, StackEvent};
 use domain::{OperationId, Reason, Span, Timestamp};
 use std::collections::{HashMap, HashSet};
 
-/// How long a hint waits for others at least, and what has not been paid for.
+/// How long a hint waits for others at least, and for each call that has not been paid for.
 const SHORT: Span = Span(150);
-const UNPAID: Span = Span::seconds(3);
+const UNPAID: Span = Span(600);
 const LONG: Span = Span::seconds(10);
 /// What an operation pays for, in calls; what is there at first; and what is saved at most.
 const PER_OPERATION: f64 = 0.08;
@@ -54,10 +54,17 @@ pub struct Told {
 
 #[derive(Clone, Copy, Debug)]
 struct Hint {
-    /// When a look is made if it is paid for, and when if not.
-    paid: Timestamp,
-    unpaid: Timestamp,
+    at: Timestamp,
+    /// How long it waits for others at most.
+    wait: Span,
     tries: u32,
+}
+
+impl Hint {
+    /// When a look is made for it, of which so many calls are not paid for.
+    fn due(&self, unpaid: usize) -> Timestamp {
+        self.at + self.wait.max(Span(UNPAID.0 * unpaid as i64))
+    }
 }
 
 impl Default for Ears {
@@ -141,11 +148,11 @@ impl Ears {
 
     /// Its stack is to be looked at; it was sent so long ago.
     pub fn hint(&mut self, token: OperationId, age: Span, now: Timestamp) {
-        let wait = (age.0 / 20).min(LONG.0);
-        let (paid, unpaid) = (now + Span(wait.max(SHORT.0)), now + Span(wait.max(UNPAID.0)));
-        let hint = self.hints.entry(token).or_insert(Hint { paid, unpaid, tries: 0 });
+        let heard = Hint { at: now, wait: Span(age.0 / 20).clamp(SHORT, LONG), tries: 0 };
+        let hint = self.hints.entry(token).or_insert(heard);
         // What is heard anew is worth a look, however often the stack was looked at in vain.
-        *hint = Hint { paid: hint.paid.min(paid), unpaid: hint.unpaid.min(unpaid), tries: 0 };
+        let first = if hint.due(0) <= heard.due(0) { *hint } else { heard };
+        *hint = Hint { tries: 0, ..first };
     }
 
     /// When to look because of hints at these operations, if a full look takes so many calls.
@@ -156,8 +163,8 @@ impl Ears {
         if fresh > 0 && (fresh == idle.len() || fresh >= WORTH * cost) {
             return Some(now);
         }
-        let is_paid = self.credit >= cost as f64;
-        hints().map(|hint| if is_paid { hint.paid } else { hint.unpaid }).min()
+        let unpaid = if self.credit >= cost as f64 { 0 } else { cost };
+        hints().map(|hint| hint.due(unpaid)).min()
     }
 
     /// Those of these operations whose stacks are to be looked at now.
@@ -166,7 +173,7 @@ impl Ears {
             return HashSet::new();
         }
         // One look shows all: those that would wait a little longer come along.
-        let comes = |hint: &Hint| hint.tries == 0 || hint.paid <= now;
+        let comes = |hint: &Hint| hint.tries == 0 || hint.due(0) <= now;
         idle.iter().filter(|token| self.hints.get(token).is_some_and(comes)).copied().collect()
     }
 
@@ -178,8 +185,8 @@ impl Ears {
     /// The look at its stack came too early: the provider showed what was before.
     pub fn again(&mut self, token: OperationId, now: Timestamp) {
         if let Some(hint) = self.hints.get_mut(&token) {
-            let at = now + Span((AGAIN.0 << hint.tries.min(6)).min(SELDOM.0));
-            *hint = Hint { paid: at, unpaid: at, tries: hint.tries + 1 };
+            let wait = Span((AGAIN.0 << hint.tries.min(6)).min(SELDOM.0));
+            *hint = Hint { at: now, wait, tries: hint.tries + 1 };
         }
     }
 
@@ -252,6 +259,9 @@ mod tests {
         assert_eq!(ears.due(&among(20), 1, NOW), Some(NOW + SHORT), "it is paid for");
         ears.looked(1);
         assert_eq!(ears.due(&among(20), 1, NOW), Some(NOW + UNPAID));
+        ears.hint(token(98), Span::seconds(1), NOW);
+        let both = [among(20), vec![token(98)]].concat();
+        assert_eq!(ears.due(&both, 3, NOW), Some(NOW + UNPAID + UNPAID), "two calls");
         (0..13).for_each(|_| ears.sent());
         assert_eq!(ears.due(&among(20), 1, NOW), Some(NOW + SHORT));
 
