@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(180);
 /// What is done at once to compare one, two and four engines: stacks of a rollout, and tenants that sign up meanwhile.
-const SHARED: (usize, usize) = (2_000, 100);
+const SHARED: (usize, usize) = (2_000, 600);
 /// Stacks whose changes a page shows: each is two changes.
 const SHOWN: usize = 300;
 
