@@ -27,25 +27,6 @@ struct Started<'a> {
     to: Option<&'a Configuration>,
 }
 
-impl Started<'_> {
-    /// What must be there: a wave updates only what was made, by whomever, or what it had its hands on before.
-    const fn needs(&self) -> &'static str {
-        match (self.kind, self.wave) {
-            (OperationKind::Update, Some(_)) => "a stack",
-            _ => "nothing",
-        }
-    }
-}
-
-/// Whether what an operation needs (`needs`) is not there; its process is `process`.
-fn unmade(stack: &str, needs: &str, operation: &str, process: ProcessId) -> String {
-    format!(
-        "{needs} = 'a stack' and {stack}.actual is null and {stack}.operation is null
-         and not exists (select 1 from operations own
-                         where own.stack = {stack}.id and own.process = '{process}' and own.id <> {operation})"
-    )
-}
-
 impl Tx {
     /// Writes records in their order; runs of operations of one kind go in bulk.
     pub(crate) async fn write(
@@ -139,13 +120,12 @@ impl Tx {
             values(chunk.len(), 9)
         );
         self.execute(&sql, bound).await?;
-        let mut bound = Vec::with_capacity(chunk.len() * 4);
+        let mut bound = Vec::with_capacity(chunk.len() * 3);
         for s in chunk {
             bound.extend(args![
                 s.stack.to_string(),
                 s.operation.to_string(),
-                s.to.map(|to| to.digest.0.clone()),
-                s.needs()
+                s.to.map(|to| to.digest.0.clone())
             ]);
         }
         let n = chunk.len();
@@ -153,24 +133,20 @@ impl Tx {
             "update stacks set operation = v.column2, desired = coalesce(v.column3, desired), left_out = null, left_code = null,
                     status = case when v.column3 is null then 'deleting' else status end
              from (values {}) as v where stacks.id = v.column1 and stacks.operation is null
-               and (v.column3 is null or stacks.status not in ('deleting', 'deleted') and not {}) and not ({})",
-            values(n, 4),
-            doomed("stacks.id"),
-            unmade("stacks", "v.column4", "v.column2", process)
+               and (v.column3 is null or stacks.status not in ('deleting', 'deleted') and not {})",
+            values(n, 3),
+            doomed("stacks.id")
         );
         if self.execute(&sql, bound).await? == n as u64 {
             return Ok(());
         }
         let sql = format!(
             "select s.id from stacks s join (values {}) as v on v.column1 = s.id
-             where (s.status in ('deleting', 'deleted') or {}) and v.column2 <> 'delete' or {}",
-            values(n, 4),
-            doomed("s.id"),
-            unmade("s", "v.column4", "v.column3", process)
+             where (s.status in ('deleting', 'deleted') or {}) and v.column2 <> 'delete'",
+            values(n, 2),
+            doomed("s.id")
         );
-        let told =
-            |s: &Started<'_>| args![s.stack.to_string(), s.kind.word(), s.operation.to_string(), s.needs()];
-        let bound = chunk.iter().flat_map(told).collect();
+        let bound = chunk.iter().flat_map(|s| args![s.stack.to_string(), s.kind.word()]).collect();
         let gone =
             self.fetch(&sql, bound).await?.iter().map(|r| r.parse(0)).collect::<Result<Vec<_>, _>>()?;
         Err(StoreError::Conflict(if gone.is_empty() {
