@@ -15,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// How often a reading call is made before the provider counts as not answering.
-const READS: u32 = 5;
+pub(super) const READS: u32 = 5;
 /// Pages of events that are read back to an operation's beginning.
 const PAGES: usize = 10;
 

@@ -4,6 +4,7 @@
 //! former process left behind is found by its name.
 
 use super::budget::Class;
+use super::calls::READS;
 use super::changeset::Compared;
 use super::errors::Trouble;
 use super::{Inner, reasons};
@@ -46,8 +47,12 @@ impl Inner {
         let set = format!("{PREFIX}{}", change.token);
         self.tidy(&name).await;
         let mut made = self.calls.compare(Class::Sweep, &wish, &set, None).await;
-        if matches!(made, Err(Trouble::Exists | Trouble::Unknown(_))) {
-            // It was left behind, or made without an answer: it is not known of what.
+        for _ in 1..READS {
+            if !matches!(made, Err(Trouble::Exists | Trouble::Unknown(_))) {
+                break;
+            }
+            // It was left behind, or made without an answer: it is not known of what. Taken away and made anew, it is
+            // like a question, and may be asked as often.
             self.forget(&name, &set).await;
             made = self.calls.compare(Class::Sweep, &wish, &set, None).await;
         }
