@@ -78,15 +78,16 @@ fn scopes(rollout: ProcessId, preview: &BackPreview, wanted: &Wanted) -> AnyView
         view! { <a href=link(&path, &[("gates", gates)]) aria-current=everything>"Everything"</a> }
             .into_any(),
     ];
-    links.extend(preview.waves.iter().enumerate().skip(1).map(|(i, name)| {
-        let number = (i + 1).to_string();
+    let last = preview.waves.last().map(|(wave, _)| *wave);
+    links.extend(preview.waves.iter().map(|(wave, name)| {
+        let number = (wave + 1).to_string();
         let href = link(&path, &[("wave", &number), ("gates", gates)]);
-        let text = if i + 1 == preview.waves.len() {
+        let text = if last == Some(*wave) {
             format!("Wave {number} {name}")
         } else {
             format!("From wave {number} {name} on")
         };
-        view! { <a href=href aria-current=here(Scope::Wave(i))>{text}</a> }.into_any()
+        view! { <a href=href aria-current=here(Scope::Wave(*wave))>{text}</a> }.into_any()
     }));
     let stack = matches!(preview.scope, Scope::Stack(_)).then(|| {
         let name = preview.way.waves.first().and_then(|w| w.names.first()).cloned();

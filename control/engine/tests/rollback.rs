@@ -71,8 +71,15 @@ async fn a_stack_goes_back_alone_and_the_rollout_goes_on(db: Db) {
     let app = TestApp::with(db, &["1.0.0", "1.1.0"], |_| Fate::Succeed).await;
     fleet(&app).await;
     let id = app.rollout("1.1.0", "Two").await;
+    asks(&app, id, 0).await;
+    let choices = async || {
+        let shown = app.service.preview_back(&app.admin, id, &back(None, "")).await.unwrap();
+        shown.waves.into_iter().map(|(wave, _)| wave).collect::<Vec<_>>()
+    };
+    assert!(choices().await.is_empty(), "only the first wave has begun");
     approve(&app, id, 0).await;
     asks(&app, id, 1).await;
+    assert_eq!(choices().await, [1]);
     assert_eq!(app.versions().await, ["1.1.0"; 3]);
     let form = back(None, "silo-cyd");
     let shown = app.service.preview_back(&app.admin, id, &form).await.unwrap();

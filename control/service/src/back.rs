@@ -42,8 +42,8 @@ pub enum TakenBack {
 pub struct BackPreview {
     /// The rollout's title.
     pub rollout: String,
-    /// Its waves' names, to choose from.
-    pub waves: Vec<String>,
+    /// From which waves on something would go back, counted from 0, with their names; to choose from.
+    pub waves: Vec<(usize, String)>,
     /// What goes back.
     pub scope: Scope,
     /// Whether another rollout leads back, because this one has ended; what it would be called.
@@ -83,6 +83,14 @@ impl BackPreview {
     }
 }
 
+/// The waves that may be chosen to go back from: later ones than the first with something to take back, and the one that
+/// is chosen.
+fn to_choose(rollout: &Rollout, chosen: Scope) -> Vec<(usize, String)> {
+    let away: Vec<_> = (0..rollout.waves.len()).filter(|wave| rollout.wave_is_away(*wave)).collect();
+    let names = rollout.plan.waves.iter().map(|w| w.spec.name.to_string()).enumerate();
+    names.filter(|(wave, _)| away.iter().skip(1).any(|w| w == wave) || chosen == Scope::Wave(*wave)).collect()
+}
+
 /// A way back from a rollout that has ended.
 struct Planned {
     plan: Plan,
@@ -102,7 +110,7 @@ impl Service {
         let facts = self.store.planning_facts().await?;
         let mut preview = BackPreview {
             rollout: rollout.title.clone(),
-            waves: rollout.plan.waves.iter().map(|w| w.spec.name.to_string()).collect(),
+            waves: to_choose(&rollout, scope),
             scope,
             title: None,
             to: "what it ran before".to_owned(),

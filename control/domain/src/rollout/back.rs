@@ -92,6 +92,15 @@ impl Rollout {
         Self::needs_undo(step, state) && !matches!(state.undo, Run::Succeeded { .. })
     }
 
+    /// Whether taking back a wave would have anything to do.
+    #[must_use]
+    pub fn wave_is_away(&self, wave: usize) -> bool {
+        let steps = self.plan.waves[wave].steps.iter().zip(&self.waves[wave].steps);
+        steps
+            .into_iter()
+            .any(|(step, state)| self.is_away(step, state) || matches!(state.run, Run::Started { .. }))
+    }
+
     /// What taking back would do now. `stays` says of a stack, and of what it would go back to, why it cannot.
     ///
     /// # Errors
@@ -254,12 +263,7 @@ pub(super) fn take_back(
     match scope {
         Scope::Rollout => whole(),
         Scope::Wave(from) => {
-            let away = |wave: usize| {
-                let steps = rollout.plan.waves[wave].steps.iter().zip(&rollout.waves[wave].steps);
-                steps.into_iter().any(|(step, state)| {
-                    rollout.is_away(step, state) || matches!(state.run, Run::Started { .. })
-                })
-            };
+            let away = |wave: usize| rollout.wave_is_away(wave);
             if !(from..rollout.waves.len()).any(away) {
                 let sentence = format!("nothing of wave {} or after it is left to take back", from + 1);
                 return Err(Reason::new("nothing_to_take_back", sentence));
