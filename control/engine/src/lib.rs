@@ -9,6 +9,7 @@ mod drift;
 mod drive;
 mod ground;
 mod health;
+mod herald;
 mod hold;
 mod holds;
 mod hooks;
@@ -33,7 +34,6 @@ pub use mailer::{MailConfig, Mailer};
 pub use measure::{CheckHook, Prometheus, Sources};
 pub use targets::{Setup, Targets};
 
-use domain::process::ProcessKind;
 use domain::{OperationId, ProcessId, Timestamp};
 use drivers::DriverEvent;
 use std::collections::BTreeMap;
@@ -59,6 +59,9 @@ pub fn system_clock() -> Clock {
 /// How long the right to run a process lasts without renewal, in milliseconds.
 pub(crate) const LEASE: i64 = 15_000;
 
+/// What is heard in so short a time is looked at once: a look reads all that is open.
+const BREATH: Duration = Duration::from_millis(50);
+
 /// How long an engine that ends waits for the database.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
@@ -70,8 +73,17 @@ pub(crate) struct Context {
     pub clock: Clock,
     pub owner: Arc<str>,
     pub shutdown: CancellationToken,
+    pub herald: Arc<herald::Herald>,
     pub rollout: Arc<place::Latest>,
     pub windows: Arc<windows::Windows>,
+}
+
+/// What comes to the runner of a process.
+pub(crate) struct News {
+    /// There is something to see of an operation.
+    pub operations: mpsc::Receiver<OperationId>,
+    /// Its log has more, or may have.
+    pub appended: Arc<tokio::sync::Notify>,
 }
 
 /// Runs every process that has not ended, until `shutdown`.
@@ -89,11 +101,16 @@ pub async fn run_as(
     clock: Clock,
     shutdown: CancellationToken,
 ) {
+    let herald = Arc::<herald::Herald>::default();
     let (rollout, windows) = (Arc::default(), Arc::default());
-    let context = Context { store, targets, clock, owner, shutdown: shutdown.clone(), rollout, windows };
+    let context =
+        Context { store, targets, clock, owner, shutdown: shutdown.clone(), herald, rollout, windows };
     let tasks = TaskTracker::new();
     let mut running: BTreeMap<ProcessId, mpsc::Sender<OperationId>> = BTreeMap::new();
-    let mut hints = context.store.subscribe();
+    // Listening begins before anything is read: nothing falls in between.
+    let (herald, hints) = (context.herald.clone(), context.store.subscribe());
+    let until = shutdown.clone();
+    tasks.spawn(async move { herald.follow(hints, until).await });
     if let Err(error) = context.store.forget_leases().await {
         tracing::warn!(%error, "what a server that died worked on is taken over when its lease has lapsed");
     }
@@ -116,6 +133,7 @@ pub async fn run_as(
     let mut log = log::Log::default();
     let mut unnoted = health::Unnoted::default();
     let mut away = false;
+    let (mut heard, mut look_at) = (false, Duration::ZERO);
     loop {
         let look = tokio::select! {
             biased;
@@ -130,12 +148,18 @@ pub async fn run_as(
                 }
                 true
             }
-            hint = hints.recv() => match hint {
-                Ok(hint) => hint.may_concern(|s| begins(s, &running)),
-                Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => true,
-                Err(tokio::sync::broadcast::error::RecvError::Closed) => break,
-            },
-            Some(id) = ended.recv() => { running.remove(&id); true }
+            () = context.herald.others.notified(), if !heard => {
+                heard = true;
+                false
+            }
+            () = time::sleep(look_at.saturating_sub(time::now())), if heard => true,
+            Some(id) = ended.recv() => {
+                running.remove(&id);
+                context.herald.forget(id);
+                // It may have been appended to since it looked.
+                context.herald.others.notify_one();
+                false
+            }
             Some(event) = news.recv() => {
                 match event {
                     DriverEvent::Progress { token, at, line } => log.add(token, at, line),
@@ -157,10 +181,12 @@ pub async fn run_as(
         if !look {
             continue;
         }
-        let reading = context.store.awake_processes((context.clock)());
-        let awake = match shutdown.run_until_cancelled(reading).await {
+        (heard, look_at) = (false, time::now() + BREATH);
+        let now = (context.clock)();
+        let reading = context.store.idle_processes(now, Timestamp(now.0 + LEASE));
+        let idle = match shutdown.run_until_cancelled(reading).await {
             None => break,
-            Some(Ok(awake)) => awake,
+            Some(Ok(idle)) => idle,
             Some(Err(error)) => {
                 if !std::mem::replace(&mut away, true) {
                     tracing::error!(%error, "open processes cannot be read; trying again every second");
@@ -171,16 +197,17 @@ pub async fn run_as(
         if std::mem::take(&mut away) {
             tracing::warn!("open processes can be read again");
         }
-        for process in awake {
-            if running.contains_key(&process.id) || !may_run(&context, process.id).await {
+        for (id, kind) in idle {
+            if running.contains_key(&id) {
                 continue;
             }
             let (news_to, news_of) = mpsc::channel(4096);
-            running.insert(process.id, news_to);
+            running.insert(id, news_to);
+            let appended = context.herald.of(id);
             let (context, ended) = (context.clone(), ended_in.clone());
             tasks.spawn(async move {
-                runner::run(context, process.kind, process.id, news_of).await;
-                let _ = ended.send(process.id).await;
+                runner::run(context, kind, id, News { operations: news_of, appended }).await;
+                let _ = ended.send(id).await;
             });
         }
     }
@@ -195,19 +222,6 @@ pub async fn run_as(
     if !matches!(released, Some(Ok(()))) {
         tracing::warn!("another server goes on when the leases of this one have lapsed");
     }
-}
-
-/// Whether a stream is of a process that nobody runs here: one that is new, or was asleep.
-fn begins(stream: &str, running: &BTreeMap<ProcessId, mpsc::Sender<OperationId>>) -> bool {
-    let Some((kind, id)) = stream.split_once('/') else { return false };
-    kind.parse::<ProcessKind>().is_ok() && id.parse::<ProcessId>().is_ok_and(|id| !running.contains_key(&id))
-}
-
-async fn may_run(context: &Context, id: ProcessId) -> bool {
-    let now = (context.clock)();
-    let until = Timestamp(now.0 + LEASE);
-    let leasing = context.store.lease(id, &context.owner, now, until);
-    context.shutdown.run_until_cancelled(leasing).await.is_some_and(|leased| leased.unwrap_or(false))
 }
 
 async fn forward(

@@ -3,7 +3,6 @@
 
 use crate::Context;
 use crate::time::Rounds;
-use domain::tenant::TenantState;
 use domain::{StackId, TenantId};
 use drivers::Served;
 use std::collections::{BTreeMap, HashMap};
@@ -56,14 +55,10 @@ async fn changed(context: &Context, streams: &[String]) -> Result<(), StoreError
 /// Everyone on record but the suspended and the leaving.
 pub(crate) async fn serve(context: &Context, stacks: &[StackId]) -> Result<(), StoreError> {
     for id in stacks {
-        let Some(stack) = context.store.stack(*id).await? else { continue };
-        let tenants = context.store.tenants_of(*id).await?.into_iter();
-        let served: Vec<_> = tenants
-            .filter(|t| matches!(t.state, TenantState::Active | TenantState::Provisioning))
-            .map(|t| Served { id: t.id.to_string(), slug: t.slug.into(), name: t.name.into() })
-            .collect();
-        let Some(driver) = context.targets.get(&stack.target) else { continue };
-        if let Err(reason) = driver.serve(&stack.name, &served).await {
+        let Some((name, target, tenants)) = context.store.served_by_stack(*id).await? else { continue };
+        let served: Vec<_> = tenants.into_iter().map(|(id, slug, name)| Served { id, slug, name }).collect();
+        let Some(driver) = context.targets.get(&target) else { continue };
+        if let Err(reason) = driver.serve(&name, &served).await {
             return Err(StoreError::Unreachable(reason.sentence));
         }
     }

@@ -3,10 +3,9 @@
 //! Which is decided in turn, so that several servers make one pool and not one each. What is begun is an ordinary process
 //! of its own: nobody's onboarding waits for it, and what fails is on record (DESIGN §3, laws 7 and 8).
 
-use crate::Context;
 use crate::ground::Ground;
 use crate::place::refresh;
-use crate::time::Rounds;
+use crate::{Context, time};
 use domain::placement::{self, Pool, Standing};
 use domain::process::PlacedStack;
 use domain::rollout;
@@ -17,7 +16,7 @@ use std::time::Duration;
 use store::{PLACES, PoolRow, Store, StoreError, Tx, begin};
 use tokio::sync::broadcast::error::RecvError;
 
-/// How soon it is looked after somebody was placed.
+/// How soon it is looked after somebody was placed, or again where many were.
 const SOON: Duration = Duration::from_secs(1);
 /// It is looked after so many of these, too, whatever was heard.
 const ROUND: u32 = 5;
@@ -25,8 +24,8 @@ const ROUND: u32 = 5;
 /// Follows what is free until the engine ends.
 pub(crate) async fn follow(context: Context) {
     let mut hints = context.store.subscribe();
-    let mut round = Rounds::new(SOON);
-    let (mut heard, mut quiet) = (true, 0);
+    let mut round = time::Rounds::new(SOON);
+    let (mut heard, mut quiet, mut looked) = (true, 0, Duration::ZERO);
     loop {
         tokio::select! {
             biased;
@@ -38,16 +37,16 @@ pub(crate) async fn follow(context: Context) {
                 }
             }
             hint = hints.recv() => match hint {
-                Ok(hint) if hint.may_concern(|s| s == PLACES) => {}
+                Ok(hint) if time::now() >= looked + SOON && hint.may_concern(|s| s == PLACES) => {}
                 Ok(hint) => {
-                    heard |= hint.may_concern(|s| s.starts_with("onboarding/"));
+                    heard |= hint.may_concern(|s| s == PLACES || s.starts_with("onboarding/"));
                     continue;
                 }
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
             },
         }
-        (heard, quiet) = (false, 0);
+        (heard, quiet, looked) = (false, 0, time::now());
         if let Err(error) = all(&context).await {
             tracing::warn!(%error, "pools are looked after later");
         }

@@ -49,6 +49,8 @@ pub(crate) enum Answer {
 pub(crate) trait Asks: Process {
     /// The operation that an event starts.
     fn started(event: &Self::Event) -> Option<OperationId>;
+    /// The stacks on which it may begin something; `None` for any.
+    fn begins_on(&self) -> Option<Vec<StackId>>;
     /// What an effect asks.
     fn ask(&self, effect: Effect) -> Question;
     /// What a finished preview means.
@@ -75,6 +77,9 @@ impl Asks for Rollout {
             _ => None,
         }
     }
+    fn begins_on(&self) -> Option<Vec<StackId>> {
+        None
+    }
     fn ask(&self, _effect: Effect) -> Question {
         Question::Serve(vec![])
     }
@@ -94,6 +99,9 @@ impl Asks for Onboarding {
             onboarding::Event::OperationStarted { operation, .. } => Some(*operation),
             _ => None,
         }
+    }
+    fn begins_on(&self) -> Option<Vec<StackId>> {
+        Some(self.stacks.iter().map(|(stack, _)| stack.id).collect())
     }
     fn ask(&self, effect: Effect) -> Question {
         match effect {
@@ -132,6 +140,9 @@ impl<const OFFBOARDING: bool> Asks for Work<OFFBOARDING> {
             work::Event::OperationStarted { operation, .. } => Some(*operation),
             _ => None,
         }
+    }
+    fn begins_on(&self) -> Option<Vec<StackId>> {
+        Some(self.piece.iter().map(|piece| piece.stack).collect())
     }
     fn ask(&self, effect: Effect) -> Question {
         match (effect, &self.job) {
@@ -183,6 +194,10 @@ impl Asks for TierChange {
             tier_change::Event::OperationStarted { operation, .. } => Some(*operation),
             _ => None,
         }
+    }
+    fn begins_on(&self) -> Option<Vec<StackId>> {
+        let former = self.brief.former.iter().map(|former| former.stack);
+        Some(self.stacks.iter().map(|stack| stack.id).chain(former).collect())
     }
     fn ask(&self, effect: Effect) -> Question {
         match effect {

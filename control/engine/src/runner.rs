@@ -4,7 +4,7 @@ use crate::drive::{self, Report};
 use crate::hold::hold;
 use crate::questions::{self, Answer, Asks};
 use crate::right::Right;
-use crate::{Context, measure, preview, time};
+use crate::{Context, News, measure, preview, time};
 use domain::onboarding::Onboarding;
 use domain::process::{Effect, Next, Process, ProcessKind, Seen, Surroundings};
 use domain::rollout::Rollout;
@@ -13,8 +13,8 @@ use domain::work::{Offboarding, Repair};
 use domain::{Actor, Digest, OperationId, ProcessId, Reason, ReleaseId, Span, StackId, Timestamp};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
-use store::{Conflict, Hint, PLACES, Running, Store, StoreError, stream};
-use tokio::sync::{broadcast, mpsc};
+use store::{Conflict, Running, Store, StoreError};
+use tokio::sync::{mpsc, watch};
 
 /// How often operations in flight are observed when nothing was heard of them, and the log is read in case a
 /// hint was lost.
@@ -24,12 +24,7 @@ const AGAIN: Span = Span::seconds(15);
 /// A process that has nothing to do for so long sleeps in the database.
 const PARK: Span = Span::seconds(10);
 
-pub(crate) async fn run(
-    context: Context,
-    kind: ProcessKind,
-    id: ProcessId,
-    news: mpsc::Receiver<OperationId>,
-) {
+pub(crate) async fn run(context: Context, kind: ProcessKind, id: ProcessId, news: News) {
     match kind {
         ProcessKind::Rollout => drive_to_end::<Rollout>(context, id, news).await,
         ProcessKind::Onboarding => drive_to_end::<Onboarding>(context, id, news).await,
@@ -39,12 +34,11 @@ pub(crate) async fn run(
     }
 }
 
-async fn drive_to_end<P>(context: Context, id: ProcessId, news: mpsc::Receiver<OperationId>)
+async fn drive_to_end<P>(context: Context, id: ProcessId, mut news: News)
 where
     P: Asks + Send,
     P::Event: Send + Sync,
 {
-    let mut news = news;
     let mut attempt = 0_u32;
     // A failing database is waited for; a damaged log is left alone, loudly.
     while !context.shutdown.is_cancelled() {
@@ -93,16 +87,12 @@ struct Memory {
     preview_at: Timestamp,
     /// No question before.
     ask_at: Timestamp,
-    /// Since it was asked, the answer may have become another.
-    ask_anew: bool,
+    /// Tells when places may be free; what came before the last question is seen.
+    places: watch::Receiver<()>,
 }
 
 /// Runs a process for as long as this server has the right to.
-async fn attend<P>(
-    context: &Context,
-    id: ProcessId,
-    news: &mut mpsc::Receiver<OperationId>,
-) -> Result<(), StoreError>
+async fn attend<P>(context: &Context, id: ProcessId, news: &mut News) -> Result<(), StoreError>
 where
     P: Asks + Send,
     P::Event: Send + Sync,
@@ -113,20 +103,14 @@ where
     hold(work::<P>(context, id, news, &right), || right.renew(context)).await.unwrap_or(Ok(()))
 }
 
-async fn work<P>(
-    context: &Context,
-    id: ProcessId,
-    news: &mut mpsc::Receiver<OperationId>,
-    right: &Right,
-) -> Result<(), StoreError>
+async fn work<P>(context: &Context, id: ProcessId, news: &mut News, right: &Right) -> Result<(), StoreError>
 where
     P: Asks + Send,
     P::Event: Send + Sync,
 {
     let store = &context.store;
-    // Listening begins before the log is read: nothing falls in between.
-    let mut hints = store.subscribe();
     let Some(mut running) = Running::<P>::load(store, id).await? else { return Ok(()) };
+    running.told = false;
     let engine = Actor::engine();
     let (reports_in, mut reports) = mpsc::channel::<Report>(8192);
     let mut memory = Memory {
@@ -140,10 +124,9 @@ where
         previewing: false,
         preview_at: Timestamp(0),
         ask_at: Timestamp(0),
-        ask_anew: false,
+        places: context.herald.places(),
     };
     let mut read_at = (context.clock)();
-    let my_stream = stream(P::KIND, id);
     loop {
         let now = (context.clock)();
         if running.process.summary(now).ended || context.shutdown.is_cancelled() {
@@ -153,7 +136,7 @@ where
             return Ok(());
         }
         let around = Surroundings {
-            busy: store.busy_stacks().await?,
+            busy: busy(store, &running.process, now).await?,
             gone: memory.gone.clone(),
             closed: context.windows.closed(store, now).await?,
             desired: desired(store, running.process.waits_on()).await?,
@@ -190,11 +173,10 @@ where
             Some(report) = reports.recv() => {
                 seen.push(report);
             }
-            Some(operation) = news.recv() => { memory.looked.remove(&operation); }
-            heard = listen(&mut hints, &my_stream, memory.ask_at > now, &mut memory.ask_anew) => match heard {
-                Heard::Mine => read_at = Timestamp(0),
-                Heard::Places => memory.ask_at = Timestamp(0),
-            },
+            Some(operation) = news.operations.recv() => { memory.looked.remove(&operation); }
+            () = news.appended.notified() => read_at = Timestamp(0),
+            // Only whoever was refused one and waits before it asks again is woken for places.
+            Ok(()) = memory.places.changed(), if memory.ask_at > now => memory.ask_at = Timestamp(0),
         }
         let now = (context.clock)();
         if now.0 - read_at.0 >= SWEEP {
@@ -205,10 +187,18 @@ where
         while let Ok(report) = reports.try_recv() {
             seen.push(report);
         }
-        while let Ok(operation) = news.try_recv() {
+        while let Ok(operation) = news.operations.try_recv() {
             memory.looked.remove(&operation);
         }
         report(&mut running, context, id, &engine, seen, &mut memory).await?;
+    }
+}
+
+/// Which of the stacks that a process may begin something on are taken now.
+async fn busy<P: Asks>(store: &Store, process: &P, now: Timestamp) -> Result<HashSet<StackId>, StoreError> {
+    match process.begins_on() {
+        None => store.busy_stacks(now).await,
+        Some(stacks) => store.busy_among(&stacks).await,
     }
 }
 
@@ -246,39 +236,6 @@ const fn is_question(effect: &Effect) -> bool {
     match effect {
         Effect::Place | Effect::Serve(_) | Effect::Identify(_) | Effect::Hook(_) => true,
         Effect::Drive(_) | Effect::Probe { .. } | Effect::Measure(_) | Effect::Preview { .. } => false,
-    }
-}
-
-enum Heard {
-    /// This process was appended to, or may have been: a hint was missed.
-    Mine,
-    /// What was refused may be had now.
-    Places,
-}
-
-/// Waits for news. Places that are free now wake only who was refused one and waits before it asks again: hundreds that
-/// wait for their turn would look at everything for each of them. What is being asked is noted as worth asking anew.
-async fn listen(
-    hints: &mut broadcast::Receiver<Hint>,
-    stream: &String,
-    was_refused: bool,
-    ask_anew: &mut bool,
-) -> Heard {
-    use broadcast::error::RecvError;
-    loop {
-        match hints.recv().await {
-            Ok(hint) if hint.may_concern(|s| s == stream) => return Heard::Mine,
-            Ok(hint) if hint.streams.iter().any(|s| s == PLACES) => {
-                *ask_anew = true;
-                if was_refused {
-                    return Heard::Places;
-                }
-            }
-            Ok(_) => {}
-            Err(RecvError::Lagged(_)) => return Heard::Mine,
-            // The store is gone with its hints: the sweep goes on.
-            Err(RecvError::Closed) => std::future::pending().await,
-        }
     }
 }
 
@@ -329,7 +286,7 @@ fn act<P: Asks>(
                 if !memory.asking && memory.ask_at <= now =>
             {
                 memory.asking = true;
-                memory.ask_anew = false;
+                memory.places.mark_unchanged();
                 let (context, reports) = (context.clone(), reports.clone());
                 let what = process.ask(effect);
                 tokio::spawn(async move {
@@ -420,7 +377,9 @@ where
                 let now = (context.clock)();
                 match answer {
                     Ok(answer) => {
-                        if matches!(answer, Answer::Refused(_)) && !memory.ask_anew {
+                        if matches!(answer, Answer::Refused(_))
+                            && !memory.places.has_changed().unwrap_or(false)
+                        {
                             memory.ask_at = now + AGAIN;
                         }
                         let decide = |process: &P| process.answered(answer.clone(), now);

@@ -71,6 +71,7 @@ pub use stacks::{Brief, OperationRow, Route, ServedBy};
 pub use tasks::{Task, TaskDecision, TaskState, Untold};
 pub use tenants::{TenantFilter, TenantOrder, TenantRow};
 
+use domain::ProcessId;
 use postgres::{Connections, within};
 use sql::{Arg, Row};
 use sqlx::SqlitePool;
@@ -95,29 +96,38 @@ enum Pool {
 /// Heard when a tenant that waits for a place may find one: a release went live, or a stack was made.
 pub const PLACES: &str = "places";
 
+/// Stands before the word of a notification that says who sent it. No stream begins so.
+const FROM: char = '@';
+
 /// Something was committed. Only a hint: whoever hears it looks into the tables.
 #[derive(Clone, Debug)]
 pub struct Hint {
     /// The streams that got events; and `mail`, and [`PLACES`]. None at all stands for every one.
     pub streams: Vec<String>,
+    /// Whoever runs this process wrote it, and knows of it.
+    pub by: Option<ProcessId>,
 }
 
 impl Hint {
     /// Anything may have happened: for a while nobody listened.
     pub(crate) const fn of_everything() -> Self {
-        Self { streams: vec![] }
+        Self { streams: vec![], by: None }
     }
 
-    /// As another server wrote it.
-    pub(crate) fn read(payload: &str) -> Self {
-        Self { streams: payload.split(' ').filter(|s| !s.is_empty()).map(str::to_owned).collect() }
+    /// As another server wrote it; `None` if it was this one, `me`, which has heard of it.
+    pub(crate) fn read(payload: &str, me: &str) -> Option<Self> {
+        let mut words = payload.split(' ').filter(|s| !s.is_empty()).peekable();
+        match words.next_if(|word| word.starts_with(FROM)) {
+            Some(from) if from[FROM.len_utf8()..] == *me => None,
+            _ => Some(Self { streams: words.map(str::to_owned).collect(), by: None }),
+        }
     }
 
     /// As others read it. What is too long for one notification stands for everything: half of it would keep those
     /// who wait for the rest asleep.
-    fn written(streams: &[String]) -> String {
-        let payload = streams.join(" ");
-        if payload.len() > 7000 { String::new() } else { payload }
+    fn written(streams: &[String], me: &str) -> String {
+        let payload = format!("{FROM}{me} {}", streams.join(" "));
+        if payload.len() > 7000 { format!("{FROM}{me}") } else { payload }
     }
 
     /// Whether it may be about a stream for which `wanted` holds.
@@ -131,7 +141,11 @@ impl Hint {
 pub struct Tx {
     inner: TxInner,
     hints: broadcast::Sender<Hint>,
+    /// As whom other servers are told of it, where there are others.
+    me: Option<std::sync::Arc<str>>,
     streams: Vec<String>,
+    /// See [`Hint::by`].
+    by: Option<ProcessId>,
     /// Whether nobody else appends to the log until this ends.
     in_turn: bool,
     /// Whether its statements may take as long as they take.
@@ -200,7 +214,19 @@ impl Store {
             }
             Pool::Sole(sole) => TxInner::Sole(sole.begin().await?),
         };
-        Ok(Tx { inner, hints: self.hints.clone(), streams: vec![], in_turn: false, patient: false })
+        let me = match &self.pool {
+            Pool::Postgres(to) => Some(to.me.clone()),
+            Pool::Sqlite { .. } | Pool::Sole(_) => None,
+        };
+        Ok(Tx {
+            inner,
+            hints: self.hints.clone(),
+            me,
+            streams: vec![],
+            by: None,
+            in_turn: false,
+            patient: false,
+        })
     }
 
     /// Whether it is a server's, which can go away while this program runs, and which several can share.
@@ -254,8 +280,8 @@ impl Tx {
     /// Nothing was written then.
     pub async fn commit(mut self) -> Result<(), StoreError> {
         // Postgres: other replicas hear it with the commit, and no earlier. SQLite has one process.
-        if matches!(self.inner, TxInner::Postgres(_)) && !self.streams.is_empty() {
-            let payload = Hint::written(&self.streams);
+        if let Some(me) = self.me.take().filter(|_| !self.streams.is_empty()) {
+            let payload = Hint::written(&self.streams, &me);
             self.fetch("select pg_notify('tidegate', $1)::text", sql::args![payload]).await?;
         }
         match self.inner {
@@ -264,7 +290,7 @@ impl Tx {
             TxInner::Sole(tx) => tx.commit().await?,
         }
         if !self.streams.is_empty() {
-            let _ = self.hints.send(Hint { streams: self.streams });
+            let _ = self.hints.send(Hint { streams: self.streams, by: self.by });
         }
         Ok(())
     }
@@ -297,6 +323,11 @@ impl Tx {
             TxInner::Postgres(tx) => within(self.patient, sql::execute_postgres(&mut **tx, sql, args)).await,
             TxInner::Sole(tx) => tx.execute(sql, args).await,
         }
+    }
+
+    /// Whoever runs this process is not told of it.
+    pub(crate) const fn written_by(&mut self, process: ProcessId) {
+        self.by = Some(process);
     }
 
     /// From here on its statements may take as long as they take: a migration of a large table does.

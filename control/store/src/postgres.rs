@@ -4,6 +4,7 @@
 use crate::{Hint, StoreError};
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio::time::timeout;
@@ -29,24 +30,29 @@ pub(crate) struct Connections {
     pub write: PgPool,
     /// Of its own, so that a busy server is never taken for a database that is away.
     pub pulse: PgPool,
+    /// Drawn anew by each.
+    pub me: Arc<str>,
     options: PgConnectOptions,
 }
 
 impl Connections {
     pub(crate) async fn open(options: PgConnectOptions) -> Result<Self, StoreError> {
+        // There are some hundred kinds of statement; lists of values make more of them.
+        let options = options.statement_cache_capacity(500);
         let unreachable = |e: sqlx::Error| StoreError::Unreachable(e.to_string());
         let read = pool(8).connect_with(options.clone()).await.map_err(unreachable)?;
         let write = pool(8).connect_with(options.clone()).await.map_err(unreachable)?;
         let pulse = pool(1).acquire_timeout(ANSWER).connect_lazy_with(options.clone());
-        Ok(Self { read, write, pulse, options })
+        let me = uuid::Uuid::now_v7().simple().to_string().into();
+        Ok(Self { read, write, pulse, me, options })
     }
 
     /// Hears for as long as the program runs what others commit, and passes it on.
     pub(crate) fn listen(&self, hints: broadcast::Sender<Hint>) {
-        let (options, closing) = (self.options.clone(), self.read.clone());
+        let (options, me, closing) = (self.options.clone(), self.me.clone(), self.read.clone());
         tokio::spawn(async move {
             while !closing.is_closed() {
-                if let Err(error) = hear(&options, &hints).await {
+                if let Err(error) = hear(&options, &me, &hints).await {
                     tracing::debug!(%error, "nothing is heard of other servers for the moment");
                 }
                 tokio::time::sleep(RELISTEN).await;
@@ -103,7 +109,11 @@ fn silence(waited: Duration) -> StoreError {
 }
 
 /// Listens until the connection is lost.
-async fn hear(options: &PgConnectOptions, hints: &broadcast::Sender<Hint>) -> Result<(), StoreError> {
+async fn hear(
+    options: &PgConnectOptions,
+    me: &str,
+    hints: &broadcast::Sender<Hint>,
+) -> Result<(), StoreError> {
     // A pool of its own each time: what becomes of a connection that hangs keeps no other from being made.
     let pool =
         PgPoolOptions::new().max_connections(1).acquire_timeout(ANSWER).connect_lazy_with(options.clone());
@@ -116,7 +126,9 @@ async fn hear(options: &PgConnectOptions, hints: &broadcast::Sender<Hint>) -> Re
     loop {
         match timeout(QUIET, listener.try_recv()).await {
             Ok(Ok(Some(note))) => {
-                let _ = hints.send(Hint::read(note.payload()));
+                if let Some(hint) = Hint::read(note.payload(), me) {
+                    let _ = hints.send(hint);
+                }
             }
             Ok(Ok(None)) => return Ok(()),
             Ok(Err(error)) => return Err(error.into()),

@@ -45,6 +45,10 @@ pub struct ProcessRow {
     pub seq: i64,
 }
 
+/// A lease so far beyond any that can be taken now was taken by a clock that was wrong. The clocks of two servers
+/// differ a little, and neither takes that for a reason to take the other's work.
+const WRONG: Span = Span::minutes(1);
+
 const COLUMNS: &str =
     "id, kind, status, title, sentence, subject, waits_for_person, started_at, ended_at, seq";
 
@@ -118,16 +122,20 @@ impl Store {
         self.fetch(&sql, vec![]).await?.iter().map(row).collect()
     }
 
-    /// Processes that may have something to do: open, and not asleep until later.
+    /// Processes that may have something to do, and that nobody has the right to run: open, and not asleep until later.
+    /// Rights end before `until` plus a minute, as in [`Store::lease`].
     ///
     /// # Errors
     /// The database failed.
-    pub async fn awake_processes(&self, now: Timestamp) -> Result<Vec<ProcessRow>, StoreError> {
-        let sql = format!(
-            "select {COLUMNS} from processes where ended_at is null and (wake_at is null or wake_at <= $1)
-             order by started_at, id"
-        );
-        self.fetch(&sql, args![now]).await?.iter().map(row).collect()
+    pub async fn idle_processes(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<(ProcessId, ProcessKind)>, StoreError> {
+        let sql = "select id, kind from processes where ended_at is null and (wake_at is null or wake_at <= $1)
+                     and (lease_owner is null or lease_until < $1 or lease_until > $2) order by started_at, id";
+        let rows = self.fetch(sql, args![now, until + WRONG]).await?;
+        rows.iter().map(|r| Ok((r.parse(0)?, r.parse(1)?))).collect()
     }
 
     /// The rollout that has not ended.
@@ -194,13 +202,10 @@ impl Store {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<bool, StoreError> {
-        // A lease far beyond any that can be taken now was taken by a clock that was wrong. The clocks of two servers
-        // differ a little, and neither takes that for a reason to take the other's work.
         let sql = "update processes set lease_owner = $2, lease_until = $3
                    where id = $1 and ended_at is null
                      and (lease_owner is null or lease_owner = $2 or lease_until < $4 or lease_until > $5)";
-        let wrong = until + Span::minutes(1);
-        Ok(self.execute(sql, args![id.to_string(), owner, until, now, wrong]).await? == 1)
+        Ok(self.execute(sql, args![id.to_string(), owner, until, now, until + WRONG]).await? == 1)
     }
 
     /// Gives up the right to run a process, and lets it sleep until `wake_at` if it has `seq` events still.

@@ -10,6 +10,8 @@ pub struct Running<P> {
     pub process: P,
     /// How many events made it.
     pub seq: i64,
+    /// Whether it is told of what it appends itself: whoever runs it need not be.
+    pub told: bool,
 }
 
 impl<P: Process> Running<P> {
@@ -21,7 +23,7 @@ impl<P: Process> Running<P> {
         let events = store.events(&stream(P::KIND, id), 0).await?;
         let Some((first, rest)) = events.split_first() else { return Ok(None) };
         let process = P::begin(id, &parse::<P>(&first.body)?, first.at).map_err(illegal)?;
-        let mut running = Self { process, seq: first.seq };
+        let mut running = Self { process, seq: first.seq, told: true };
         running.fold(rest)?;
         Ok(Some(running))
     }
@@ -60,6 +62,9 @@ impl<P: Process> Running<P> {
         now: Timestamp,
     ) -> Result<Vec<P::Event>, E> {
         let mut tx = store.begin().await?;
+        if !self.told {
+            tx.written_by(id);
+        }
         tx.take_turn().await?;
         let events = if tx.length(&stream(P::KIND, id)).await? == self.seq {
             events
@@ -81,7 +86,7 @@ impl<P: Process> Running<P> {
         if written.is_err() {
             // The state ran ahead of the log.
             if let Some(fresh) = Self::load(store, id).await? {
-                *self = fresh;
+                *self = Self { told: self.told, ..fresh };
             }
         }
         written?;

@@ -3,13 +3,16 @@
 use crate::sql::{Arg, Row, args, values};
 use crate::{Store, StoreError};
 use domain::plan::StackFacts;
-use domain::process::{OperationKind, OperationState};
+use domain::process::{FRESH, OperationKind, OperationState};
 use domain::stack::{Stack, StackTarget};
 use domain::tenant::TenantState;
 use domain::{
     Configuration, OperationId, ProcessId, Reason, Region, Slug, StackId, Tag, TenantId, TierId, Timestamp,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// A stack's name and target, and whom it serves: see [`Store::served_by_stack`].
+type Serves = (String, StackTarget, Vec<(String, String, String)>);
 
 /// An operation as histories list it.
 #[derive(Clone, Debug)]
@@ -146,13 +149,52 @@ impl Store {
         self.fetch(&sql, vec![]).await?.iter().map(stack).collect()
     }
 
-    /// Stacks that an operation works on now.
+    /// Stacks that an operation works on now, and those whose first one is about to begin.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn busy_stacks(&self) -> Result<HashSet<StackId>, StoreError> {
-        let rows = self.fetch("select id from stacks where operation is not null", vec![]).await?;
+    pub async fn busy_stacks(&self, now: Timestamp) -> Result<HashSet<StackId>, StoreError> {
+        let sql =
+            "select id from stacks where operation is not null or status = 'creating' and changed_at > $1";
+        let rows = self.fetch(sql, args![now - FRESH]).await?;
         rows.iter().map(|r| r.parse(0)).collect()
+    }
+
+    /// Which of these stacks an operation works on now.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn busy_among(&self, stacks: &[StackId]) -> Result<HashSet<StackId>, StoreError> {
+        if stacks.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let sql = format!(
+            "select s.id from (values {}) as v join stacks s on s.id = v.column1 where s.operation is not null",
+            values(stacks.len(), 1)
+        );
+        let bound = stacks.iter().flat_map(|id| args![id.to_string()]).collect();
+        self.fetch(&sql, bound).await?.iter().map(|r| r.parse(0)).collect()
+    }
+
+    /// A stack's name and target, and the tenants that it serves now, each with id, short name and name: everyone on
+    /// record but the suspended and the leaving.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn served_by_stack(&self, id: StackId) -> Result<Option<Serves>, StoreError> {
+        let sql = "select s.name, s.driver, t.id, t.slug, t.name from stacks s
+                   left join tenant_stacks ts on ts.stack = s.id and ts.part <> 'former'
+                   left join tenants t on t.id = ts.tenant and t.state in ('active', 'provisioning')
+                   where s.id = $1 order by t.slug";
+        let rows = self.fetch(sql, args![id.to_string()]).await?;
+        let Some(first) = rows.first() else { return Ok(None) };
+        let mut tenants = vec![];
+        for row in &rows {
+            if let Some(id) = row.text_or_null(2)? {
+                tenants.push((id, row.text(3)?, row.text(4)?));
+            }
+        }
+        Ok(Some((first.text(0)?, first.parse(1)?, tenants)))
     }
 
     /// Whether a stack has this name.

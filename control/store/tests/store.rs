@@ -35,6 +35,7 @@ on_both!(
     a_stack_takes_one_operation_at_a_time_and_none_once_it_is_gone,
     a_process_sleeps_until_it_is_appended_to,
     readers_are_served_while_writers_wait_for_their_turn,
+    a_commit_is_heard_once_by_each_server,
     the_feed_has_no_gaps,
     a_region_never_changes,
 );
@@ -318,11 +319,11 @@ async fn a_stack_takes_one_operation_at_a_time_and_none_once_it_is_gone(url: Str
     let stacks = [Record::Stack(Box::new(a.clone())), Record::Stack(Box::new(b.clone()))];
     write(&store, 100, &stacks).await.unwrap();
     write(&store, 101, &[begins(1, &a, Create)]).await.unwrap();
-    assert_eq!(store.busy_stacks().await.unwrap(), [a.id].into());
+    assert_eq!(store.busy_among(&[a.id, b.id]).await.unwrap(), [a.id].into());
     let second = write(&store, 102, &[begins(2, &b, Create), begins(3, &a, Update)]).await.unwrap_err();
     assert_eq!(second.conflict(), Some(&Conflict::StackBusy));
     assert_eq!(
-        store.busy_stacks().await.unwrap(),
+        store.busy_among(&[a.id, b.id]).await.unwrap(),
         [a.id].into(),
         "the other one was not begun either (law 3)"
     );
@@ -350,22 +351,26 @@ async fn a_stack_takes_one_operation_at_a_time_and_none_once_it_is_gone(url: Str
 async fn a_process_sleeps_until_it_is_appended_to(url: String) {
     let store = with_tier(&url).await;
     let id = onboarding(&store, 7).await;
-    let awake = |at| {
+    let idle = |at| {
         let store = store.clone();
-        async move { store.awake_processes(Timestamp(at)).await.unwrap().len() }
+        async move { store.idle_processes(Timestamp(at), Timestamp(at)).await.unwrap().len() }
     };
     assert!(store.lease(id, "one", Timestamp(10), Timestamp(20)).await.unwrap());
     assert!(!store.lease(id, "two", Timestamp(15), Timestamp(25)).await.unwrap(), "it is leased");
     assert!(!store.park(id, "two", 1, Timestamp(100)).await.unwrap(), "only its owner lets it sleep");
     assert!(!store.park(id, "one", 0, Timestamp(100)).await.unwrap(), "not when there is more in its log");
     assert!(store.park(id, "one", 1, Timestamp(100)).await.unwrap());
-    assert_eq!((awake(99).await, awake(100).await), (0, 1));
+    assert_eq!((idle(99).await, idle(100).await), (0, 1));
     assert!(store.lease(id, "two", Timestamp(16), Timestamp(26)).await.unwrap(), "its lease is given up");
     let mut running = Running::<Onboarding>::load(&store, id).await.unwrap().unwrap();
     let event = Event::PlaceRefused { reason: domain::Reason::new("no", "no"), retry_at: Timestamp(9) };
     let never = |_: &Onboarding| -> Result<Vec<Event>, StoreError> { panic!("nobody was first") };
     running.append(&store, id, &Actor::engine(), vec![event], never, Timestamp(17)).await.unwrap();
-    assert_eq!(awake(18).await, 1);
+    assert_eq!(
+        (idle(18).await, idle(27).await),
+        (0, 1),
+        "whoever has the lease sees to it until that lapses"
+    );
     assert!(
         store.lease(id, "three", Timestamp(27), Timestamp(5000)).await.unwrap(),
         "a lapsed lease is taken over"
@@ -402,6 +407,23 @@ async fn readers_are_served_while_writers_wait_for_their_turn(url: String) {
     for writer in writers {
         writer.await.unwrap().unwrap();
     }
+}
+
+async fn a_commit_is_heard_once_by_each_server(url: String) {
+    let here = with_tier(&url).await;
+    let there = Store::open(&url).await.unwrap();
+    // Both listen by now, and what is said of that is over.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let mut ears = [here.subscribe(), there.subscribe()];
+    write(&here, 700, &[]).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let own = store::stream(domain::process::ProcessKind::Repair, ProcessId(Uuid::from_u128(700)));
+    let heard = ears.each_mut().map(|ear| {
+        let hints = std::iter::from_fn(|| ear.try_recv().ok());
+        hints.filter(|hint| hint.streams.contains(&own)).count()
+    });
+    // SQLite has one server, and the other handle is none.
+    assert_eq!(heard, if url.starts_with("sqlite") { [1, 0] } else { [1, 1] });
 }
 
 async fn the_feed_has_no_gaps(url: String) {
