@@ -10,6 +10,8 @@ use domain::tenant::TenantState;
 use domain::{ProcessId, Span, TenantId, Timestamp};
 use drivers::scripted::Fate;
 use service::TierForm;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 on_both!(
     a_rollback_does_not_bring_back_a_deleted_stack,
@@ -23,6 +25,7 @@ on_both!(
     a_changed_plan_asks_everybody_again,
     a_tenant_that_waits_for_a_release_says_so_once,
     a_pause_outlives_a_halt_by_policy,
+    whoever_could_not_be_made_halts_no_wave,
 );
 
 /// Wave 1 is one tenant's and asks, the rest follow.
@@ -306,4 +309,34 @@ async fn a_pause_outlives_a_halt_by_policy(db: Db) {
     app.service.steer(&app.admin, id, Command::Resume).await.unwrap();
     app.until(id, "rolled_back").await;
     assert_eq!(app.versions().await, ["1.0.0"; 2]);
+}
+
+async fn whoever_could_not_be_made_halts_no_wave(db: Db) {
+    let (broken, tried) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let (breaks, tries) = (broken.clone(), tried.clone());
+    let app = TestApp::with(db, &["1.0.0", "1.1.0"], move |change| {
+        if change.name != "silo-eve" || !breaks.load(Ordering::SeqCst) {
+            return Fate::Succeed;
+        }
+        tries.fetch_add(1, Ordering::SeqCst);
+        Fate::Fail { retryable: false }
+    })
+    .await;
+    silos(&app, &["cyd", "dee"]).await;
+    app.strategy_that("Canary", "stay", &canary("tenant:cyd")).await;
+    let id = app.rollout("1.1.0", "Canary").await;
+    asks(&app).await;
+    let eve = app.tenant("eve", "premium").await;
+    state(&app, eve, TenantState::Failed).await;
+    approve(&app, id, 2).await;
+    app.until(id, "succeeded").await;
+    assert_eq!(tried.load(Ordering::SeqCst), 1, "what is not there is not updated");
+    let view = app.service.rollout(&app.admin, id).await.unwrap().timeline;
+    let cell = view.waves[1].cells.iter().find(|c| c.name == "silo-eve").unwrap();
+    assert!(cell.detail.contains("never made"), "the page says why: {}", cell.detail);
+    broken.store(false, Ordering::SeqCst);
+    app.service.retry_tenant(&app.admin, eve).await.unwrap();
+    state(&app, eve, TenantState::Active).await;
+    assert_eq!(app.versions().await, ["1.1.0"; 3], "it is born on what is live by then");
+    assert!(app.store.behind(9).await.unwrap().is_empty());
 }

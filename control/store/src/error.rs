@@ -13,7 +13,8 @@ pub enum Conflict {
     SubjectBusy,
     /// Another operation works on one of the stacks.
     StackBusy,
-    /// These stacks were deleted, or are being deleted: nothing else may begin on them.
+    /// These stacks were deleted, or are being deleted: nothing else may begin on them. Or a wave would update them, and
+    /// they were never made.
     StackGone(Vec<StackId>),
     /// A name, address or version is taken.
     Taken,

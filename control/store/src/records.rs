@@ -27,6 +27,21 @@ struct Started<'a> {
     to: Option<&'a Configuration>,
 }
 
+impl Started<'_> {
+    /// Whether the stack must have been made: a wave makes none.
+    const fn needs(&self) -> bool {
+        matches!((self.kind, self.wave), (OperationKind::Update, Some(_)))
+    }
+}
+
+/// Whether there is nothing to update: a stack that Tidegate named (`own_name`), and could not make.
+fn unmade(stack: &str) -> String {
+    format!(
+        "({stack}.actual is null and {stack}.operation is null and {stack}.status in ('creating', 'failed')
+          and {stack}.name not like '%@%')"
+    )
+}
+
 impl Tx {
     /// Writes records in their order; runs of operations of one kind go in bulk.
     pub(crate) async fn write(
@@ -120,12 +135,13 @@ impl Tx {
             values(chunk.len(), 9)
         );
         self.execute(&sql, bound).await?;
-        let mut bound = Vec::with_capacity(chunk.len() * 3);
+        let mut bound = Vec::with_capacity(chunk.len() * 4);
         for s in chunk {
             bound.extend(args![
                 s.stack.to_string(),
                 s.operation.to_string(),
-                s.to.map(|to| to.digest.0.clone())
+                s.to.map(|to| to.digest.0.clone()),
+                i64::from(s.needs())
             ]);
         }
         let n = chunk.len();
@@ -133,20 +149,24 @@ impl Tx {
             "update stacks set operation = v.column2, desired = coalesce(v.column3, desired), left_out = null, left_code = null,
                     status = case when v.column3 is null then 'deleting' else status end
              from (values {}) as v where stacks.id = v.column1 and stacks.operation is null
-               and (v.column3 is null or stacks.status not in ('deleting', 'deleted') and not {})",
-            values(n, 3),
-            doomed("stacks.id")
+               and (v.column3 is null or stacks.status not in ('deleting', 'deleted') and not {})
+               and not (v.column4 = 1 and {})",
+            values(n, 4),
+            doomed("stacks.id"),
+            unmade("stacks")
         );
         if self.execute(&sql, bound).await? == n as u64 {
             return Ok(());
         }
         let sql = format!(
             "select s.id from stacks s join (values {}) as v on v.column1 = s.id
-             where (s.status in ('deleting', 'deleted') or {}) and v.column2 <> 'delete'",
-            values(n, 2),
-            doomed("s.id")
+             where (s.status in ('deleting', 'deleted') or {}) and v.column2 <> 'delete' or v.column3 = 1 and {}",
+            values(n, 3),
+            doomed("s.id"),
+            unmade("s")
         );
-        let bound = chunk.iter().flat_map(|s| args![s.stack.to_string(), s.kind.word()]).collect();
+        let told = |s: &Started<'_>| args![s.stack.to_string(), s.kind.word(), i64::from(s.needs())];
+        let bound = chunk.iter().flat_map(told).collect();
         let gone =
             self.fetch(&sql, bound).await?.iter().map(|r| r.parse(0)).collect::<Result<Vec<_>, _>>()?;
         Err(StoreError::Conflict(if gone.is_empty() {

@@ -168,7 +168,7 @@ pub const REMOVALS: &[Removal] = &[
         what: "a step is left out without a sentence",
         edits: &[Edit {
             file: NEXT,
-            find: "Reason::new(\"stack_gone\", \"its tenant left, and the stack with it\")",
+            find: "Reason::new(\"stack_gone\", \"it is not there: its tenant left, or it was never made\")",
             replace: "Reason::new(\"stack_gone\", \"\")",
         }],
         killer: Killer::Schedules("1000"),

@@ -149,7 +149,7 @@ pub(super) fn start<'a>(
             continue;
         }
         if around.gone.contains(&step.stack) {
-            let reason = Reason::new("stack_gone", "its tenant left, and the stack with it");
+            let reason = Reason::new("stack_gone", "it is not there: its tenant left, or it was never made");
             let Place { wave, step, phase } = at;
             next.events.push(Event::StepSkipped { wave, step, phase, reason });
             continue;
