@@ -17,7 +17,7 @@ try {
   await page.goto(origin);
   const times = await page.evaluate(async (runs) => {
     const { default: load, Fleet } = await import('/planning.js');
-    await load();
+    await load({ module_or_path: '/planning_bg.wasm' });
     const fleet = new Fleet();
     return Array.from({ length: runs }, () => {
       const begin = performance.now();
