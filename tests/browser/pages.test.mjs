@@ -53,6 +53,8 @@ test('the sample is set up, with a strategy of one wave', async () => {
     const all = await Promise.all(['alder-books', 'birch-bikes', 'cedar-clinic', 'elm-energy'].map(served));
     return all.every((a) => a.status === 200);
   });
+  // The sentence under the heading follows as the rest of the page does.
+  await admin.waitForSelector('.lede:text-is("All 4 tenants run 1.0.0.")');
   await admin.goto(`${server.base}/strategies/new`);
   await admin.fill('#name', 'Quick');
   await admin.click('.wave-row-actions button[value="remove:0"]');

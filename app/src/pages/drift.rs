@@ -43,7 +43,7 @@ pub async fn list(State(ui): State<Ui>, member: Member, Query(wanted): Query<Wan
             })
             .collect();
         view! {
-            <header class="page-head"><div><h1>"Drift"</h1><p class="lede">{schedule(&list)}</p></div></header>
+            <header class="page-head"><div><h1>"Drift"</h1><p class="lede" id="drift-lede" data-live="stack,repair,rollout">{schedule(&list)}</p></div></header>
             <div id="drift" data-live="stack,repair,rollout">
                 <p class="tallies">{tallies}</p>
                 {table(&list, may)}

@@ -107,7 +107,7 @@ pub async fn list(State(ui): State<Ui>, member: Member, Query(wanted): Query<Wan
             .then(|| view! { <a class="btn btn-small" href=wanted.with(&wanted.why, "")>"First page"</a> });
         let body = if list.lines.is_empty() { empty(&wanted) } else { table(&list, &wanted, may) };
         view! {
-            <header class="page-head"><div><h1>"Fleet"</h1><p class="lede">{header(&state.counts)}</p></div></header>
+            <header class="page-head"><div><h1>"Fleet"</h1><p class="lede" id="fleet-lede" data-live="stack,repair,rollout,fleet,tenant">{header(&state.counts)}</p></div></header>
             {queue::alarm(&state)}
             {queue::standing(&state, may, now)}
             <form class="toolbar" role="search" id="fleet-search" method="get" action="/fleet">

@@ -33,7 +33,7 @@ fn body(data: Overview, inbox: &Inbox, user: &SessionUser, now: Timestamp) -> im
         None => "No release is live yet.".to_owned(),
     };
     view! {
-        <header class="page-head"><div><h1>"Overview"</h1><p class="lede">{lede}</p></div>
+        <header class="page-head"><div><h1>"Overview"</h1><p class="lede" id="overview-lede" data-live>{lede}</p></div>
             <div class="actions">
                 {may.contains(&Permission::Rollouts).then(|| view! { <a class="btn btn-primary" href="/rollouts/new">"Start a rollout"</a> })}
             </div>

@@ -35,7 +35,7 @@ pub async fn show(State(ui): State<Ui>, member: Member) -> Response {
         };
         view! {
             <nav class="crumbs" aria-label="Breadcrumb"><ol><li><a href="/tiers">"Tiers"</a></li><li aria-current="page">"Pools"</li></ol></nav>
-            <header class="page-head"><div><h1>"Pools"</h1><p class="lede">{lede}</p></div></header>
+            <header class="page-head"><div><h1>"Pools"</h1><p class="lede" id="pools-lede" data-live="onboarding,offboarding,tenant,repair">{lede}</p></div></header>
             <div id="pools" data-live="stack,repair,onboarding,offboarding,rollout,tenant,tier">{body}</div>
         }
     })

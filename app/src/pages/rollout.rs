@@ -162,7 +162,7 @@ pub async fn stacks(
         let later = (after + shown < total).then(|| wanted.link(rollout, &wanted.state, after + PAGE));
         view! {
             <nav class="crumbs" aria-label="Breadcrumb"><ol><li><a href="/rollouts">"Rollouts"</a></li><li><a href=format!("/rollouts/{rollout}")>{t.title.clone()}</a></li><li aria-current="page">"Stacks"</li></ol></nav>
-            <header class="page-head"><div><h1>{title.clone()}</h1><p class="lede">{t.sentence.clone()}</p></div></header>
+            <header class="page-head"><div><h1>{title.clone()}</h1><p class="lede" id="rollout-lede" data-live="rollout">{t.sentence.clone()}</p></div></header>
             <form class="toolbar" method="get" action=format!("/rollouts/{rollout}/stacks") role="search">
                 <label class="search">{icon("search")}<span class="visually-hidden">"Search"</span>
                     <input type="search" name="q" placeholder="Name or reason" value=wanted.q.clone() /></label>
