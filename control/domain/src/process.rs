@@ -71,7 +71,7 @@ pub struct Illegal(pub String);
 /// Everything around a process that its next step depends on, handed in so that deciding stays pure.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
-    /// Stacks that another operation works on now (DESIGN §3, law 3), or whose first is about to begin.
+    /// Stacks that another operation works on now (DESIGN §3, law 3), or that somebody is about to make.
     pub busy: HashSet<StackId>,
     /// Stacks that were found to be deleted, or to be in the course of it: nothing begins on them.
     pub gone: HashSet<StackId>,
@@ -84,7 +84,7 @@ pub struct Surroundings {
 }
 
 /// How long what was found out for an operation holds until that begins.
-pub const FRESH: Span = Span::seconds(60);
+const FRESH: Span = Span::seconds(60);
 
 /// Whether what was found out at an instant still holds; what was not, or not since something failed, never does.
 pub(crate) fn is_fresh(found_at: Option<Timestamp>, now: Timestamp) -> bool {

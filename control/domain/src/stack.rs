@@ -143,15 +143,18 @@ pub fn silo_name(slug: &crate::Slug) -> String {
     format!("silo-{slug}")
 }
 
+/// Stands in the name of each stack that others made, and of no other.
+pub const OTHERS: char = '@';
+
 /// The name of a stack that others made: what its provider calls it, and the target where it is. No name that
 /// Tidegate chooses has an `@`, so that the two never meet, whatever a target puts before the names it makes.
 #[must_use]
 pub fn imported_name(own: &str, target: &StackTarget) -> String {
-    format!("{own}@{}", target.name)
+    format!("{own}{OTHERS}{}", target.name)
 }
 
 /// What its provider calls a stack that others made; `None` for one whose name Tidegate chose.
 #[must_use]
 pub fn own_name(name: &str) -> Option<&str> {
-    name.split_once('@').map(|(own, _)| own)
+    name.split_once(OTHERS).map(|(own, _)| own)
 }

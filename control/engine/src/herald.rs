@@ -77,3 +77,40 @@ fn process(stream: &str) -> Option<ProcessId> {
     kind.parse::<ProcessKind>().ok()?;
     id.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt as _;
+
+    fn hint(streams: &[&str], by: Option<ProcessId>) -> Hint {
+        Hint { streams: streams.iter().map(|s| (*s).to_owned()).collect(), by }
+    }
+
+    fn was_told(of: &Notify) -> bool {
+        of.notified().now_or_never().is_some()
+    }
+
+    #[test]
+    fn a_hint_goes_to_whom_it_concerns() {
+        let (one, two) = (ProcessId(uuid::Uuid::from_u128(1)), ProcessId(uuid::Uuid::from_u128(2)));
+        let herald = Herald::default();
+        let (first, second, places) = (herald.of(one), herald.of(two), herald.places());
+        let told = || (was_told(&first), was_told(&second), was_told(&herald.others));
+        let stream = store::stream(ProcessKind::Onboarding, one);
+        herald.pass_on(&hint(&[&stream, "mail", "tenant/acme"], None));
+        assert_eq!(told(), (true, false, false));
+        herald.pass_on(&hint(&[&stream], Some(one)));
+        assert_eq!(told(), (false, false, false), "whoever runs it wrote it");
+        herald.pass_on(&hint(&[&stream], Some(two)));
+        assert_eq!(told(), (true, false, false), "another runner wrote it");
+        assert!(places.has_changed().is_ok_and(|changed| !changed));
+        herald.pass_on(&hint(&[PLACES], None));
+        assert!(places.has_changed().is_ok_and(|changed| changed));
+        herald.forget(one);
+        herald.pass_on(&hint(&[&stream], None));
+        assert_eq!(told(), (false, false, true), "nobody here runs it");
+        herald.pass_on(&hint(&[], None));
+        assert_eq!(told(), (false, true, true), "anything may have happened");
+    }
+}

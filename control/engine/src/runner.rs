@@ -136,7 +136,7 @@ where
             return Ok(());
         }
         let around = Surroundings {
-            busy: busy(store, &running.process, now).await?,
+            busy: busy(store, &running.process).await?,
             gone: memory.gone.clone(),
             closed: context.windows.closed(store, now).await?,
             desired: desired(store, running.process.waits_on()).await?,
@@ -195,9 +195,9 @@ where
 }
 
 /// Which of the stacks that a process may begin something on are taken now.
-async fn busy<P: Asks>(store: &Store, process: &P, now: Timestamp) -> Result<HashSet<StackId>, StoreError> {
+async fn busy<P: Asks>(store: &Store, process: &P) -> Result<HashSet<StackId>, StoreError> {
     match process.begins_on() {
-        None => store.busy_stacks(now).await,
+        None => store.busy_stacks().await,
         Some(stacks) => store.busy_among(&stacks).await,
     }
 }

@@ -6,8 +6,9 @@ mod common;
 use common::{Db, TestApp, eventually, on_both, person};
 use domain::access::Role;
 use domain::rollout::{Command, Verdict};
+use domain::stack::StackStatus;
 use domain::tenant::TenantState;
-use domain::{ProcessId, Span, TenantId, Timestamp};
+use domain::{ProcessId, Span, TenantId};
 use drivers::scripted::Fate;
 use service::TierForm;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ on_both!(
     a_tenant_that_waits_for_a_release_says_so_once,
     a_pause_outlives_a_halt_by_policy,
     whoever_could_not_be_made_halts_no_wave,
+    a_wave_waits_for_whoever_is_being_made,
 );
 
 /// Wave 1 is one tenant's and asks, the rest follow.
@@ -210,10 +212,7 @@ async fn a_hybrid_onboarding_fails_only_when_nothing_is_in_flight(db: Db) {
     assert_eq!(app.store.tenant(ada).await.unwrap().unwrap().state, TenantState::Provisioning);
     assert_eq!(app.driver.finish(), 1);
     state(&app, ada, TenantState::Failed).await;
-    assert!(
-        app.store.busy_stacks(Timestamp(i64::MAX)).await.unwrap().is_empty(),
-        "no operation keeps a stack for ever"
-    );
+    assert!(app.store.busy_stacks().await.unwrap().is_empty(), "no operation keeps a stack for ever");
     app.driver.follow(|_| Fate::Succeed);
     app.service.retry_tenant(&app.admin, ada).await.unwrap();
     state(&app, ada, TenantState::Active).await;
@@ -338,5 +337,33 @@ async fn whoever_could_not_be_made_halts_no_wave(db: Db) {
     app.service.retry_tenant(&app.admin, eve).await.unwrap();
     state(&app, eve, TenantState::Active).await;
     assert_eq!(app.versions().await, ["1.1.0"; 3], "it is born on what is live by then");
+    assert!(app.store.behind(9).await.unwrap().is_empty());
+}
+
+async fn a_wave_waits_for_whoever_is_being_made(db: Db) {
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counted = tries.clone();
+    let app = TestApp::with(db, &["1.0.0", "1.1.0"], move |change| {
+        if change.name == "silo-eve" && counted.fetch_add(1, Ordering::SeqCst) == 0 {
+            return Fate::Fail { retryable: true };
+        }
+        Fate::Succeed
+    })
+    .await;
+    silos(&app, &["cyd", "dee"]).await;
+    app.strategy_that("Canary", "stay", &canary("tenant:cyd")).await;
+    let id = app.rollout("1.1.0", "Canary").await;
+    asks(&app).await;
+    let eve = app.tenant("eve", "premium").await;
+    eventually("the first attempt has failed", async || {
+        let stacks = app.store.stacks().await.unwrap();
+        stacks.iter().any(|s| s.name == "silo-eve" && s.status == StackStatus::Failed)
+    })
+    .await;
+    approve(&app, id, 2).await;
+    app.until(id, "succeeded").await;
+    state(&app, eve, TenantState::Active).await;
+    assert_eq!(app.versions().await, ["1.1.0"; 3]);
+    assert_eq!(tries.load(Ordering::SeqCst), 3, "made at the second attempt, then brought along");
     assert!(app.store.behind(9).await.unwrap().is_empty());
 }

@@ -9,7 +9,7 @@ use domain::access::Role;
 use domain::fleet::Why;
 use domain::rollout::{Command, Verdict};
 use domain::tenant::TenantState;
-use domain::{ProcessId, Span, TenantId, Timestamp};
+use domain::{ProcessId, Span, TenantId};
 use drivers::Change;
 use drivers::scripted::Fate;
 use std::time::{Duration, Instant};
@@ -138,7 +138,7 @@ async fn comings_and_goings(db: Db, phase: Phase) {
     let eve = app.tenant("eve", "premium").await;
     app.service.set_suspended(&app.admin, fox, true, "unpaid").await.unwrap();
     app.service.offboard(&app.admin, dee, "dee", Span::ZERO).await.unwrap();
-    let at_work = app.store.busy_stacks(Timestamp(i64::MAX)).await.unwrap();
+    let at_work = app.store.busy_stacks().await.unwrap();
     let stack_of_dee = app.store.stacks_of(dee).await.unwrap().first().map(|s| s.id);
     if stack_of_dee.is_some_and(|stack| at_work.contains(&stack)) && phase == Phase::Running {
         tokio::time::sleep(Duration::from_millis(300)).await;

@@ -4,7 +4,7 @@ use crate::sql::{Arg, args, values};
 use crate::stacks::doomed;
 use crate::{Conflict, PLACES, StoreError, Tx};
 use domain::process::{GateRow, Mail, OperationKind, Outcome, Record};
-use domain::stack::Stack;
+use domain::stack::{OTHERS, Stack};
 use domain::{Configuration, OperationId, ProcessId, Reason, StackId, Timestamp};
 use std::collections::BTreeMap;
 
@@ -34,11 +34,11 @@ impl Started<'_> {
     }
 }
 
-/// Whether there is nothing to update: a stack that Tidegate named (`own_name`), and could not make.
+/// Whether there is nothing to update: a stack that others did not make, and Tidegate could not.
 fn unmade(stack: &str) -> String {
     format!(
         "({stack}.actual is null and {stack}.operation is null and {stack}.status in ('creating', 'failed')
-          and {stack}.name not like '%@%')"
+          and {stack}.name not like '%{OTHERS}%')"
     )
 }
 

@@ -3,13 +3,16 @@
 use crate::sql::{Arg, Row, args, values};
 use crate::{Store, StoreError};
 use domain::plan::StackFacts;
-use domain::process::{FRESH, OperationKind, OperationState};
+use domain::process::{OperationKind, OperationState};
 use domain::stack::{Stack, StackTarget};
 use domain::tenant::TenantState;
 use domain::{
     Configuration, OperationId, ProcessId, Reason, Region, Slug, StackId, Tag, TenantId, TierId, Timestamp,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Tenants that stacks serve: everyone on record but the suspended and the leaving.
+const SERVED: &str = "t.state in ('active', 'provisioning')";
 
 /// A stack's name and target, and whom it serves: see [`Store::served_by_stack`].
 type Serves = (String, StackTarget, Vec<(String, String, String)>);
@@ -149,14 +152,20 @@ impl Store {
         self.fetch(&sql, vec![]).await?.iter().map(stack).collect()
     }
 
-    /// Stacks that an operation works on now, and those whose first one is about to begin.
+    /// Stacks that an operation works on now, and those that somebody is at work to make. One whose making waits for
+    /// something, or for a person, is not among them: nobody knows how long.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn busy_stacks(&self, now: Timestamp) -> Result<HashSet<StackId>, StoreError> {
-        let sql =
-            "select id from stacks where operation is not null or status = 'creating' and changed_at > $1";
-        let rows = self.fetch(sql, args![now - FRESH]).await?;
+    pub async fn busy_stacks(&self) -> Result<HashSet<StackId>, StoreError> {
+        // Each part from its own index, and from the few open processes to their stacks, never from all stacks.
+        let sql = "select id from stacks where operation is not null
+                   union select s.id from processes p cross join tenant_stacks ts cross join stacks s
+                   where p.ended_at is null and p.status = 'running' and ts.tenant = p.subject and s.id = ts.stack
+                     and s.actual is null
+                   union select s.id from processes p cross join stacks s
+                   where p.ended_at is null and p.status = 'running' and s.id = p.subject and s.actual is null";
+        let rows = self.fetch(sql, vec![]).await?;
         rows.iter().map(|r| r.parse(0)).collect()
     }
 
@@ -182,11 +191,13 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn served_by_stack(&self, id: StackId) -> Result<Option<Serves>, StoreError> {
-        let sql = "select s.name, s.driver, t.id, t.slug, t.name from stacks s
+        let sql = format!(
+            "select s.name, s.driver, t.id, t.slug, t.name from stacks s
                    left join tenant_stacks ts on ts.stack = s.id and ts.part <> 'former'
-                   left join tenants t on t.id = ts.tenant and t.state in ('active', 'provisioning')
-                   where s.id = $1 order by t.slug";
-        let rows = self.fetch(sql, args![id.to_string()]).await?;
+                   left join tenants t on t.id = ts.tenant and {SERVED}
+                   where s.id = $1 order by t.slug"
+        );
+        let rows = self.fetch(&sql, args![id.to_string()]).await?;
         let Some(first) = rows.first() else { return Ok(None) };
         let mut tenants = vec![];
         for row in &rows {
@@ -210,10 +221,12 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn memberships(&self) -> Result<Vec<(StackId, Option<String>)>, StoreError> {
-        let sql = "select s.id, t.slug from stacks s left join tenant_stacks ts on ts.stack = s.id
-                     and ts.part <> 'former' left join tenants t on t.id = ts.tenant and t.state in ('active', 'provisioning')
-                   where s.status in ('live', 'failed') and s.actual is not null order by s.id, t.slug";
-        let rows = self.fetch(sql, vec![]).await?;
+        let sql = format!(
+            "select s.id, t.slug from stacks s left join tenant_stacks ts on ts.stack = s.id
+               and ts.part <> 'former' left join tenants t on t.id = ts.tenant and {SERVED}
+             where s.status in ('live', 'failed') and s.actual is not null order by s.id, t.slug"
+        );
+        let rows = self.fetch(&sql, vec![]).await?;
         rows.iter().map(|r| Ok((r.parse(0)?, r.text_or_null(1)?))).collect()
     }
 
@@ -337,7 +350,7 @@ impl Store {
                 "select ts.stack, t.id, t.slug, t.name from (values {list}) as v
                  cross join tenant_stacks ts cross join tenants t cross join stacks k
                  where ts.stack = v.column1 and t.id = ts.tenant and k.id = ts.stack
-                   and (ts.part <> 'former' or k.kind = 'silo') and t.state in ('active', 'provisioning')
+                   and (ts.part <> 'former' or k.kind = 'silo') and {SERVED}
                  order by t.slug"
             );
             for row in self.fetch(&sql, bound()).await? {
