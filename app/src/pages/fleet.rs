@@ -163,7 +163,8 @@ fn tallies(list: &FleetList, wanted: &Wanted) -> AnyView {
         .collect();
     let differ = (differ > 0).then(|| one(DIFFERS, "behind", format!("{differ} differ")));
     let clear = wanted.narrows().then(|| view! { " " <a href="/fleet">"All stacks"</a> });
-    view! { <p class="tallies">{plural(all, "stack")} ": " {differ} {each} {clear}</p> }.into_any()
+    let colon = differ.is_some().then_some(":");
+    view! { <p class="tallies">{plural(all, "stack")} {colon} " " {differ} {each} {clear}</p> }.into_any()
 }
 
 fn empty(wanted: &Wanted) -> AnyView {
@@ -285,6 +286,10 @@ pub fn why(line: &FleetLine) -> AnyView {
         (Ends::Opening, Some(at)) => view! { "Until " {time(at)} }.into_any(),
         _ => capital(&until.sentence).into_any(),
     });
+    // An empty cell has no label on a narrow screen.
+    if reason.is_none() && until.is_none() {
+        return ().into_any();
+    }
     view! { <div>{reason} {until.map(|until| view! { <br /><small class="muted">{until}</small> })}</div> }
         .into_any()
 }
