@@ -58,6 +58,7 @@ impl Hub {
         }
         all.insert(id, channel.clone());
         drop(all);
+        let running = Arc::unwrap_or_clone(running);
         tokio::spawn(self.clone().follow(service.clone(), running, hints, channel.clone()));
         Ok((channel, listener))
     }

@@ -111,8 +111,7 @@ async fn advance(context: &Context) -> Result<bool, StoreError> {
     // There is something to do: decided once more in turn, where nothing changes meanwhile.
     let closed = closed(context, now).await?;
     let mut latest = context.rollout.lock().await;
-    let mut tx = store.begin().await?;
-    tx.take_turn().await?;
+    let mut tx = store.begin_in_turn().await?;
     place::refresh(store, &mut latest).await?;
     let planned = places(latest.as_ref().map(|running| &running.process));
     let queue = store.catchup_queue(policy.pause).await?;
@@ -349,8 +348,7 @@ async fn watch_skew(context: &Context) -> Result<(), StoreError> {
     if (skew.beyond > 0) == store.skew_alarm().await?.is_some() {
         return Ok(());
     }
-    let mut tx = store.begin().await?;
-    tx.take_turn().await?;
+    let mut tx = store.begin_in_turn().await?;
     let skew = store.fleet_skew(&budget, now).await?;
     match (store.skew_alarm().await?, skew.beyond > 0) {
         (None, true) => {

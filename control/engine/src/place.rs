@@ -66,8 +66,7 @@ async fn place_in_turn(
     latest: &mut Option<Running<Rollout>>,
 ) -> Result<Answer, StoreError> {
     let store = &context.store;
-    let mut tx = store.begin().await?;
-    tx.take_turn().await?;
+    let mut tx = store.begin_in_turn().await?;
     refresh(store, latest).await?;
     let Some(mut onboarding) = Running::<Onboarding>::load(store, id).await? else {
         return Ok(Answer::Placed);

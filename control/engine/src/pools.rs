@@ -96,8 +96,7 @@ async fn make(context: &Context, (tier, region): Spot) -> Result<(), StoreError>
     let store = &context.store;
     let mut latest = context.rollout.lock().await;
     refresh(store, &mut latest).await?;
-    let mut tx = store.begin().await?;
-    tx.take_turn().await?;
+    let mut tx = store.begin_in_turn().await?;
     refresh(store, &mut latest).await?;
     let wanted = store.wanted_pools().await?.into_iter().find(|w| (w.tier, &w.region) == (tier, &region));
     let made = match Ground::of(context, tier, &region).await? {

@@ -105,17 +105,18 @@ impl Service {
     /// Needs `rollouts`; there is no such rollout, wave or stack.
     pub async fn preview_back(&self, actor: &Actor, id: ProcessId, form: &RollBack) -> Result<BackPreview> {
         actor.require(Permission::Rollouts)?;
-        let rollout = self.running_rollout(id).await?.process;
-        let scope = self.scope(&rollout, form).await?;
+        let running = self.running_rollout(id).await?;
+        let rollout = &running.process;
+        let scope = self.scope(rollout, form).await?;
         let facts = self.store.planning_facts().await?;
         let mut preview = BackPreview {
             rollout: rollout.title.clone(),
-            waves: to_choose(&rollout, scope),
+            waves: to_choose(rollout, scope),
             scope,
             title: None,
             to: "what it ran before".to_owned(),
             way: WayBack::default(),
-            marks: marks(&rollout, scope).then(|| rollout.plan.target.version.to_string()),
+            marks: marks(rollout, scope).then(|| rollout.plan.target.version.to_string()),
             plan_hash: String::new(),
             obstacle: None,
         };
@@ -133,10 +134,10 @@ impl Service {
             preview.obstacle = preview.obstacle.or(rollout.command(actor, command, self.now()).err());
             return Ok(preview);
         }
-        match self.way_back(&rollout, scope, &facts, form.gates).await? {
+        match self.way_back(rollout, scope, &facts, form.gates).await? {
             Err(reason) => preview.obstacle = Some(reason),
             Ok(planned) => {
-                preview.way = planned.plan.way_back(&rollout);
+                preview.way = planned.plan.way_back(rollout);
                 preview.to = planned.plan.course.moves.clone();
                 preview.plan_hash = planned.plan.hash;
                 preview.title = Some(planned.title);
@@ -160,8 +161,9 @@ impl Service {
     pub async fn roll_back(&self, actor: &Actor, id: ProcessId, form: &RollBack) -> Result<TakenBack> {
         actor.require(Permission::Rollouts)?;
         let comment = domain::fields::bounded_text(&form.comment, 500).map_err(|e| e.within("comment"))?;
-        let rollout = self.running_rollout(id).await?.process;
-        let scope = self.scope(&rollout, form).await?;
+        let running = self.running_rollout(id).await?;
+        let rollout = &running.process;
+        let scope = self.scope(rollout, form).await?;
         if !rollout.has_ended() {
             if form.gates {
                 return Err(Error::field("gates", "hold only on the way back from a rollout that has ended"));
@@ -170,10 +172,9 @@ impl Service {
             return Ok(TakenBack::Within);
         }
         // Nobody is placed between the plan and its start.
-        let mut tx = self.store.begin().await?;
-        tx.take_turn().await?;
+        let mut tx = self.store.begin_in_turn().await?;
         let facts = self.store.planning_facts().await?;
-        let planned = self.way_back(&rollout, scope, &facts, form.gates).await??;
+        let planned = self.way_back(rollout, scope, &facts, form.gates).await??;
         if !form.plan_hash.is_empty() && form.plan_hash != planned.plan.hash {
             return Err(Error::refused(
                 "plan_changed",
@@ -182,7 +183,7 @@ impl Service {
         }
         let (new, now) = (new_id(), self.now());
         let release = rollout.plan.target.release;
-        if marks(&rollout, scope)
+        if marks(rollout, scope)
             && let Some(release) = self.store.release(release).await?
         {
             let why = if comment.is_empty() { String::new() } else { format!(": “{comment}”") };

@@ -188,7 +188,7 @@ impl Service {
     /// The title of the open rollout, if a step of it waits on this stack until windows open.
     pub(crate) async fn waits_in_rollout(&self, stack: StackId) -> Result<Option<String>> {
         let known = self.open_rollout_now().await?;
-        let Some(running) = known.as_ref() else { return Ok(None) };
+        let Some(running) = known else { return Ok(None) };
         let rollout = &running.process;
         let waves = rollout.plan.waves.iter().zip(&rollout.waves);
         let mut steps = waves.flat_map(|(planned, wave)| planned.steps.iter().zip(&wave.steps));
@@ -197,21 +197,12 @@ impl Service {
         Ok((waits && !rollout.is_overridden(stack)).then(|| rollout.title.clone()))
     }
 
-    /// The open rollout with all that its log says, kept for whoever asks next.
-    async fn open_rollout_now(&self) -> Result<tokio::sync::MutexGuard<'_, Option<Running<Rollout>>>> {
-        let open = self.store.open_rollout().await?.map(|row| row.id);
-        let mut known = self.open.lock().await;
-        match (open, known.as_mut()) {
-            (None, _) => *known = None,
-            (Some(id), Some(running)) if running.process.id == id => {
-                if let Err(error) = running.catch_up(&self.store, id).await {
-                    *known = None;
-                    return Err(error.into());
-                }
-            }
-            (Some(id), _) => *known = Running::<Rollout>::load(&self.store, id).await?,
+    /// The open rollout with all that its log says.
+    async fn open_rollout_now(&self) -> Result<Option<Arc<Running<Rollout>>>> {
+        match self.store.open_rollout().await? {
+            Some(open) => Ok(self.recent.get(&self.store, open.id).await?),
+            None => Ok(None),
         }
-        Ok(known)
     }
 
     /// How the fleet converges: how many stacks stand how, the rules, the queue, the budget.
@@ -241,8 +232,7 @@ impl Service {
     pub async fn save_convergence(&self, actor: &Actor, form: &RulesForm) -> Result<()> {
         actor.require(Permission::Settings)?;
         let (policy, budget) = parse(form)?;
-        let mut tx = self.store.begin().await?;
-        tx.take_turn().await?;
+        let mut tx = self.store.begin_in_turn().await?;
         let before = self.store.convergence_rules().await?;
         if (before.policy, before.budget) == (policy, budget) {
             return Err(Error::refused("unchanged", "Nothing differs from what is saved."));
@@ -292,8 +282,7 @@ impl Service {
     /// `seen`, where that is given.
     pub async fn catch_up(&self, actor: &Actor, chosen: &Chosen, seen: Option<usize>) -> Result<usize> {
         actor.require(Permission::Rollouts)?;
-        let mut tx = self.store.begin().await?;
-        tx.take_turn().await?;
+        let mut tx = self.store.begin_in_turn().await?;
         let found = self.preview_catch_up(actor, chosen).await?;
         let n = found.go.len();
         if seen.is_some_and(|seen| seen != n) {

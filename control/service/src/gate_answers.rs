@@ -45,8 +45,7 @@ impl Service {
                 Ok(events) => events,
                 Err(reason) => return self.refuse_answer(receipt, &to, &by, reason).await,
             };
-            let mut tx = self.store.begin().await?;
-            tx.take_turn().await?;
+            let mut tx = self.store.begin_in_turn().await?;
             note(&mut tx, Some(receipt)).await?;
             if !tx.use_token(to.id, now).await? {
                 continue;
@@ -103,8 +102,7 @@ impl Service {
         by: &str,
         reason: Reason,
     ) -> Result<Taken> {
-        let mut tx = self.store.begin().await?;
-        tx.take_turn().await?;
+        let mut tx = self.store.begin_in_turn().await?;
         if !tx.handled(receipt, Some(&reason)).await? {
             return Err(handled_meanwhile());
         }

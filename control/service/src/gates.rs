@@ -4,6 +4,7 @@ use crate::{Result, Service};
 use domain::process::Process as _;
 use domain::rollout::{Command, Decision, Gate, Rollout, Verdict, WaveState};
 use domain::{Actor, Timestamp};
+use std::sync::Arc;
 use store::{OpenGate, Running};
 
 /// How a person stands to a gate.
@@ -59,9 +60,9 @@ impl Service {
         let mut inbox = Inbox::default();
         actor.require(domain::access::Permission::View)?;
         let asking = self.asking.get(&self.store, self.asking()).await?;
-        for (gate, rollout) in asking.iter() {
+        for (gate, running) in asking.iter() {
             let gate = gate.clone();
-            match standing(rollout, actor, gate.wave, self.now()) {
+            match standing(&running.process, actor, gate.wave, self.now()) {
                 Standing::Asked { only_reject: None } => inbox.yours.push(gate),
                 Standing::Asked { only_reject: Some(why) } => inbox.others.push((gate, why)),
                 Standing::Answered { .. } => {
@@ -74,11 +75,11 @@ impl Service {
         Ok(inbox)
     }
 
-    async fn asking(&self) -> Result<Vec<(OpenGate, Rollout)>> {
+    async fn asking(&self) -> Result<Vec<(OpenGate, Arc<Running<Rollout>>)>> {
         let mut asking = vec![];
         for gate in self.store.asking_gates().await? {
-            if let Some(running) = Running::<Rollout>::load(&self.store, gate.rollout).await? {
-                asking.push((gate, running.process));
+            if let Some(running) = self.recent.get(&self.store, gate.rollout).await? {
+                asking.push((gate, running));
             }
         }
         Ok(asking)

@@ -129,8 +129,7 @@ impl Service {
         actor.require(Permission::Rollouts)?;
         let now = self.now();
         let (spec, until) = form.read(actor, now)?;
-        let mut tx = self.store.begin().await?;
-        tx.take_turn().await?;
+        let mut tx = self.store.begin_in_turn().await?;
         let stack = self.store.stack(id).await?.ok_or_else(|| Error::not_found("the stack"))?;
         let tenant = match (&stack.kind, &stack.tenants[..]) {
             (StackKind::Silo, [tenant]) => *tenant,
@@ -170,8 +169,7 @@ impl Service {
     pub async fn extend_hold(&self, actor: &Actor, id: HoldId, form: &HoldForm) -> Result<StackId> {
         actor.require(Permission::Rollouts)?;
         let now = self.now();
-        let mut tx = self.store.begin().await?;
-        tx.take_turn().await?;
+        let mut tx = self.store.begin_in_turn().await?;
         let hold = self.open_hold(id).await?;
         let or = |new: &str, old: &str| if new.trim().is_empty() { old.to_owned() } else { new.to_owned() };
         let form = HoldForm {

@@ -11,13 +11,12 @@ use domain::import::{Fate, FoundStack, FoundTenant, ImportPlan, Row, Tables, Wor
 use domain::invalid::Problems;
 use domain::parameter::Values;
 use domain::release::Release;
-use domain::rollout::Rollout;
 use domain::stack::{Stack, StackKind, StackStatus, StackTarget};
 use domain::tenant::{Tenant, TenantState};
 use domain::tier::Tier;
 use domain::{Actor, Configuration, Reason, StackId, TierId};
 use std::collections::BTreeMap;
-use store::{Running, Tx};
+use store::Tx;
 
 /// What an import did.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -83,8 +82,7 @@ impl Service {
             return Err(Error::refused("plan_changed", sentence));
         }
         check_rows(&plan)?;
-        let mut tx = self.store.begin().await?;
-        tx.take_turn().await?;
+        let mut tx = self.store.begin_in_turn().await?;
         if self.import_world(&asked.target).await? != world {
             return Ok(None);
         }
@@ -264,13 +262,12 @@ impl Service {
         let Some(open) = self.active_rollout().await? else {
             return Ok(Wanted { rollout: false, release: None, tiers: BTreeMap::new() });
         };
-        let running = Running::<Rollout>::load(&self.store, open).await?;
-        let target = running.map(|running| running.process.plan.target);
-        let Some(target) = target else { return Err(Error::not_found("the rollout")) };
+        let running = self.running_rollout(open).await?;
+        let target = &running.process.plan.target;
         let release = world.releases.iter().find(|r| r.id == target.release).cloned();
         let mut tiers = BTreeMap::new();
-        for (id, revision) in target.tiers {
-            tiers.extend(self.store.tier(id, Some(revision)).await?.map(|(tier, _)| (id, tier)));
+        for (id, revision) in &target.tiers {
+            tiers.extend(self.store.tier(*id, Some(*revision)).await?.map(|(tier, _)| (*id, tier)));
         }
         Ok(Wanted { rollout: true, release, tiers })
     }

@@ -182,8 +182,7 @@ impl Service {
             body: kept,
             received_at: self.now(),
         };
-        let mut tx = self.store.begin().await?;
-        tx.take_turn().await?;
+        let mut tx = self.store.begin_in_turn().await?;
         if tx.set_message_aside(&message, &hash_token(body)).await? {
             let sentence =
                 format!("A message of the queue {} was set aside: {}", role.word(), reason.sentence);

@@ -24,6 +24,7 @@ mod portal;
 mod ports;
 mod preview;
 mod queues;
+mod recent;
 mod releases;
 mod replicas;
 mod rollouts;
@@ -83,7 +84,7 @@ use domain::plan::StackFacts;
 use domain::process::Process;
 use domain::rollout::Rollout;
 use domain::window::Whereabouts;
-use domain::{Actor, ProcessId, Timestamp};
+use domain::{Actor, ProcessId, Tag, Timestamp};
 use std::sync::Arc;
 use store::{NewEvent, OpenGate, Running, Store};
 
@@ -103,12 +104,14 @@ pub struct Service {
     /// What windows look at of every stack.
     whereabouts: kept::Kept<Vec<Whereabouts>>,
     overview: kept::Kept<Overview>,
+    /// Stacks and tenants of each tier, by its key.
+    sizes: kept::Kept<Vec<(String, i64, i64)>>,
+    tags: kept::Kept<Vec<Tag>>,
     /// Gates that ask, with their rollouts: the first page and the inbox tell everybody how they stand to each.
-    asking: kept::Kept<Vec<(OpenGate, Rollout)>>,
+    asking: kept::Kept<Vec<(OpenGate, Arc<Running<Rollout>>)>>,
     queues: Arc<queues::Queues>,
     replica: Arc<replicas::Myself>,
-    /// The open rollout, kept so that each look at its plan reads only what is new in its log.
-    open: Arc<tokio::sync::Mutex<Option<Running<Rollout>>>>,
+    recent: Arc<recent::Recent>,
 }
 
 impl Service {
@@ -124,10 +127,12 @@ impl Service {
             facts: kept::Kept::default(),
             whereabouts: kept::Kept::default(),
             overview: kept::Kept::default(),
+            sizes: kept::Kept::default(),
+            tags: kept::Kept::default(),
             asking: kept::Kept::default(),
             queues: Arc::default(),
             replica: Arc::default(),
-            open: Arc::default(),
+            recent: Arc::default(),
         }
     }
 

@@ -80,8 +80,7 @@ impl Service {
             created_at: self.now(),
         };
         // Several servers may start on an empty database: one of them makes it, the others find it.
-        let mut tx = self.store.begin().await?;
-        tx.take_turn().await?;
+        let mut tx = self.store.begin_in_turn().await?;
         if !self.store.users().await?.is_empty() {
             return Ok(None);
         }

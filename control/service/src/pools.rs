@@ -161,8 +161,7 @@ impl Service {
     /// Needs `tenants`; there is no such pool; the field that is wrong; nothing differs.
     pub async fn edit_pool(&self, actor: &Actor, id: StackId, form: &PoolForm) -> Result<()> {
         actor.require(Permission::Tenants)?;
-        let mut tx = self.store.begin().await?;
-        tx.take_turn().await?;
+        let mut tx = self.store.begin_in_turn().await?;
         let row = self.store.pool(id).await?.ok_or_else(|| Error::not_found("the pool"))?;
         let before = row.setting;
         let after = parse(form, &before)?;
@@ -199,8 +198,7 @@ impl Service {
             return Err(Error::field("tier", text));
         }
         let region = crate::tenants::region_of(&tier, region).map_err(|e| e.within("region"))?;
-        let mut tx = self.store.begin().await?;
-        tx.take_turn().await?;
+        let mut tx = self.store.begin_in_turn().await?;
         let rows = self.store.pools_in(tier.id, &region, None).await?;
         let unmade = rows.iter().any(|row| row.standing == Standing::Unmade);
         let most = tier.spec.pools.most;
@@ -226,8 +224,7 @@ impl Service {
     /// Needs `tenants`; there is no such pool; it is not draining; somebody is still in it; something works on it.
     pub async fn remove_pool(&self, actor: &Actor, id: StackId) -> Result<()> {
         actor.require(Permission::Tenants)?;
-        let mut tx = self.store.begin().await?;
-        tx.take_turn().await?;
+        let mut tx = self.store.begin_in_turn().await?;
         let row = self.store.pool(id).await?.ok_or_else(|| Error::not_found("the pool"))?;
         if row.setting.state != PoolState::Draining {
             let text = format!("{} may get new tenants yet; let it drain first", row.name);
@@ -266,8 +263,7 @@ impl Service {
     pub async fn forget_wanted_pool(&self, actor: &Actor, tier: &str, region: &str) -> Result<()> {
         actor.require(Permission::Tenants)?;
         let none = || Error::refused("not_wanted", "no pool is asked for there any more");
-        let mut tx = self.store.begin().await?;
-        tx.take_turn().await?;
+        let mut tx = self.store.begin_in_turn().await?;
         let key: Slug = tier.parse().map_err(|_| none())?;
         let (tier, _) = self.store.tier_by_key(&key).await?.ok_or_else(none)?;
         let all = self.store.wanted_pools().await?;

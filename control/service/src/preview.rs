@@ -7,7 +7,7 @@ use domain::plan::{Change, PlannedWave};
 use domain::preview::{Request, WavePreview, request};
 use domain::rollout::{Rollout, WaveState};
 use domain::{Actor, ProcessId, Span, Timestamp};
-use store::{PreviewRow, Running};
+use store::PreviewRow;
 
 /// Calls that a preview of one stack needs.
 const CALLS: f64 = 3.0;
@@ -170,8 +170,7 @@ impl Service {
     /// Needs `rollouts`; there is no such wave; it has begun; it has nothing to compare.
     pub async fn ask_wave_changes(&self, actor: &Actor, id: ProcessId, wave: usize) -> Result<WaveChanges> {
         actor.require(Permission::Rollouts)?;
-        let running = Running::<Rollout>::load(&self.store, id).await?;
-        let running = running.ok_or_else(|| Error::not_found("the rollout"))?;
+        let running = self.running_rollout(id).await?;
         let rollout = &running.process;
         let state = rollout.waves.get(wave).ok_or_else(|| Error::not_found("the wave"))?;
         let number = wave + 1;

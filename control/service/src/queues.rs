@@ -235,8 +235,7 @@ impl Service {
         kind: &'static str,
         (verb, how): (&str, &str),
     ) -> Result<()> {
-        let mut tx = self.store.begin().await?;
-        tx.take_turn().await?;
+        let mut tx = self.store.begin_in_turn().await?;
         if !tx.end_message(message.id, state, self.now()).await? {
             return Err(not_aside());
         }
@@ -254,8 +253,7 @@ impl Service {
     /// Needs `settings`; it is set aside no more.
     pub async fn announce_again(&self, actor: &Actor, id: AnnouncementId) -> Result<()> {
         actor.require(Permission::Settings)?;
-        let mut tx = self.store.begin().await?;
-        tx.take_turn().await?;
+        let mut tx = self.store.begin_in_turn().await?;
         let Some(Announcement { title, wave, .. }) = tx.announce_again(id, self.now()).await? else {
             return Err(Error::refused("not_set_aside", "this announcement is not set aside any more"));
         };

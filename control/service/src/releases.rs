@@ -66,8 +66,7 @@ impl Service {
         if comment.is_empty() {
             return Err(Error::field("comment", "is missing; say why, for those who read it later"));
         }
-        let mut tx = self.store.begin().await?;
-        tx.take_turn().await?;
+        let mut tx = self.store.begin_in_turn().await?;
         let version = parse_version(version).map_err(|e| e.within("version"))?;
         let found = self.store.release_by_version(&version.to_string()).await?;
         let release = found.ok_or_else(|| Error::not_found(&format!("release {version}")))?;

@@ -13,6 +13,7 @@ use domain::timeline::Timeline;
 use domain::work::{Mend, Repair};
 use domain::{Actor, ProcessId, StackId, StrategyId, TierId, Timestamp};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use store::{Activity, ActivityFilter, OperationRow, ProcessRow, Running, begin};
 
 /// What a rollout shall do.
@@ -242,8 +243,7 @@ impl Service {
         actor.require(Permission::Rollouts)?;
         let comment = domain::fields::bounded_text(&form.comment, 500).map_err(|e| e.within("comment"))?;
         // Nobody is placed between the plan and its start: whoever comes later finds the rollout open.
-        let mut tx = self.store.begin().await?;
-        tx.take_turn().await?;
+        let mut tx = self.store.begin_in_turn().await?;
         let (preview, superseded) = self.plan_of(actor, form).await?;
         if !form.plan_hash.is_empty() && form.plan_hash != preview.plan.hash {
             return Err(Error::refused(
@@ -309,14 +309,14 @@ impl Service {
     ///
     /// # Errors
     /// Needs `view`; there is none.
-    pub async fn rollout_state(&self, actor: &Actor, id: ProcessId) -> Result<Running<Rollout>> {
+    pub async fn rollout_state(&self, actor: &Actor, id: ProcessId) -> Result<Arc<Running<Rollout>>> {
         actor.require(Permission::View)?;
         self.running_rollout(id).await
     }
 
     /// A rollout's state, for whoever may do something with it.
-    pub(crate) async fn running_rollout(&self, id: ProcessId) -> Result<Running<Rollout>> {
-        Running::load(&self.store, id).await?.ok_or_else(|| Error::not_found("the rollout"))
+    pub(crate) async fn running_rollout(&self, id: ProcessId) -> Result<Arc<Running<Rollout>>> {
+        self.recent.get(&self.store, id).await?.ok_or_else(|| Error::not_found("the rollout"))
     }
 
     /// A rollout.
@@ -463,8 +463,7 @@ impl Service {
 
     /// Begins a repair of one stack; `mend` says what is put right beside its configuration.
     pub(crate) async fn mend(&self, actor: &Actor, id: StackId, mend: Mend) -> Result<ProcessId> {
-        let mut tx = self.store.begin().await?;
-        tx.take_turn().await?;
+        let mut tx = self.store.begin_in_turn().await?;
         let facts = self.store.stack_facts(id).await?.ok_or_else(|| Error::not_found("the stack"))?;
         let release = self.store.live_release().await?;
         let release = release.ok_or_else(|| Error::refused("no_release", "no release is live yet"))?;
@@ -473,9 +472,10 @@ impl Service {
         let tier = self.store.tier(facts.tier, live).await?.map_or(latest, |(tier, _)| tier);
         let mut planned = None;
         if let Some(open) = self.active_rollout().await? {
-            let running = self.running_rollout(open).await?.process;
-            let wave = running.plan.waves.iter().position(|w| w.steps.iter().any(|s| s.stack == id));
-            planned = wave.map(|wave| (running.title, wave));
+            let running = self.running_rollout(open).await?;
+            let rollout = &running.process;
+            let wave = rollout.plan.waves.iter().position(|w| w.steps.iter().any(|s| s.stack == id));
+            planned = wave.map(|wave| (rollout.title.clone(), wave));
         }
         let planned = planned.as_ref().map(|(title, wave)| (title.as_str(), *wave));
         let event = domain::catchup::repair(&facts, (&release, &tier), planned, mend, self.now())?;

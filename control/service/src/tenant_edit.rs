@@ -69,7 +69,8 @@ impl Service {
     /// Needs `view`.
     pub async fn tenant_tags(&self, actor: &Actor) -> Result<Vec<Tag>> {
         actor.require(Permission::View)?;
-        Ok(self.store.tenant_tags().await?)
+        let tags = self.tags.get(&self.store, async { Ok(self.store.tenant_tags().await?) }).await?;
+        Ok(tags.to_vec())
     }
 
     /// Saves a tenant's name, address, tags and overrides. Says whether what its stack should run differs now:
@@ -258,8 +259,7 @@ impl Service {
         (before, tenant): (&Tenant, &Tenant),
         sentence: String,
     ) -> Result<()> {
-        let mut tx = self.store.begin().await?;
-        tx.take_turn().await?;
+        let mut tx = self.store.begin_in_turn().await?;
         tx.update_tenant(tenant).await?;
         if !tenant.email.as_str().eq_ignore_ascii_case(before.email.as_str()) {
             tx.end_portal_links(tenant.id).await?;

@@ -309,8 +309,7 @@ impl Service {
         if tenant.state == TenantState::Offboarded {
             return Err(Error::refused("gone", format!("{} is gone already", tenant.name)));
         }
-        let mut tx = self.store.begin().await?;
-        tx.take_turn().await?;
+        let mut tx = self.store.begin_in_turn().await?;
         let stacks = self.store.stacks_of(id).await?;
         let own = stacks.iter().find(|s| s.kind == StackKind::Silo);
         let started = work::Event::Started {

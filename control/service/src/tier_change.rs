@@ -200,8 +200,7 @@ impl Service {
         let comment = domain::fields::bounded_text(&form.comment, 500).map_err(|e| e.within("comment"))?;
         let preview = self.look_at_change(id, form).await?;
         let process = new_id();
-        let mut tx = self.store.begin().await?;
-        tx.take_turn().await?;
+        let mut tx = self.store.begin_in_turn().await?;
         let TierChangePreview { tenant, from, to, .. } = preview;
         let former = self.store.stacks_of(id).await?;
         let former =

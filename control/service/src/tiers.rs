@@ -98,7 +98,7 @@ impl Service {
     /// Needs `view`.
     pub async fn tiers(&self, actor: &Actor) -> Result<Vec<TierCard>> {
         actor.require(Permission::View)?;
-        let sizes = self.store.tier_sizes().await?;
+        let sizes = self.sizes.get(&self.store, async { Ok(self.store.tier_sizes().await?) }).await?;
         let tiers = self.store.tiers().await?.into_iter();
         Ok(tiers
             .map(|(tier, live)| {

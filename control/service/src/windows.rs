@@ -212,8 +212,7 @@ impl Service {
         actor.require(Permission::Rollouts)?;
         let spec = form.spec(actor)?;
         spec.check()?;
-        let mut tx = self.store.begin().await?;
-        tx.take_turn().await?;
+        let mut tx = self.store.begin_in_turn().await?;
         let all = self.store.windows().await?;
         let known =
             id.map(|id| all.iter().find(|w| w.id == id).ok_or_else(|| Error::not_found("the window")));
@@ -370,8 +369,8 @@ impl Service {
             ));
         }
         if let Some(open) = self.store.open_rollout().await? {
-            let running = self.running_rollout(open.id).await?.process;
-            if running.plan.waves.iter().any(|w| w.steps.iter().any(|s| s.stack == stack)) {
+            let running = self.running_rollout(open.id).await?;
+            if running.process.plan.waves.iter().any(|w| w.steps.iter().any(|s| s.stack == stack)) {
                 let command = Command::OverrideWindows { stack: Some(stack), comment };
                 return self.command::<Rollout>(actor, open.id, command).await;
             }

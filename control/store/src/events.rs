@@ -152,16 +152,23 @@ impl Store {
         let name =
             if self.is_postgres() { "actor::json ->> 'name'" } else { "json_extract(actor, '$.name')" };
         let search = filter.search.as_ref().map(|t| format!("%{}%", escape(&t.to_lowercase())));
+        // The log of one process is read by its key, however long the record of everybody is.
+        let whole = filter.stream.as_ref().filter(|stream| !stream.ends_with('/'));
+        let (streams, newest) = match whole {
+            Some(_) => ("stream = $1", "seq"),
+            None => ("($1 is null or stream like $1 escape '!')", "position"),
+        };
         let sql = format!(
             "select position, stream, at, kind, actor, sentence from events
-             where ($1 is null or stream like $1 escape '!')
+             where {streams}
                and ($2 is null or subject = $2)
                and ($3 is null or lower(sentence) like $3 escape '!' or lower({name}) like $3 escape '!')
                and position < $4 {}
-             order by position desc limit $5",
+             order by {newest} desc limit $5",
             if filter.headlines { HEADLINES } else { "" }
         );
-        let stream = filter.stream.as_ref().map(|s| format!("{}%", escape(s)));
+        let kind = || filter.stream.as_ref().map(|s| format!("{}%", escape(s)));
+        let stream = whole.cloned().or_else(kind);
         let bound = args![
             stream,
             filter.subject.clone(),

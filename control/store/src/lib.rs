@@ -31,6 +31,7 @@ mod postgres;
 mod preview;
 mod processes;
 mod queues;
+mod readers;
 mod records;
 mod replicas;
 mod running;
@@ -73,9 +74,10 @@ pub use tenants::{TenantFilter, TenantOrder, TenantRow};
 
 use domain::ProcessId;
 use postgres::{Connections, within};
+use readers::Readers;
 use sql::{Arg, Row};
-use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{SqliteConnection, SqlitePool};
 use std::time::Duration;
 use tokio::sync::broadcast;
 
@@ -88,7 +90,7 @@ pub struct Store {
 
 #[derive(Clone)]
 enum Pool {
-    Sqlite { read: SqlitePool, write: SqlitePool },
+    Sqlite { read: Readers<SqliteConnection>, write: SqlitePool },
     Postgres(std::sync::Arc<Connections>),
     Sole(sole::Sole),
 }
@@ -158,6 +160,13 @@ enum TxInner {
     Sole(sole::SoleTx),
 }
 
+/// Waits until nobody else appends, to the end of the transaction.
+macro_rules! turn {
+    () => {
+        "select pg_advisory_xact_lock(727484)"
+    };
+}
+
 impl Store {
     /// Opens `sqlite:<path>` or `postgres://…`, and brings its tables up to date.
     ///
@@ -206,11 +215,23 @@ impl Store {
     /// # Errors
     /// The database cannot be reached, or another writer kept it too long.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
+        self.begin_with("begin", false).await
+    }
+
+    /// Begins a write once its turn has come, as after [`Tx::take_turn`], with one question to the database.
+    ///
+    /// # Errors
+    /// The database cannot be reached, or another writer kept it too long.
+    pub async fn begin_in_turn(&self) -> Result<Tx, StoreError> {
+        self.begin_with(concat!("begin; ", turn!()), true).await
+    }
+
+    async fn begin_with(&self, postgres: &'static str, in_turn: bool) -> Result<Tx, StoreError> {
         let inner = match &self.pool {
             // Taking the lock at once avoids a read that cannot be upgraded later.
             Pool::Sqlite { write, .. } => TxInner::Sqlite(write.begin_with("begin immediate").await?),
             Pool::Postgres(to) => {
-                TxInner::Postgres(within(false, async { Ok(to.write.begin().await?) }).await?)
+                TxInner::Postgres(within(false, async { Ok(to.write.begin_with(postgres).await?) }).await?)
             }
             Pool::Sole(sole) => TxInner::Sole(sole.begin().await?),
         };
@@ -218,15 +239,7 @@ impl Store {
             Pool::Postgres(to) => Some(to.me.clone()),
             Pool::Sqlite { .. } | Pool::Sole(_) => None,
         };
-        Ok(Tx {
-            inner,
-            hints: self.hints.clone(),
-            me,
-            streams: vec![],
-            by: None,
-            in_turn: false,
-            patient: false,
-        })
+        Ok(Tx { inner, hints: self.hints.clone(), me, streams: vec![], by: None, in_turn, patient: false })
     }
 
     /// Whether it is a server's, which can go away while this program runs, and which several can share.
@@ -248,8 +261,21 @@ impl Store {
 
     pub(crate) async fn fetch(&self, sql: &str, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
         match &self.pool {
-            Pool::Sqlite { read, .. } => sql::fetch_sqlite(read, sql, args).await,
-            Pool::Postgres(to) => within(false, sql::fetch_postgres(&to.read, sql, args)).await,
+            Pool::Sqlite { read, .. } => {
+                let mut reader = read.get().await?;
+                let rows = sql::fetch_sqlite(reader.connection(), sql, args).await?;
+                reader.answered();
+                Ok(rows)
+            }
+            Pool::Postgres(to) => {
+                let asking = async {
+                    let mut reader = to.read.get().await?;
+                    let rows = sql::fetch_postgres(reader.connection(), sql, args).await?;
+                    reader.answered();
+                    Ok(rows)
+                };
+                within(false, asking).await
+            }
             Pool::Sole(sole) => sole.fetch(sql, args).await,
         }
     }
@@ -303,7 +329,7 @@ impl Tx {
     pub async fn take_turn(&mut self) -> Result<(), StoreError> {
         // SQLite has one writer at a time anyway.
         if self.is_postgres() && !self.in_turn {
-            self.execute("select pg_advisory_xact_lock(727484)", vec![]).await?;
+            self.execute(turn!(), vec![]).await?;
         }
         self.in_turn = true;
         Ok(())
@@ -358,9 +384,11 @@ async fn open_sqlite(path: &str) -> Result<Pool, StoreError> {
         .busy_timeout(Duration::from_secs(10))
         .statement_cache_capacity(200);
     let unusable = |e: sqlx::Error| StoreError::Unusable { path: path.to_owned(), why: e.to_string() };
+    // A file does not go away while nobody looks.
+    let one_writer = SqlitePoolOptions::new().max_connections(1).test_before_acquire(false);
     let mut tries = 0;
     let write = loop {
-        let opened = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await;
+        let opened = one_writer.clone().connect_with(options.clone()).await;
         match opened {
             // The change to a write-ahead log does not wait for somebody who makes it at the same time.
             Err(error) if tries < 40 && error.to_string().contains("database is locked") => {
@@ -370,10 +398,5 @@ async fn open_sqlite(path: &str) -> Result<Pool, StoreError> {
             opened => break opened.map_err(unusable)?,
         }
     };
-    let read = SqlitePoolOptions::new()
-        .max_connections(4)
-        .connect_with(options.read_only(false))
-        .await
-        .map_err(unusable)?;
-    Ok(Pool::Sqlite { read, write })
+    Ok(Pool::Sqlite { read: Readers::new(options, 4)?, write })
 }

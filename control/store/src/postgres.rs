@@ -1,6 +1,7 @@
 //! Connections to PostgreSQL: they are given up when nobody answers at the other end, so that a database that goes
 //! away, or a network that swallows what is sent, keeps nobody waiting for ever (DESIGN §3, laws 7 and 8).
 
+use crate::readers::Readers;
 use crate::{Hint, StoreError};
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
@@ -14,18 +15,18 @@ const CHANNEL: &str = "tidegate";
 /// How long a statement may take; those that wait for their turn behind others included.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the smallest question may take to be answered.
-const ANSWER: Duration = Duration::from_secs(3);
+pub(crate) const ANSWER: Duration = Duration::from_secs(3);
 /// After how long of silence a listener makes sure that it would hear something.
 const QUIET: Duration = Duration::from_secs(5);
 /// A connection that was used so lately is not tried before it is used again.
-const FRESH: Duration = Duration::from_secs(1);
+pub(crate) const FRESH: Duration = Duration::from_secs(1);
 /// How long a listener rests before it listens again.
 const RELISTEN: Duration = Duration::from_millis(250);
 
 /// Connections of one server.
 #[derive(Clone)]
 pub(crate) struct Connections {
-    pub read: PgPool,
+    pub read: Readers<PgConnection>,
     /// Apart, so that a transaction which waits for its turn never keeps a reader from a connection.
     pub write: PgPool,
     /// Of its own, so that a busy server is never taken for a database that is away.
@@ -40,7 +41,7 @@ impl Connections {
         // There are some hundred kinds of statement; lists of values make more of them.
         let options = options.statement_cache_capacity(500);
         let unreachable = |e: sqlx::Error| StoreError::Unreachable(e.to_string());
-        let read = pool(8).connect_with(options.clone()).await.map_err(unreachable)?;
+        let read = Readers::new(options.clone(), 8)?;
         let write = pool(8).connect_with(options.clone()).await.map_err(unreachable)?;
         let pulse = pool(1).acquire_timeout(ANSWER).connect_lazy_with(options.clone());
         let me = uuid::Uuid::now_v7().simple().to_string().into();
@@ -49,7 +50,7 @@ impl Connections {
 
     /// Hears for as long as the program runs what others commit, and passes it on.
     pub(crate) fn listen(&self, hints: broadcast::Sender<Hint>) {
-        let (options, me, closing) = (self.options.clone(), self.me.clone(), self.read.clone());
+        let (options, me, closing) = (self.options.clone(), self.me.clone(), self.write.clone());
         tokio::spawn(async move {
             while !closing.is_closed() {
                 if let Err(error) = hear(&options, &me, &hints).await {

@@ -231,20 +231,16 @@ impl Tx {
         let sql = format!(
             "update stacks set operation = null, down = null, status = v.column3, reason = v.column5, changed_at = ${},
                     outputs = coalesce(v.column6, outputs),
-                    actual = case when v.column3 = 'failed' then actual else v.column4 end
+                    actual = case when v.column3 = 'failed' then actual else v.column4 end,
+                    version = coalesce((select c.version from configurations c where c.digest = v.column4), version),
+                    tier_revision =
+                        coalesce((select c.tier_revision from configurations c where c.digest = v.column4), tier_revision)
              from (values {}) as v where stacks.id = v.column1 and stacks.operation = v.column2",
             chunk.len() * 6 + 1,
             values(chunk.len(), 6)
         );
         bound.push(Arg::from(at));
         self.execute(&sql, bound).await?;
-        let ids: Vec<Arg> = chunk.iter().map(|(_, stack, ..)| Arg::from(stack.to_string())).collect();
-        let sql = format!(
-            "update stacks set version = c.version, tier_revision = c.tier_revision
-             from configurations c where c.digest = stacks.actual and stacks.id in (select v.column1 from (values {}) as v)",
-            values(chunk.len(), 1)
-        );
-        self.execute(&sql, ids).await?;
         let ids: Vec<_> = chunk.iter().map(|(_, stack, ..)| stack.to_string()).collect();
         // A rollout says what its stacks should run until it ends; what others did may have been overtaken meanwhile.
         if !self.rollout_is_open().await? {

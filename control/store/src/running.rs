@@ -5,6 +5,7 @@ use domain::process::{Process, Record};
 use domain::{Actor, ProcessId, Timestamp};
 
 /// A process as loaded from its log.
+#[derive(Clone)]
 pub struct Running<P> {
     /// Its state.
     pub process: P,
@@ -37,6 +38,23 @@ impl<P: Process> Running<P> {
         self.fold(&events)
     }
 
+    /// What others made of it meanwhile; `None` if they appended nothing.
+    ///
+    /// # Errors
+    /// As [`Running::load`].
+    pub async fn newer(&self, store: &Store, id: ProcessId) -> Result<Option<Self>, StoreError>
+    where
+        P: Clone,
+    {
+        let events = store.events(&stream(P::KIND, id), self.seq).await?;
+        if events.is_empty() {
+            return Ok(None);
+        }
+        let mut newer = self.clone();
+        newer.fold(&events)?;
+        Ok(Some(newer))
+    }
+
     fn fold(&mut self, events: &[crate::StoredEvent]) -> Result<(), StoreError> {
         for event in events {
             self.process.apply(&parse::<P>(&event.body)?, event.at).map_err(illegal)?;
@@ -61,11 +79,10 @@ impl<P: Process> Running<P> {
         again: impl FnOnce(&P) -> Result<Vec<P::Event>, E>,
         now: Timestamp,
     ) -> Result<Vec<P::Event>, E> {
-        let mut tx = store.begin().await?;
+        let mut tx = store.begin_in_turn().await?;
         if !self.told {
             tx.written_by(id);
         }
-        tx.take_turn().await?;
         let events = if tx.length(&stream(P::KIND, id)).await? == self.seq {
             events
         } else {

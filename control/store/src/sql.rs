@@ -130,7 +130,8 @@ pub(crate) async fn fetch_sqlite<'e>(
     sql: &str,
     args: Vec<Arg>,
 ) -> Result<Vec<Row>, StoreError> {
-    let rows = sqlx::query_with(AssertSqlSafe(sql.to_owned()), sqlite(args)?).fetch_all(on).await?;
+    let (sql, args) = in_order(sql, args);
+    let rows = sqlx::query_with(AssertSqlSafe(sql), sqlite(args)?).fetch_all(on).await?;
     Ok(rows.into_iter().map(Row::Sqlite).collect())
 }
 
@@ -148,7 +149,8 @@ pub(crate) async fn execute_sqlite<'e>(
     sql: &str,
     args: Vec<Arg>,
 ) -> Result<u64, StoreError> {
-    Ok(sqlx::query_with(AssertSqlSafe(sql.to_owned()), sqlite(args)?).execute(on).await?.rows_affected())
+    let (sql, args) = in_order(sql, args);
+    Ok(sqlx::query_with(AssertSqlSafe(sql), sqlite(args)?).execute(on).await?.rows_affected())
 }
 
 pub(crate) async fn execute_postgres<'e>(
@@ -157,6 +159,35 @@ pub(crate) async fn execute_postgres<'e>(
     args: Vec<Arg>,
 ) -> Result<u64, StoreError> {
     Ok(sqlx::query_with(AssertSqlSafe(sql.to_owned()), postgres(args)?).execute(on).await?.rows_affected())
+}
+
+/// With more values than this, placeholders are given to SQLite without their numbers.
+const MANY: usize = 32;
+
+/// Placeholders without numbers, and the values in the order in which they are asked for. SQLite keeps `$1` as a name
+/// and looks it up in a list, so that the time a statement takes grows with the square of how many there are.
+fn in_order(sql: &str, args: Vec<Arg>) -> (String, Vec<Arg>) {
+    if args.len() <= MANY {
+        return (sql.to_owned(), args);
+    }
+    let mut out = String::with_capacity(sql.len());
+    let mut asked = Vec::with_capacity(args.len());
+    let mut rest = sql;
+    while let Some(at) = rest.find('$') {
+        let after = &rest[at + 1..];
+        let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
+        out.push_str(&rest[..at]);
+        match after[..digits].parse::<usize>().ok().and_then(|n| args.get(n.checked_sub(1)?)) {
+            Some(arg) => {
+                out.push('?');
+                asked.push(arg.clone());
+            }
+            None => out.push_str(&rest[at..at + 1 + digits]),
+        }
+        rest = &after[digits..];
+    }
+    out.push_str(rest);
+    (out, asked)
 }
 
 fn sqlite(args: Vec<Arg>) -> Result<SqliteArguments, StoreError> {
@@ -198,4 +229,23 @@ pub(crate) fn values(rows: usize, columns: usize) -> String {
         out.push(')');
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_come_in_the_order_in_which_they_are_asked_for() {
+        let args: Vec<Arg> = (1..=40_i64).map(Arg::from).collect();
+        let (sql, asked) =
+            in_order("set a = $40, b = '$.name' where ($2 is null or x = $2) and y = $12", args.clone());
+        assert_eq!(sql, "set a = ?, b = '$.name' where (? is null or x = ?) and y = ?");
+        let numbers = |args: &[Arg]| -> Vec<i64> {
+            args.iter().filter_map(|arg| if let Arg::Int(n) = arg { *n } else { None }).collect()
+        };
+        assert_eq!(numbers(&asked), [40, 2, 2, 12]);
+        let few = "a = $2 or a = $1";
+        assert_eq!(in_order(few, args[..2].to_vec()).0, few);
+    }
 }

@@ -26,8 +26,7 @@ async fn in_turn(
     latest: &mut Option<Running<Rollout>>,
 ) -> Result<Answer, StoreError> {
     let store = &context.store;
-    let mut tx = store.begin().await?;
-    tx.take_turn().await?;
+    let mut tx = store.begin_in_turn().await?;
     refresh(store, latest).await?;
     let Some(mut change) = Running::<TierChange>::load(store, id).await? else { return Ok(Answer::Placed) };
     if change.process.stage != Stage::Placing {
