@@ -63,7 +63,7 @@ pub struct StackFacts {
     pub actual: Option<Configuration>,
     /// Whether that is still true: not after a failure that nobody could look behind.
     pub proved: bool,
-    /// What it was told to run before this; where nothing was proved yet, a way back leads there.
+    /// What it is being made to run: while an operation works on it, and where nothing was proved yet.
     pub desired: Option<Configuration>,
     /// Why it is to stay as it is, while it is held.
     #[serde(default)]
@@ -224,6 +224,19 @@ impl StackFacts {
         (self.step_to(release, &to), to)
     }
 
+    /// What a way back leads to: what it is being made to run will be there before anything else begins.
+    const fn from(&self) -> Option<&Configuration> {
+        match &self.desired {
+            Some(desired) => Some(desired),
+            None => self.actual.as_ref(),
+        }
+    }
+
+    /// Whether an operation takes it away from what it runs.
+    fn is_leaving(&self, actual: &Configuration) -> bool {
+        self.desired.as_ref().is_some_and(|desired| desired.digest != actual.digest)
+    }
+
     /// The step that takes this stack to `to`, which was rendered for it from `release`.
     fn step_to(&self, release: &Release, to: &Configuration) -> Step {
         let change = match &self.actual {
@@ -239,10 +252,11 @@ impl StackFacts {
                 self.held.clone().map_or(Change::Update, Change::Blocked)
             }
             None => Change::Create,
-            Some(actual) if actual.digest == to.digest && self.proved => Change::None,
+            Some(actual) if actual.digest == to.digest && self.proved && !self.is_leaving(actual) => {
+                Change::None
+            }
             Some(_) => self.held.clone().map_or(Change::Update, Change::Blocked),
         };
-        let from = self.actual.as_ref().or(self.desired.as_ref());
         Step {
             stack: self.id,
             name: self.name.clone(),
@@ -252,7 +266,7 @@ impl StackFacts {
             target: self.target.clone(),
             tenants: u32::try_from(self.tenants.len()).unwrap_or(u32::MAX),
             change,
-            from: from.map(|from| from.digest.clone()),
+            from: self.from().map(|from| from.digest.clone()),
             to: to.digest.clone(),
             home: None,
         }
@@ -286,7 +300,7 @@ pub fn plan(
         };
         let to = renderer.render(tier, &facts.overrides, &facts.components);
         keep(to);
-        if let Some(from) = facts.actual.as_ref().or(facts.desired.as_ref()) {
+        if let Some(from) = facts.from() {
             keep(from);
         }
         wave.steps.push(facts.step_to(release, to));

@@ -19,6 +19,7 @@ on_both!(
     a_hotfix_takes_over_from_a_halted_rollout,
     a_marked_version_takes_nobody_in,
     a_tier_goes_out_in_waves_and_back_again,
+    a_way_back_leads_to_what_a_repair_was_making,
 );
 
 const WAVES: &str = r#"[
@@ -375,4 +376,41 @@ async fn a_tier_goes_out_in_waves_and_back_again(db: Db) {
     assert_eq!(app.versions().await, ["1.1.0"; 3]);
     let led = app.driver.history().into_iter().filter(|(name, _)| name == "silo-cyd").count();
     assert_eq!(led, 4, "made, to r2, back, and both at once");
+}
+
+/// A rollout is planned while a repair brings a stack to another configuration of the same version.
+async fn a_way_back_leads_to_what_a_repair_was_making(db: Db) {
+    let app = TestApp::with(db, &["1.0.0", "1.1.0"], |_| Fate::Succeed).await;
+    fleet(&app).await;
+    let cyd = app.store.tenant_by_slug(&"cyd".parse().unwrap()).await.unwrap().unwrap();
+    let mut edit = TenantEdit { name: "Cyd".into(), email: "c@example.com".into(), ..TenantEdit::default() };
+    edit.overrides.insert("workers".into(), "3".into());
+    app.service.edit_tenant(&app.admin, cyd.id, &edit).await.unwrap();
+    let stack = app.store.behind(9).await.unwrap()[0].stack;
+    let workers = async || {
+        let runs = app.store.stack(stack).await.unwrap().unwrap().actual.unwrap();
+        (runs.version.to_string(), runs.parameters["workers"].to_string())
+    };
+    let before = workers().await;
+    assert_ne!(before, ("1.0.0".to_owned(), "3".to_owned()));
+
+    app.driver.follow(|_| Fate::Hang);
+    let repair = app.service.converge(&app.admin, stack).await.unwrap();
+    let store = app.store.clone();
+    eventually("the repair is under way", || async {
+        store.stack(stack).await.unwrap().unwrap().operation.is_some()
+    })
+    .await;
+    let id = app.rollout("1.1.0", "Two").await;
+    assert_eq!(workers().await, before);
+    app.driver.follow(|_| Fate::Succeed);
+    app.driver.finish();
+    app.until(repair, "succeeded").await;
+    approve(&app, id, 0).await;
+    asks(&app, id, 1).await;
+    assert_eq!(workers().await, ("1.1.0".to_owned(), "3".to_owned()));
+    app.service.roll_back(&app.admin, id, &back(None, "")).await.unwrap();
+    app.until(id, "rolled_back").await;
+    assert_eq!(workers().await, ("1.0.0".to_owned(), "3".to_owned()), "not what it ran before the repair");
+    assert!(app.store.behind(9).await.unwrap().is_empty());
 }

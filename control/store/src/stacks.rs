@@ -282,7 +282,7 @@ impl Store {
         let sql = format!(
             "select x.*, tr.key, d.body, x.down, h.spec, h.until from (select {STACK}) x
              join tiers tr on tr.id = x.tier
-             left join configurations d on x.actual is null and d.digest = x.desired
+             left join configurations d on (x.actual is null or x.operation is not null) and d.digest = x.desired
              left join holds h on h.stack = x.id and h.ended_at is null
              where x.status not in ('deleted', 'deleting') and not {} {} order by x.name",
             doomed("x.id"),
