@@ -46,16 +46,16 @@ fn body(portal: &Portal, token: &str, flash: &Flash) -> impl IntoView + use<> {
 }
 
 fn window(state: &OwnWindowState, token: &str, flash: &Flash) -> AnyView {
-    if let Some(reason) = &state.obstacle {
-        return view! {
-            <section class="section"><header class="section-head"><h2>"When you are updated"</h2></header>
-                <p>{capital(&reason.sentence)} "."</p></section>
-        }
-        .into_any();
-    }
     let give_up = state.chosen.as_ref().map(|_| {
         post("give_up_window", "Leave the time to us", "btn btn-quiet", &[("token", token.to_owned())])
     });
+    if let Some(reason) = &state.obstacle {
+        return view! {
+            <section class="section"><header class="section-head"><h2>"When you are updated"</h2>{give_up}</header>
+                <p>{capital(&reason.sentence)} "."</p>{state.chosen.as_ref().map(|_| chosen(state, false))}</section>
+        }
+        .into_any();
+    }
     view! {
         <section class="section"><header class="section-head"><h2>"When you are updated"</h2>{give_up}</header>
             {chosen(state, false)}
@@ -81,8 +81,11 @@ fn chosen(state: &OwnWindowState, colleague: bool) -> AnyView {
     });
     let next = (!next.is_empty())
         .then(|| view! { <p class="small muted">"The next times:"</p><ul class="name-list">{next}</ul> });
+    let outside =
+        own.outside.as_ref().map(|says| view! { <p class="alert alert-warning">{says.clone()} "."</p> });
     view! {
         <p class="row">{icon("windows")} <span>{capital(&own.words)} "."</span> {by}</p>
+        {outside}
         {next}
     }
     .into_any()
@@ -153,11 +156,18 @@ pub fn section(id: &domain::TenantId, state: &OwnWindowState, flash: &Flash, may
     let send = may.then(|| {
         post("send_portal_link", "Send the portal link", "btn btn-small", &[("id", id.to_string())])
     });
+    let clear = state
+        .chosen
+        .as_ref()
+        .filter(|_| may)
+        .map(|_| post("clear_tenant_window", "Take it away", "btn btn-small", &[("id", id.to_string())]));
     let content = match &state.obstacle {
-        Some(reason) => view! { <p class="muted">{capital(&reason.sentence)} "."</p> }.into_any(),
+        Some(reason) => {
+            let held = state.chosen.as_ref().map(|_| chosen(state, true));
+            view! { <p class="muted">{capital(&reason.sentence)} "."</p>{held}{clear} }.into_any()
+        }
         None => {
             let form = may.then(|| {
-                let clear = state.chosen.as_ref().map(|_| post("clear_tenant_window", "Take it away", "btn btn-small", &[("id", id.to_string())]));
                 view! {
                     <details class="disclosure" open=!notes.problems.is_empty()><summary>"Choose it for the tenant"</summary>
                         <form class="form" method="post" action="/do/set_tenant_window">

@@ -7,7 +7,7 @@ use common::{Db, TestApp, eventually, on_both};
 use domain::tenant::TenantState;
 use domain::{Span, TenantId, Timestamp};
 use drivers::scripted::Fate;
-use service::{OwnWindowForm, TenantEdit, TierForm};
+use service::{OwnWindowForm, TenantEdit, TierEdit, TierForm};
 use std::sync::atomic::Ordering;
 
 on_both!(
@@ -91,6 +91,25 @@ async fn a_tenant_chooses_within_the_limits_of_its_tier(db: Db) {
         "{said:?}"
     );
     app.service.give_up_window(&link).await.unwrap();
+    assert!(app.store.windows().await.unwrap().is_empty());
+
+    // A promise outlives the limits that it was made within: it holds, and everybody is told.
+    app.service.set_tenant_window(&app.admin, cyd, &choice(&["SA"], "22:00", "4 h")).await.unwrap();
+    for (length, says) in [
+        ("4 h", None),
+        ("6 h", Some("needs at least 6 h each time")),
+        ("", Some("holds until it is taken away")),
+    ] {
+        let own = app.store.tier_by_key(&"own".parse().unwrap()).await.unwrap().unwrap().0;
+        let mut edit = TierEdit::of(&own);
+        edit.form.window_length = Some(length.into());
+        app.service.save_tier_edit(&app.admin, Some(own.id), edit).await.unwrap();
+        let told = app.service.tenant_window(&app.admin, cyd).await.unwrap().chosen.unwrap().outside;
+        assert_eq!(told.is_some(), says.is_some(), "{told:?}");
+        assert!(says.is_none_or(|says| told.unwrap().contains(says)));
+        assert_eq!(app.store.windows().await.unwrap().len(), 1);
+    }
+    app.service.clear_tenant_window(&app.admin, cyd).await.unwrap();
     assert!(app.store.windows().await.unwrap().is_empty());
 
     // Whoever shares a stack, or whose plan does not offer it, chooses nothing, also not by an operator's hand.

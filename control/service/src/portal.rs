@@ -10,7 +10,7 @@ use domain::process::{Closed, Mail, Recipient};
 use domain::stack::StackKind;
 use domain::tenant::{Tenant, TenantState};
 use domain::tier::Tier;
-use domain::window::{LocalTime, OwnWindows, Scope, Window, WindowKind, Zone};
+use domain::window::{LocalTime, OwnWindows, Scope, Window, WindowKind, WindowSpec, Zone};
 use domain::{Actor, Reason, Span, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,8 @@ pub struct OwnWindow {
     pub saved_by: String,
     /// When.
     pub saved_at: Timestamp,
+    /// Where its plan would not let it be chosen now: what becomes of it, in one sentence.
+    pub outside: Option<String>,
 }
 
 /// What a tenant may choose, and has chosen.
@@ -212,6 +214,7 @@ impl Service {
                 .collect(),
             saved_by: window.saved_by,
             saved_at: window.saved_at,
+            outside: outside(tenant, tier, &window.spec),
         });
         Ok(OwnWindowState { limits: tier.spec.own_windows, obstacle: obstacle(tenant, tier), chosen, closed })
     }
@@ -227,8 +230,7 @@ impl Service {
         let mut spec = written.spec(actor).map_err(|invalid| as_chosen(invalid, form))?;
         limits.allow(&spec)?;
         spec.check()?;
-        let mut tx = self.store.begin().await?;
-        tx.take_turn().await?;
+        let mut tx = self.store.begin_in_turn().await?;
         let known = self.store.window_of(tenant.id).await?;
         if let Some(known) = &known {
             spec.name = known.spec.name.clone();
@@ -281,6 +283,23 @@ fn obstacle(tenant: &Tenant, tier: &Tier) -> Option<Reason> {
         return Some(Reason::new("not_offered", sentence));
     }
     leaving(tenant)
+}
+
+/// What becomes of a window that could not be chosen now: it was promised, so it holds until somebody takes it away.
+fn outside(tenant: &Tenant, tier: &Tier, chosen: &WindowSpec) -> Option<String> {
+    if !tier.spec.model.has_dedicated() {
+        return Some("It counts for nothing while the workspace is shared".to_owned());
+    }
+    if leaving(tenant).is_some() {
+        return None;
+    }
+    let Some(limits) = tier.spec.own_windows else {
+        return Some("It was chosen before, and holds until it is taken away".to_owned());
+    };
+    limits
+        .allow(chosen)
+        .is_err()
+        .then(|| format!("The plan needs {} by now; this one holds until another is chosen", limits.words()))
 }
 
 /// What is wrong, by the fields of the choice.

@@ -39,6 +39,8 @@ pub struct OwnWindowOut {
     pub chosen: Option<OwnWindowIo>,
     /// The same for people.
     pub words: Option<String>,
+    /// What becomes of it, where it could not be chosen now.
+    pub outside: Option<String>,
     /// How long an opening must last at least, in milliseconds; absent where its tier lets nobody choose.
     pub shortest: Option<i64>,
     /// How much time there must be in each week, in milliseconds.
@@ -66,7 +68,8 @@ pub async fn show(
     };
     Ok(Json(OwnWindowOut {
         chosen: found.chosen.as_ref().map(|own| io(&own.form)),
-        words: found.chosen.map(|own| own.words),
+        words: found.chosen.as_ref().map(|own| own.words.clone()),
+        outside: found.chosen.and_then(|own| own.outside),
         shortest: found.limits.map(|limits| limits.shortest.0),
         weekly: found.limits.map(|limits| limits.weekly.0),
         obstacle: found.obstacle.map(|reason| reason.sentence),
