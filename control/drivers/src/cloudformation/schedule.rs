@@ -8,9 +8,9 @@
 use domain::{Span, Timestamp};
 
 /// What an operation brings: with its own call, and looks by sweep alone, less than 1.5 calls a stack.
-const PER_OPERATION: f64 = 0.35;
-/// What a second brings.
-const PER_SECOND: f64 = 0.04;
+const PER_OPERATION: f64 = 0.3;
+/// What a second brings: a look of three pages that nothing pays for any more waits a quarter of a minute at most.
+const PER_SECOND: f64 = 0.2;
 /// What is there at first: a single operation is seen closely in its first seconds.
 const FIRST: f64 = 20.0;
 /// More is not saved.
@@ -176,7 +176,7 @@ mod tests {
     fn a_rollout_pays_for_its_own_looks_and_hardly_waits_for_them() {
         for (at_once, takes) in [(20, Span::seconds(5)), (20, Span::minutes(2)), (10, Span::minutes(2))] {
             let (time, calls) = rollout(at_once, |_| takes);
-            assert!(time <= 1.15 && calls <= 1.7, "{takes}: {time:.2} x the time, {calls:.2} calls a stack");
+            assert!(time <= 1.1 && calls <= 1.85, "{takes}: {time:.2} x the time, {calls:.2} calls a stack");
         }
     }
 
@@ -197,6 +197,6 @@ mod tests {
     #[test]
     fn operations_that_take_unlike_times_are_seen_in_the_end() {
         let (time, calls) = rollout(20, |n| Span::seconds(20 + (n as i64 * 37) % 60));
-        assert!(time <= 1.75 && calls <= 1.7, "{time:.2} x the time, {calls:.2} calls a stack");
+        assert!(time <= 1.25 && calls <= 2.0, "{time:.2} x the time, {calls:.2} calls a stack");
     }
 }
