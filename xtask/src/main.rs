@@ -50,8 +50,8 @@ enum Task {
     Check,
     /// Measure, and print what README says.
     Bench {
-        /// Only this: `cloud`, `replicas`.
-        #[arg(value_parser = ["cloud", "replicas"])]
+        /// Only this: `alone`, `replicas`, `pages`, `cloud`.
+        #[arg(value_parser = ["alone", "replicas", "pages", "cloud"])]
         only: Option<String>,
     },
 }

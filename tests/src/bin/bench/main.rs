@@ -1,6 +1,8 @@
 //! Measures, and prints what README says. Every figure comes with the machine it was taken on.
 //!
-//! `bench cloud` measures CloudFormation alone (`bench cloud quick` without the six minutes of the AWS CLI), `bench replicas` several servers on one PostgreSQL. `bench seed <folder>` fills a data folder with 3,000 tenants instead, for people who want to look at the console so.
+//! A part alone: `bench alone` the engine, `bench replicas` several servers on one PostgreSQL, `bench pages` the server,
+//! `bench cloud` CloudFormation (`bench cloud quick` without the six minutes of the AWS CLI). `bench seed <folder>` fills
+//! a data folder with 3,000 tenants instead, for people who want to look at the console so.
 
 mod cloud;
 mod fleet;
@@ -14,33 +16,45 @@ use std::path::PathBuf;
 async fn main() -> Result<()> {
     system_tests::provide_tls();
     let mut args = std::env::args().skip(1);
-    if args.next().as_deref() == Some("seed") {
-        let folder = args.next().context("name the folder: bench seed <folder>")?;
-        return fleet::seed(std::path::Path::new(&folder)).await;
-    }
-    if std::env::args().nth(1).as_deref() == Some("engine") {
-        let (url, ms) = (args.next().context("name the database")?, args.next().context("say how long")?);
-        return replicas::engine(&url, ms.parse()?).await;
+    let part = args.next();
+    let part = part.as_deref();
+    match part {
+        Some("seed") => {
+            let folder = args.next().context("name the folder: bench seed <folder>")?;
+            return fleet::seed(std::path::Path::new(&folder)).await;
+        }
+        Some("engine") => {
+            let url = args.next().context("name the database")?;
+            let ms = args.next().context("say how long")?;
+            return replicas::engine(&url, ms.parse()?).await;
+        }
+        None | Some("alone" | "replicas" | "pages" | "cloud") => {}
+        Some(other) => {
+            anyhow::bail!("“{other}” cannot be measured; name alone, replicas, pages, cloud or nothing")
+        }
     }
     println!("machine: {}", machine());
-    if std::env::args().nth(1).as_deref() == Some("replicas") {
-        return replicas::measure().await;
+    let wanted = |name| part.is_none_or(|part| part == name);
+    let postgres = std::env::var("TIDEGATE_TEST_POSTGRES").ok();
+    if wanted("alone") {
+        fleet::engine_alone("SQLite", None).await?;
+        if let Some(server) = &postgres {
+            fleet::engine_alone("PostgreSQL", Some(server)).await?;
+        }
     }
-    if std::env::args().nth(1).as_deref() == Some("cloud") {
-        return cloud::measure(std::env::args().nth(2).as_deref() != Some("quick")).await;
-    }
-    fleet::engine_alone("SQLite", None).await?;
-    if let Ok(server) = std::env::var("TIDEGATE_TEST_POSTGRES") {
-        fleet::engine_alone("PostgreSQL", Some(&server)).await?;
-    }
-    if std::env::var("TIDEGATE_TEST_POSTGRES").is_ok() {
+    if part == Some("replicas") || part.is_none() && postgres.is_some() {
         replicas::measure().await?;
     }
-    pages::front_end()?;
-    let binary = std::env::var_os("TIDEGATE_BIN")
-        .map_or_else(|| PathBuf::from("target/release/tidegate"), PathBuf::from);
-    pages::measure(&binary).await?;
-    cloud::measure(true).await
+    if wanted("pages") {
+        pages::front_end()?;
+        let binary = std::env::var_os("TIDEGATE_BIN")
+            .map_or_else(|| PathBuf::from("target/release/tidegate"), PathBuf::from);
+        pages::measure(&binary).await?;
+    }
+    if wanted("cloud") {
+        cloud::measure(args.next().as_deref() != Some("quick")).await?;
+    }
+    Ok(())
 }
 
 fn machine() -> String {
